@@ -1,0 +1,41 @@
+//! Multi-Paxos for one group on one node, as a pure state machine.
+//!
+//! Messages, time and disk completions go in; an [`Outbox`] of messages to send, records to write
+//! and commands to execute comes out. There is no I/O, clock, thread or hidden randomness, so the
+//! same code runs in production and, seeded, in the simulator.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod config;
+mod founding;
+mod group;
+mod ids;
+mod membership;
+mod message;
+mod outbox;
+mod sessions;
+mod time;
+mod value;
+mod write;
+
+pub use config::{Config, ConfigError};
+pub use founding::{ClusterId, Founder, Founding, FoundingMessage};
+pub use group::{Group, Input, Role, Start, StartError, Status};
+pub use ids::{
+    Ballot, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position, ProposalId, ReadId,
+    SmId, WriteSeq,
+};
+pub use membership::{History, Membership, MembershipError, VoterSet};
+pub use message::{Gate, Message, Promise, Report, Reported};
+pub use outbox::{Apply, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
+pub use sessions::SESSION_WINDOW;
+pub use time::Time;
+pub use value::{
+    COMMAND_OVERHEAD, Command, CommandKey, Commands, VALUE_OVERHEAD, Value, ValueError, ValueKind,
+    ValueWriter,
+};
+pub use write::{Durable, Record, Recovered, Stored, WriteBatch};

@@ -1,0 +1,222 @@
+//! Who votes: memberships, each from some instance on, and what a quorum of one is.
+
+use alloc::vec::Vec;
+
+use thiserror::Error;
+
+use crate::ids::{Incarnation, Instance, Member, NodeId};
+
+/// A set of voters, as bits in the order of [`Membership::voters`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VoterSet(u64);
+
+impl VoterSet {
+    /// Adds the voter in `slot`; returns whether it was new. Adding one twice changes nothing, so a
+    /// vote counts once per voter (I4).
+    pub fn insert(&mut self, slot: usize) -> bool {
+        let bit = 1 << slot;
+        let new = self.0 & bit == 0;
+        self.0 |= bit;
+        new
+    }
+
+    /// Whether the voter in `slot` is in the set.
+    #[must_use]
+    pub const fn contains(self, slot: usize) -> bool {
+        self.0 & (1 << slot) != 0
+    }
+
+    /// How many voters the set has.
+    #[must_use]
+    pub const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// Whether the set is empty.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The voters of either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Who votes and who only learns, from some instance on. Never empty, no node twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    voters: Vec<Member>,
+    followers: Vec<Member>,
+}
+
+/// Why members do not make a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// Nobody votes.
+    #[error("a membership needs at least one voter")]
+    NoVoters,
+    /// Too many vote.
+    #[error("{0} voters are more than the {max} a membership can have", max = Membership::VOTERS_MAX)]
+    TooManyVoters(usize),
+    /// A node is listed twice.
+    #[error("node {0} is listed twice")]
+    Twice(NodeId),
+}
+
+impl Membership {
+    /// The most voters a membership can have.
+    pub const VOTERS_MAX: usize = 64;
+
+    /// A membership; the order in which members are given does not matter.
+    ///
+    /// # Errors
+    ///
+    /// If nobody votes, more than [`Self::VOTERS_MAX`] do, or a node is listed twice.
+    pub fn new(
+        mut voters: Vec<Member>,
+        mut followers: Vec<Member>,
+    ) -> Result<Self, MembershipError> {
+        if voters.is_empty() {
+            return Err(MembershipError::NoVoters);
+        }
+        if voters.len() > Self::VOTERS_MAX {
+            return Err(MembershipError::TooManyVoters(voters.len()));
+        }
+        voters.sort_unstable();
+        followers.sort_unstable();
+        let mut nodes: Vec<NodeId> = voters.iter().chain(&followers).map(|m| m.node).collect();
+        nodes.sort_unstable();
+        if let Some(pair) = nodes.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(MembershipError::Twice(pair[0]));
+        }
+        Ok(Self { voters, followers })
+    }
+
+    /// Who votes, in ascending order.
+    #[must_use]
+    pub fn voters(&self) -> &[Member] {
+        &self.voters
+    }
+
+    /// Who only learns, in ascending order.
+    #[must_use]
+    pub fn followers(&self) -> &[Member] {
+        &self.followers
+    }
+
+    /// The slot of a voter, for [`VoterSet`]; `None` if this member (node *and* incarnation) does
+    /// not vote.
+    #[must_use]
+    pub fn slot(&self, member: Member) -> Option<usize> {
+        self.voters.iter().position(|&voter| voter == member)
+    }
+
+    /// Whether a memory belongs to a voter or a follower.
+    #[must_use]
+    pub fn has(&self, incarnation: Incarnation) -> bool {
+        self.voters.iter().chain(&self.followers).any(|m| m.incarnation == incarnation)
+    }
+
+    /// How many votes decide: any two sets of so many voters meet.
+    #[must_use]
+    pub fn quorum(&self) -> u32 {
+        u32::try_from(self.voters.len() / 2 + 1).expect("at most VOTERS_MAX")
+    }
+
+    /// Whether the set is a quorum.
+    ///
+    /// This is the one place where votes are counted. Paxos Made Simple §2.2: any two majorities
+    /// have an acceptor in common.
+    #[must_use]
+    pub fn is_quorum(&self, votes: VoterSet) -> bool {
+        votes.len() >= self.quorum()
+    }
+
+    /// All voters.
+    #[must_use]
+    pub fn everyone(&self) -> VoterSet {
+        VoterSet(u64::MAX >> (64 - self.voters.len()))
+    }
+}
+
+/// The membership of each instance (I6): which entry below it decided.
+///
+/// Today a group keeps its founding membership; the history is here because every count of votes
+/// already asks for the membership *of an instance*.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Ascending by first instance; the first entry starts at [`Instance::ZERO`].
+    eras: Vec<(Instance, Membership)>,
+}
+
+impl History {
+    /// The history of a group that has only its founding membership.
+    #[must_use]
+    pub fn founded(membership: Membership) -> Self {
+        Self { eras: alloc::vec![(Instance::ZERO, membership)] }
+    }
+
+    /// The membership that decides `instance`.
+    #[must_use]
+    pub fn at(&self, instance: Instance) -> &Membership {
+        let above = self.eras.partition_point(|&(first, _)| first <= instance);
+        &self.eras[above - 1].1
+    }
+
+    /// The newest membership.
+    #[must_use]
+    pub fn newest(&self) -> &Membership {
+        self.at(Instance::MAX)
+    }
+
+    /// Every membership that decides `from` or an instance above it.
+    pub fn since(&self, from: Instance) -> impl Iterator<Item = &Membership> {
+        let above = self.eras.partition_point(|&(first, _)| first <= from);
+        self.eras[above - 1..].iter().map(|(_, membership)| membership)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn member(node: u64) -> Member {
+        Member { node: NodeId(node), incarnation: Incarnation(node * 10) }
+    }
+
+    #[test]
+    fn a_vote_counts_once_per_voter() {
+        let membership = Membership::new(vec![member(1), member(2), member(3)], vec![]).unwrap();
+        let mut votes = VoterSet::default();
+        assert!(votes.insert(1));
+        assert!(!votes.insert(1));
+        assert!(!membership.is_quorum(votes));
+        assert!(votes.insert(2));
+        assert!(membership.is_quorum(votes));
+    }
+
+    #[test]
+    fn a_voter_with_another_memory_is_another_voter() {
+        let membership = Membership::new(vec![member(1), member(2)], vec![member(3)]).unwrap();
+        assert_eq!(membership.slot(member(2)), Some(1));
+        let wiped = Member { node: NodeId(2), incarnation: Incarnation(99) };
+        assert_eq!(membership.slot(wiped), None);
+        assert_eq!(membership.slot(member(3)), None, "followers do not vote");
+        assert!(membership.has(Incarnation(30)));
+        assert!(!membership.has(Incarnation(99)));
+    }
+
+    #[test]
+    fn memberships_that_could_not_work_are_refused() {
+        let of = |voters: Vec<Member>, followers| Membership::new(voters, followers);
+        assert_eq!(of(vec![], vec![member(1)]), Err(MembershipError::NoVoters));
+        assert_eq!(of(vec![member(1)], vec![member(1)]), Err(MembershipError::Twice(NodeId(1))));
+        let many = (1..=65).map(member).collect();
+        assert_eq!(of(many, vec![]), Err(MembershipError::TooManyVoters(65)));
+    }
+}

@@ -1,0 +1,266 @@
+//! What nodes say to each other about one group, and which of it waits for the disk.
+//!
+//! | message | from → to | says |
+//! | --- | --- | --- |
+//! | [`Canvass`](Message::Canvass) | would-be candidate → voters | would you promise me this ballot? |
+//! | [`CanvassReply`](Message::CanvassReply) | voter → asker | yes, or no and who leads |
+//! | [`Prepare`](Message::Prepare) | candidate → voters | phase 1a, for all instances from one on |
+//! | [`Promise`](Message::Promise) | acceptor → candidate | phase 1b, a page of what it accepted |
+//! | [`Behind`](Message::Behind) | acceptor → candidate | those instances are cleaned here |
+//! | [`Nack`](Message::Nack) | acceptor → proposer | that ballot is below my promise |
+//! | [`Accept`](Message::Accept) | leader → acceptors | phase 2a |
+//! | [`Accepted`](Message::Accepted) | acceptor → leader | phase 2b, for a range |
+//! | [`Heartbeat`](Message::Heartbeat) | leader → all | I lead; this much is chosen |
+//! | [`HeartbeatAck`](Message::HeartbeatAck) | member → leader | I have promised nobody higher |
+//! | [`Learn`](Message::Learn) / [`Learned`](Message::Learned) | learner ↔ anyone | chosen values |
+//! | [`Forward`](Message::Forward) / [`Refused`](Message::Refused) | origin ↔ leader | proposals |
+//! | [`ReadIndex`](Message::ReadIndex) / [`ReadPoint`](Message::ReadPoint) | reader ↔ leader | up to where to apply before reading |
+//! | [`Transfer`](Message::Transfer) | leader → successor | take over now |
+
+use alloc::vec::Vec;
+
+use crate::ids::{Ballot, Instance};
+use crate::value::{CommandKey, Value};
+
+/// A message between two nodes about one group. Who sent it stands beside it, not in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Asks, before phase 1, whether a voter would promise `ballot`. Changes nothing at the voter.
+    Canvass {
+        /// The ballot that the asker would run for.
+        ballot: Ballot,
+    },
+    /// Answers a [`Canvass`](Self::Canvass).
+    CanvassReply {
+        /// The ballot asked about.
+        ballot: Ballot,
+        /// Whether the voter would promise it: it hears no live leader, and has promised none higher.
+        granted: bool,
+        /// The voter's promise, so that the asker can ask higher.
+        promised: Ballot,
+        /// The voter's chosen prefix, so that the asker can catch up from it.
+        chosen: Instance,
+    },
+    /// Phase 1a, for every instance from `from` on; or the request for a further page of a promise.
+    Prepare {
+        /// The candidate's ballot.
+        ballot: Ballot,
+        /// The first instance asked about.
+        from: Instance,
+    },
+    /// Phase 1b: what this acceptor has accepted in `from..=to`. See [`Promise`].
+    Promise(Promise),
+    /// The acceptor has cleaned instances at or above the asked one, so it has nothing to report
+    /// about them: the candidate has to catch up first, and must not take silence for emptiness.
+    Behind {
+        /// The ballot asked about.
+        ballot: Ballot,
+        /// Every instance up to here is cleaned, durably.
+        cleaned: Instance,
+    },
+    /// The acceptor has promised a higher ballot. Only a hint: giving up a ballot is always safe.
+    Nack {
+        /// The ballot refused.
+        ballot: Ballot,
+        /// The acceptor's promise.
+        promised: Ballot,
+    },
+    /// Phase 2a.
+    Accept {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// The instance that the value is for.
+        instance: Instance,
+        /// The value.
+        value: Value,
+        /// The leader's chosen prefix.
+        chosen: Instance,
+    },
+    /// Phase 2b, for every instance in `first..=last`.
+    Accepted {
+        /// The ballot accepted in.
+        ballot: Ballot,
+        /// The lowest instance voted for.
+        first: Instance,
+        /// The highest instance voted for.
+        last: Instance,
+    },
+    /// The leader is alive. A probe that a quorum acknowledges also confirms the reads that were
+    /// waiting when it left.
+    Heartbeat {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// Counts the leader's heartbeats, from 1.
+        probe: u64,
+        /// The leader's chosen prefix.
+        chosen: Instance,
+    },
+    /// Answers a [`Heartbeat`](Self::Heartbeat) whose ballot is not below the promise.
+    HeartbeatAck {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// The probe answered; 0 answers none (an `Accept` for an instance already chosen here).
+        probe: u64,
+        /// The chosen prefix here.
+        chosen: Instance,
+    },
+    /// Asks for chosen values.
+    Learn {
+        /// The first instance wanted.
+        from: Instance,
+    },
+    /// Chosen values, without gaps. No values means that none are to be had here now.
+    Learned {
+        /// The instance of the first value.
+        from: Instance,
+        /// The values of `from` and the instances above it.
+        values: Vec<Value>,
+        /// The chosen prefix here.
+        chosen: Instance,
+        /// Every instance up to here is cleaned here.
+        cleaned: Instance,
+    },
+    /// Commands for the leader to propose, laid out as a value.
+    Forward {
+        /// The commands.
+        commands: Value,
+    },
+    /// The leader did not take these forwarded commands, and never will in this ballot.
+    Refused {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// Which commands.
+        keys: Vec<CommandKey>,
+    },
+    /// Asks the leader up to where a linearizable read must have applied.
+    ReadIndex {
+        /// Counts the asker's questions, from 1.
+        round: u64,
+    },
+    /// Answers a [`ReadIndex`](Self::ReadIndex), after a quorum confirmed the leader.
+    ReadPoint {
+        /// The question answered.
+        round: u64,
+        /// Reads of that question must see every instance up to here.
+        instance: Instance,
+    },
+    /// The leader of `ballot` has released it and will not act in it again (I3): run for leader now.
+    Transfer {
+        /// The ballot released.
+        ballot: Ballot,
+    },
+}
+
+/// Phase 1b: one page of an acceptor's report.
+///
+/// Paged by the candidate, which asks for the next page with another `Prepare` of the same ballot;
+/// the acceptor keeps no state for it. That is sound because, once it promised `ballot`, what it
+/// accepted below that ballot no longer changes. Paxos Made Simple §3 (phase 1 for all instances).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// The ballot promised.
+    pub ballot: Ballot,
+    /// The first instance of this page.
+    pub from: Instance,
+    /// The last instance of this page; [`Instance::MAX`] on the last page. Instances in between that
+    /// `entries` does not name hold nothing here.
+    pub to: Instance,
+    /// Ascending, no instance twice, all within the page.
+    pub entries: Vec<Reported>,
+}
+
+/// What a [`Promise`] says about one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// The instance.
+    pub instance: Instance,
+    /// What the acceptor holds there.
+    pub entry: Report,
+}
+
+/// What an acceptor holds at an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// It accepted this value in this ballot, last.
+    Accepted(Ballot, Value),
+    /// It may have accepted a value in this ballot, and its disk no longer gives the value.
+    Lost(Ballot),
+    /// It knows that this value is chosen.
+    Chosen(Value),
+}
+
+/// When a message may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// At once.
+    Now,
+    /// When every record written so far is durable.
+    Durable,
+}
+
+impl Message {
+    /// Which messages wait for the disk (I1).
+    ///
+    /// A statement about our disk waits: `Promise` and `Accepted` vouch for what they name, and
+    /// `Prepare` vouches that we shall not take the same ballot again after a restart
+    /// (Paxos Made Simple §2.5: the proposer remembers in stable storage the highest number tried).
+    ///
+    /// The rest does not. `Accept` may travel while our own copy is being written, since our own
+    /// vote is an `Accepted` like any other. `HeartbeatAck` says only that nothing higher is
+    /// promised *now*, and promises nothing for later; a promise that a crash undoes was never
+    /// sent. What is chosen is held by a quorum of disks already. There is no wildcard: a new
+    /// message has to choose.
+    #[must_use]
+    pub const fn gate(&self) -> Gate {
+        match self {
+            Self::Prepare { .. } | Self::Promise(_) | Self::Accepted { .. } => Gate::Durable,
+            Self::Canvass { .. }
+            | Self::CanvassReply { .. }
+            | Self::Behind { .. }
+            | Self::Nack { .. }
+            | Self::Accept { .. }
+            | Self::Heartbeat { .. }
+            | Self::HeartbeatAck { .. }
+            | Self::Learn { .. }
+            | Self::Learned { .. }
+            | Self::Forward { .. }
+            | Self::Refused { .. }
+            | Self::ReadIndex { .. }
+            | Self::ReadPoint { .. }
+            | Self::Transfer { .. } => Gate::Now,
+        }
+    }
+
+    /// Bytes of values that the message carries: what queues of messages are bounded by.
+    #[must_use]
+    pub fn value_bytes(&self) -> usize {
+        match self {
+            Self::Accept { value, .. } => value.len(),
+            Self::Forward { commands } => commands.len(),
+            Self::Learned { values, .. } => values.iter().map(Value::len).sum(),
+            Self::Promise(promise) => promise.entries.iter().map(|e| e.entry.value_bytes()).sum(),
+            Self::Canvass { .. }
+            | Self::CanvassReply { .. }
+            | Self::Prepare { .. }
+            | Self::Behind { .. }
+            | Self::Nack { .. }
+            | Self::Accepted { .. }
+            | Self::Heartbeat { .. }
+            | Self::HeartbeatAck { .. }
+            | Self::Learn { .. }
+            | Self::Refused { .. }
+            | Self::ReadIndex { .. }
+            | Self::ReadPoint { .. }
+            | Self::Transfer { .. } => 0,
+        }
+    }
+}
+
+impl Report {
+    fn value_bytes(&self) -> usize {
+        match self {
+            Self::Accepted(_, value) | Self::Chosen(value) => value.len(),
+            Self::Lost(_) => 0,
+        }
+    }
+}
