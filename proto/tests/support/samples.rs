@@ -1,0 +1,219 @@
+//! A named packet of every kind, with every optional part once there and once not.
+
+use bytes::Bytes;
+use synod_core::{
+    Ballot, ClusterId, Command, CommandKey, Founder, Founding, FoundingMessage, GroupId,
+    Incarnation, Instance, Member, Membership, Message, NodeId, Promise, Report, Reported, SmId,
+    Value, ValueWriter,
+};
+use synod_proto::{Hello, Packet};
+
+/// Ballot 5 of node 2.
+const BALLOT: Ballot =
+    Ballot { round: 5, node: NodeId(2), incarnation: Incarnation(0x2222_0000_0000_0002) };
+/// Ballot 4 of node 300, whose numbers take two bytes.
+const LOWER: Ballot =
+    Ballot { round: 4, node: NodeId(300), incarnation: Incarnation(0x3333_0000_0000_0003) };
+
+/// Names do not change, and none is used twice: fixtures go by them.
+pub(crate) fn samples() -> Vec<(String, Packet)> {
+    let mut all = Vec::new();
+    for (name, hello) in hellos() {
+        all.push((format!("hello.{name}"), Packet::Hello(hello)));
+    }
+    for message in foundings() {
+        all.push((format!("founding.{}", founding_name(&message)), Packet::Founding(message)));
+    }
+    for (case, message) in messages() {
+        let name = [message_name(&message), case].join(if case.is_empty() { "" } else { "." });
+        let from = Incarnation(0x1111_0000_0000_0001);
+        all.push((format!("group.{name}"), Packet::Group { group: GroupId(7), from, message }));
+    }
+    all
+}
+
+/// Names the kind; a new kind does not compile until it has a name, and needs a sample then.
+pub(crate) fn message_name(message: &Message) -> &'static str {
+    match message {
+        Message::Canvass { .. } => "canvass",
+        Message::CanvassReply { .. } => "canvass_reply",
+        Message::Prepare { .. } => "prepare",
+        Message::Promise(_) => "promise",
+        Message::Behind { .. } => "behind",
+        Message::Nack { .. } => "nack",
+        Message::Accept { .. } => "accept",
+        Message::Accepted { .. } => "accepted",
+        Message::Heartbeat { .. } => "heartbeat",
+        Message::HeartbeatAck { .. } => "heartbeat_ack",
+        Message::Learn { .. } => "learn",
+        Message::Learned { .. } => "learned",
+        Message::Forward { .. } => "forward",
+        Message::Refused { .. } => "refused",
+        Message::ReadIndex { .. } => "read_index",
+        Message::ReadPoint { .. } => "read_point",
+        Message::Transfer { .. } => "transfer",
+    }
+}
+
+/// Every name that [`message_name`] gives.
+pub(crate) const MESSAGE_NAMES: [&str; 17] = [
+    "canvass",
+    "canvass_reply",
+    "prepare",
+    "promise",
+    "behind",
+    "nack",
+    "accept",
+    "accepted",
+    "heartbeat",
+    "heartbeat_ack",
+    "learn",
+    "learned",
+    "forward",
+    "refused",
+    "read_index",
+    "read_point",
+    "transfer",
+];
+
+fn founding_name(message: &FoundingMessage) -> &'static str {
+    match message {
+        FoundingMessage::Ask { .. } => "ask",
+        FoundingMessage::Fresh { .. } => "fresh",
+        FoundingMessage::Founded { .. } => "founded",
+    }
+}
+
+fn hellos() -> Vec<(&'static str, Hello)> {
+    let fresh = Hello {
+        version_min: 1,
+        version_max: 1,
+        cluster: None,
+        node: NodeId(1),
+        to: NodeId(2),
+        boot: 1,
+        durable_batch: 0,
+        nonce: 0x0123_4567_89ab_cdef,
+        groups: vec![],
+    };
+    let member = Hello {
+        version_max: 2,
+        cluster: Some(ClusterId(0xc105_7e40_0000_0001)),
+        boot: 3,
+        durable_batch: 1_000_000,
+        groups: vec![(GroupId(0), Incarnation(0xa)), (GroupId(7), Incarnation(0xb))],
+        ..fresh.clone()
+    };
+    vec![("fresh", fresh), ("member", member)]
+}
+
+fn foundings() -> Vec<FoundingMessage> {
+    let member = |node| Member { node: NodeId(node), incarnation: Incarnation(node << 60) };
+    let three = Membership::new((1..=3).map(member).collect(), vec![]).unwrap();
+    let with_follower = Membership::new(vec![member(1)], vec![member(2)]).unwrap();
+    vec![
+        FoundingMessage::Ask { nonce: 0xaaaa },
+        FoundingMessage::Fresh {
+            nonce: 0xaaaa,
+            founder: Founder {
+                founders: [1, 2, 300].map(NodeId).to_vec(),
+                memories: vec![(GroupId(0), Incarnation(0xa)), (GroupId(7), Incarnation(0xb))],
+            },
+        },
+        FoundingMessage::Founded {
+            nonce: 0,
+            founding: Founding {
+                cluster: ClusterId(0xc105_7e40_0000_0001),
+                groups: vec![(GroupId(0), three), (GroupId(7), with_follower)],
+            },
+        },
+    ]
+}
+
+fn messages() -> Vec<(&'static str, Message)> {
+    let ballot = BALLOT;
+    let (one, ten) = (Instance(1), Instance(10));
+    vec![
+        ("", Message::Canvass { ballot }),
+        (
+            "granted",
+            Message::CanvassReply {
+                ballot,
+                granted: true,
+                promised: Ballot::ZERO,
+                chosen: Instance::ZERO,
+            },
+        ),
+        ("refused", Message::CanvassReply { ballot, granted: false, promised: LOWER, chosen: ten }),
+        ("", Message::Prepare { ballot, from: ten }),
+        (
+            "page",
+            Message::Promise(Promise {
+                ballot,
+                from: ten,
+                to: Instance(13),
+                entries: vec![
+                    Reported { instance: ten, entry: Report::Chosen(value(1, b"a")) },
+                    Reported { instance: Instance(11), entry: Report::Lost(LOWER) },
+                    Reported {
+                        instance: Instance(13),
+                        entry: Report::Accepted(LOWER, value(1, b"b")),
+                    },
+                ],
+            }),
+        ),
+        (
+            "last",
+            Message::Promise(Promise { ballot, from: one, to: Instance::MAX, entries: vec![] }),
+        ),
+        ("", Message::Behind { ballot, cleaned: ten }),
+        ("", Message::Nack { ballot: LOWER, promised: BALLOT }),
+        ("", Message::Accept { ballot, instance: ten, value: value(2, b"command"), chosen: one }),
+        (
+            "noop",
+            Message::Accept { ballot, instance: one, value: Value::NOOP, chosen: Instance::ZERO },
+        ),
+        ("", Message::Accepted { ballot, first: one, last: ten }),
+        ("", Message::Heartbeat { ballot, probe: 300, chosen: ten }),
+        ("", Message::HeartbeatAck { ballot, probe: 300, chosen: ten }),
+        ("none", Message::HeartbeatAck { ballot, probe: 0, chosen: Instance::ZERO }),
+        ("", Message::Learn { from: ten }),
+        (
+            "",
+            Message::Learned {
+                from: ten,
+                values: vec![Value::NOOP, value(1, b"learned")],
+                chosen: Instance(1_000_000_000_000),
+                cleaned: one,
+            },
+        ),
+        (
+            "empty",
+            Message::Learned {
+                from: ten,
+                values: vec![],
+                chosen: Instance::ZERO,
+                cleaned: Instance::ZERO,
+            },
+        ),
+        ("", Message::Forward { commands: value(2, b"forwarded") }),
+        ("", Message::Refused { ballot, keys: vec![key(1), key(2)] }),
+        ("", Message::ReadIndex { round: 9 }),
+        ("", Message::ReadPoint { round: 9, instance: ten }),
+        ("", Message::Transfer { ballot }),
+    ]
+}
+
+/// A value of so many commands with this payload.
+pub(crate) fn value(commands: u64, payload: &'static [u8]) -> Value {
+    let mut writer = ValueWriter::default();
+    for seq in 1..=commands {
+        let payload = Bytes::from_static(payload);
+        writer.push(&Command { key: key(seq), low: 1, sm: SmId(3), payload });
+    }
+    writer.finish()
+}
+
+fn key(seq: u64) -> CommandKey {
+    CommandKey { origin: Incarnation(0x1111_0000_0000_0001), boot: 2, seq }
+}
