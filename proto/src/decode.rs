@@ -99,7 +99,7 @@ fn hello(wire: &wire::Hello) -> Result<Hello> {
     at_least_one("hello version", first.into())?;
     if last < first {
         let (first, last) = (first.into(), last.into());
-        return Err(DecodeError::Reversed { field: "hello versions", first, last });
+        return Err(DecodeError::Reversed { field: "hello version range", first, last });
     }
     Ok(Hello {
         version_min: first,

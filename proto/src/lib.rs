@@ -44,3 +44,9 @@ pub const VERSION: u8 = 1;
 /// A peer that sends more is refused, so that the core may count on from any number it was told
 /// without an overflow. At a million instances per second that leaves 290,000 years.
 pub const NUMBER_LIMIT: u64 = 1 << 63;
+
+#[cfg(test)]
+extern crate self as synod_proto; // so that the tests' support can be used here, too
+
+#[cfg(test)]
+mod tests;
