@@ -1,0 +1,317 @@
+//! What may never happen, watched as it happens. A file per rule; this file only tells each rule
+//! what concerns it.
+//!
+//! The message monitors ([`promises`], [`reports`], [`values`], [`ballots`], [`disk`]) listen to what
+//! a node *says*: a broken promise is heard at once, where the damage that it does shows up a hundred
+//! seeds later or never. [`choices`] knows from the disks alone what is chosen, before any node can
+//! know; whatever nodes execute, teach and acknowledge is held against that.
+
+pub mod acknowledged;
+pub mod ballots;
+pub mod choices;
+pub mod disk;
+pub mod once;
+pub mod order;
+pub mod promises;
+pub mod reference;
+pub mod reports;
+pub mod search;
+pub mod states;
+#[cfg(test)]
+mod testing;
+pub mod values;
+
+use std::fmt;
+
+use synod_core::{
+    Ballot, CommandKey, Instance, Member, Message, Position, Record, Recovered, Report,
+};
+
+use crate::kv::Op;
+
+/// A rule that was broken, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule's name: that of its file.
+    pub rule: &'static str,
+    /// What happened, with the values.
+    pub what: String,
+}
+
+impl Violation {
+    /// A broken rule.
+    #[must_use]
+    pub const fn new(rule: &'static str, what: String) -> Self {
+        Self { rule, what }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.rule, self.what)
+    }
+}
+
+/// What a rule says of something that happened.
+pub type Verdict = Result<(), Violation>;
+
+/// One node's member of one group, by their indices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The node's index.
+    pub node: usize,
+    /// The group's index.
+    pub group: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{} in group {}", self.node + 1, self.group)
+    }
+}
+
+/// Something for each node's member of each group.
+#[derive(Debug)]
+pub struct PerPlace<T> {
+    groups: usize,
+    all: Vec<T>,
+}
+
+impl<T: Default> PerPlace<T> {
+    /// One default for each.
+    #[must_use]
+    pub fn new(nodes: usize, groups: usize) -> Self {
+        Self { groups, all: std::iter::repeat_with(T::default).take(nodes * groups).collect() }
+    }
+
+    /// That of one place.
+    pub fn at(&mut self, place: Place) -> &mut T {
+        &mut self.all[place.node * self.groups + place.group]
+    }
+}
+
+/// All rules of one run, and the first that was broken.
+#[derive(Debug)]
+pub struct Checkers {
+    promises: promises::Promises,
+    reports: reports::Reports,
+    values: values::Values,
+    ballots: ballots::Ballots,
+    disk: disk::Disk,
+    /// What is chosen.
+    pub choices: choices::Choices,
+    once: once::Once,
+    /// What should have been executed.
+    pub reference: reference::Reference,
+    states: states::States,
+    order: order::Order,
+    acknowledged: acknowledged::Acknowledged,
+    broken: Option<Violation>,
+}
+
+impl Checkers {
+    /// Rules for a cluster of so many nodes and groups.
+    #[must_use]
+    pub fn new(nodes: usize, groups: usize) -> Self {
+        Self {
+            promises: promises::Promises::new(nodes, groups),
+            reports: reports::Reports::new(nodes, groups),
+            values: values::Values::new(groups),
+            ballots: ballots::Ballots::default(),
+            disk: disk::Disk::new(nodes, groups),
+            choices: choices::Choices::new(nodes, groups),
+            once: once::Once::new(nodes, groups),
+            reference: reference::Reference::new(groups),
+            states: states::States::new(groups),
+            order: order::Order::new(groups),
+            acknowledged: acknowledged::Acknowledged::default(),
+            broken: None,
+        }
+    }
+
+    /// The first rule broken, if one is.
+    #[must_use]
+    pub const fn broken(&self) -> Option<&Violation> {
+        self.broken.as_ref()
+    }
+
+    /// Keeps the first violation.
+    pub fn note(&mut self, verdict: Verdict) {
+        if let Err(violation) = verdict {
+            self.broken.get_or_insert(violation);
+        }
+    }
+
+    /// A node puts a message on the wire.
+    pub fn said(&mut self, place: Place, me: Member, life: u64, message: &Message) {
+        let verdict = self.heard(place, me, life, message);
+        self.note(verdict);
+    }
+
+    fn heard(&mut self, place: Place, me: Member, life: u64, message: &Message) -> Verdict {
+        match message {
+            Message::Prepare { ballot, .. } => {
+                self.ballots.used(place.group, me, life, *ballot)?;
+                self.disk.prepare(place, *ballot)
+            }
+            Message::Promise(promise) => {
+                self.promises.promise(place, promise.ballot)?;
+                self.reports.promise(place, promise)?;
+                for reported in &promise.entries {
+                    let at = reported.instance;
+                    match &reported.entry {
+                        Report::Accepted(ballot, value) => {
+                            self.values.accepted(place.group, at, *ballot, value)?;
+                        }
+                        Report::Chosen(value) => {
+                            self.choices.claimed(place, at, value, "reports as chosen")?;
+                        }
+                        Report::Lost(_) => {}
+                    }
+                }
+                self.disk.promise(place, promise)
+            }
+            Message::Accept { ballot, instance, value, chosen } => {
+                self.ballots.used(place.group, me, life, *ballot)?;
+                self.choices.known(place, *chosen)?;
+                self.values.accepted(place.group, *instance, *ballot, value)
+            }
+            Message::Accepted { ballot, first, last } => {
+                self.promises.vote(place, *ballot, "accepted")?;
+                self.reports.accepted(place, *ballot, *first, *last);
+                self.disk.accepted(place, *ballot, *first, *last)
+            }
+            Message::Heartbeat { ballot, chosen, .. } => {
+                self.ballots.used(place.group, me, life, *ballot)?;
+                self.choices.known(place, *chosen)
+            }
+            Message::HeartbeatAck { ballot, chosen, .. } => {
+                self.promises.vote(place, *ballot, "acknowledged")?;
+                self.choices.known(place, *chosen)
+            }
+            Message::Learned { from, values, chosen, .. } => {
+                let mut at = *from;
+                for value in values {
+                    self.choices.claimed(place, at, value, "teaches")?;
+                    at = at.next();
+                }
+                self.choices.known(place, *chosen)
+            }
+            Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),
+            Message::ReadPoint { instance, .. } => self.choices.known(place, *instance),
+            Message::Canvass { .. }
+            | Message::Behind { .. }
+            | Message::Nack { .. }
+            | Message::Learn { .. }
+            | Message::Forward { .. }
+            | Message::Refused { .. }
+            | Message::ReadIndex { .. }
+            | Message::Transfer { .. } => Ok(()),
+        }
+    }
+
+    /// A sync of these records succeeded.
+    pub fn synced(&mut self, place: Place, records: &[Record]) {
+        self.disk.synced(place, records);
+        for record in records {
+            if let Record::Accepted { instance, ballot, value } = record {
+                let verdict = self.values.accepted(place.group, *instance, *ballot, value);
+                self.note(verdict);
+                self.stored(place, *instance, *ballot, value);
+            }
+        }
+    }
+
+    /// A node read its log after a restart; what it read is on the disk now.
+    pub fn recovered(&mut self, place: Place, recovered: &Recovered) {
+        let verdict = self.disk.recovered(place, recovered);
+        self.note(verdict);
+        for stored in &recovered.entries {
+            if let (Some(value), true) = (&stored.value, stored.ballot > Ballot::ZERO) {
+                self.stored(place, stored.instance, stored.ballot, value);
+            }
+        }
+    }
+
+    /// A group started, with this promise.
+    pub fn started(&mut self, place: Place, promised: Ballot) {
+        let verdict = self.promises.started(place, promised);
+        self.note(verdict);
+        self.once.restarted(place);
+    }
+
+    /// A state machine executed a command, or skipped it since it had done so in an earlier life.
+    pub fn executed(&mut self, place: Place, executed: &Executed<'_>) {
+        let verdict = self
+            .choices
+            .contains(place, executed.at, executed.key, executed.payload)
+            .and_then(|()| self.once.executed(place, executed.at, executed.key))
+            .and_then(|()| {
+                self.reference.executed(&self.choices, place, executed.at, executed.output)
+            });
+        self.note(verdict);
+    }
+
+    /// State machines have executed everything up to this instance.
+    pub fn through(&mut self, place: Place, instance: Instance, applied: Position, digest: u64) {
+        let verdict = self
+            .choices
+            .known(place, instance)
+            .and_then(|()| self.states.through(place, instance, applied, digest));
+        self.note(verdict);
+    }
+
+    /// A client asks for something; the answer must come from above what it returns.
+    #[must_use]
+    pub fn invoked(&self, group: usize) -> Position {
+        self.order.invoked(group)
+    }
+
+    /// A client heard that its command was executed at a position, with an output.
+    pub fn committed(&mut self, group: usize, op: &Op, after: Position, at: Position) {
+        let verdict = self
+            .acknowledged
+            .committed(&self.choices, group, op, at)
+            .and_then(|()| self.order.written(group, op, after, at));
+        self.note(verdict);
+    }
+
+    /// A client heard that its command was not taken, and never will be.
+    pub fn refused(&mut self, group: usize, op: &Op) {
+        let verdict = self.acknowledged.refused(&self.reference, group, op);
+        self.note(verdict);
+    }
+
+    /// A client read a key, from a state machine that stood at `at`.
+    pub fn read(&mut self, group: usize, key: u16, after: Position, at: Position, output: u64) {
+        let verdict = self
+            .order
+            .read(group, key, after, at)
+            .and_then(|()| self.reference.read(&self.choices, group, key, at, output));
+        self.note(verdict);
+    }
+
+    /// The run is over.
+    pub fn finished(&mut self) {
+        let verdict = self.acknowledged.finished(&mut self.reference, &self.choices);
+        self.note(verdict);
+    }
+
+    fn stored(&mut self, place: Place, at: Instance, ballot: Ballot, value: &synod_core::Value) {
+        let verdict = self.choices.stored(place, at, ballot, value);
+        self.note(verdict);
+    }
+}
+
+/// A command that a state machine executed.
+#[derive(Clone, Copy, Debug)]
+pub struct Executed<'a> {
+    /// Where it stands.
+    pub at: Position,
+    /// Which command.
+    pub key: CommandKey,
+    /// What it says.
+    pub payload: &'a [u8],
+    /// What came of it; `None` if it was executed in an earlier life.
+    pub output: Option<u64>,
+}

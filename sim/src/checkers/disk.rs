@@ -1,0 +1,225 @@
+//! Votes follow the disk: what a node says about its disk is on it, and what is on it stays.
+//!
+//! The shadow of each disk holds what successful syncs brought. It is kept apart from everything
+//! that the node itself believes, and now and then the world compares it with what recovery would
+//! really read from the durable image.
+
+use synod_core::{Ballot, Instance, Promise, Record, Recovered, Report};
+
+use super::{PerPlace, Place, Verdict, Violation};
+use crate::rng::{to_index, to_u64};
+
+/// What is durable, by node and group.
+#[derive(Debug)]
+pub struct Disk {
+    shadows: PerPlace<Shadow>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Shadow {
+    promised: Ballot,
+    /// By instance from 1.
+    accepted: Vec<Ballot>,
+}
+
+impl Disk {
+    /// Empty disks.
+    #[must_use]
+    pub fn new(nodes: usize, groups: usize) -> Self {
+        Self { shadows: PerPlace::new(nodes, groups) }
+    }
+
+    /// A sync of these records succeeded.
+    pub fn synced(&mut self, place: Place, records: &[Record]) {
+        let shadow = self.shadows.at(place);
+        for record in records {
+            match record {
+                Record::Promised(ballot) => shadow.promised = shadow.promised.max(*ballot),
+                Record::Accepted { instance, ballot, .. } => shadow.accept(*instance, *ballot),
+                Record::Learned { .. } | Record::Chosen(_) | Record::Cleaned(_) => {}
+            }
+        }
+    }
+
+    /// A node read this from its disk.
+    ///
+    /// # Errors
+    ///
+    /// If something is missing that was synced: the log lost it.
+    pub fn recovered(&mut self, place: Place, recovered: &Recovered) -> Verdict {
+        let shadow = self.shadows.at(place);
+        let mut held = Shadow { promised: recovered.promised, accepted: Vec::new() };
+        let mut learned = Vec::new();
+        for stored in &recovered.entries {
+            held.accept(stored.instance, stored.ballot);
+            if stored.ballot == Ballot::ZERO || stored.value.is_none() {
+                learned.push(stored.instance);
+            }
+            if stored.value.is_none() {
+                let what = format!("{place} lost the value at {}", stored.instance);
+                return Err(Violation::new("disk", what));
+            }
+        }
+        if held.promised < shadow.promised {
+            let what = format!(
+                "{place} synced promise {}, and its log gives back {}",
+                shadow.promised, held.promised
+            );
+            return Err(Violation::new("disk", what));
+        }
+        let open = to_index(recovered.chosen.0);
+        for at in open..shadow.accepted.len() {
+            let back = held.accepted.get(at).copied().unwrap_or(Ballot::ZERO);
+            let instance = Instance(to_u64(at) + 1);
+            let is_learned = learned.binary_search(&instance).is_ok();
+            if back < shadow.accepted[at] && !is_learned {
+                let what = format!(
+                    "{place} synced {} accepted in {}, and its log gives back {back}",
+                    instance, shadow.accepted[at],
+                );
+                return Err(Violation::new("disk", what));
+            }
+        }
+        shadow.promised = held.promised;
+        for (at, ballot) in held.accepted.into_iter().enumerate() {
+            shadow.accept(Instance(to_u64(at) + 1), ballot);
+        }
+        Ok(())
+    }
+
+    /// A node says that it runs for `ballot`.
+    ///
+    /// # Errors
+    ///
+    /// If it could take the same ballot again after a crash.
+    pub fn prepare(&mut self, place: Place, ballot: Ballot) -> Verdict {
+        let promised = self.shadows.at(place).promised;
+        if promised < ballot {
+            let what = format!("{place} prepares {ballot}, and its disk has promised {promised}");
+            return Err(Violation::new("disk", what));
+        }
+        Ok(())
+    }
+
+    /// A node says that it promised, and what it holds.
+    ///
+    /// # Errors
+    ///
+    /// If its disk has not promised, or does not hold it.
+    pub fn promise(&mut self, place: Place, promise: &Promise) -> Verdict {
+        let shadow = self.shadows.at(place);
+        if shadow.promised < promise.ballot {
+            let what = format!(
+                "{place} promises {}, and its disk has promised {}",
+                promise.ballot, shadow.promised
+            );
+            return Err(Violation::new("disk", what));
+        }
+        for reported in &promise.entries {
+            if let Report::Accepted(ballot, _) = &reported.entry {
+                shadow.holds(place, reported.instance, *ballot, "reports")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A node says that it accepted these instances.
+    ///
+    /// # Errors
+    ///
+    /// If its disk has not.
+    pub fn accepted(
+        &mut self,
+        place: Place,
+        ballot: Ballot,
+        first: Instance,
+        last: Instance,
+    ) -> Verdict {
+        let shadow = self.shadows.at(place);
+        (first.0..=last.0).try_for_each(|at| shadow.holds(place, Instance(at), ballot, "says"))
+    }
+}
+
+impl Shadow {
+    fn accept(&mut self, at: Instance, ballot: Ballot) {
+        let place = to_index(at.prev().0);
+        if self.accepted.len() <= place {
+            self.accepted.resize(place + 1, Ballot::ZERO);
+        }
+        self.accepted[place] = self.accepted[place].max(ballot);
+    }
+
+    fn holds(&self, place: Place, at: Instance, ballot: Ballot, doing: &str) -> Verdict {
+        let held = self.accepted.get(to_index(at.prev().0)).copied().unwrap_or(Ballot::ZERO);
+        if held < ballot {
+            let what =
+                format!("{place} {doing} that it accepted {at} in {ballot}, and its disk {held}");
+            return Err(Violation::new("disk", what));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ballot, place, value};
+    use super::*;
+    use synod_core::{Reported, Stored};
+
+    fn synced() -> Disk {
+        let mut disk = Disk::new(3, 1);
+        let accepted =
+            Record::Accepted { instance: Instance(2), ballot: ballot(2, 1), value: value(1) };
+        disk.synced(place(0), &[Record::Promised(ballot(3, 1)), accepted]);
+        disk
+    }
+
+    fn promise(round: u64, at: u64) -> Promise {
+        let entry = Report::Accepted(ballot(2, 1), value(1));
+        Promise {
+            ballot: ballot(round, 1),
+            from: Instance(1),
+            to: Instance::MAX,
+            entries: vec![Reported { instance: Instance(at), entry }],
+        }
+    }
+
+    #[test]
+    fn what_was_synced_may_be_said() {
+        let mut disk = synced();
+        assert_eq!(disk.prepare(place(0), ballot(3, 1)), Ok(()));
+        assert_eq!(disk.promise(place(0), &promise(3, 2)), Ok(()));
+        assert_eq!(disk.accepted(place(0), ballot(2, 1), Instance(2), Instance(2)), Ok(()));
+    }
+
+    #[test]
+    fn what_was_not_synced_may_not() {
+        let mut disk = synced();
+        assert!(disk.prepare(place(0), ballot(4, 1)).is_err());
+        assert!(disk.promise(place(0), &promise(4, 2)).is_err());
+        assert!(disk.promise(place(0), &promise(3, 1)).is_err());
+        assert!(disk.accepted(place(0), ballot(2, 1), Instance(2), Instance(3)).is_err());
+        assert!(disk.accepted(place(0), ballot(3, 1), Instance(2), Instance(2)).is_err());
+        assert!(disk.prepare(place(1), ballot(1, 2)).is_err(), "another disk");
+    }
+
+    #[test]
+    fn a_log_that_lost_a_synced_record_is_noticed() {
+        let entry = |round| Stored {
+            instance: Instance(2),
+            ballot: ballot(round, 1),
+            value: Some(value(1)),
+        };
+        let log = |round, entries| Recovered {
+            promised: ballot(round, 1),
+            entries,
+            ..Recovered::default()
+        };
+        assert_eq!(synced().recovered(place(0), &log(3, vec![entry(2)])), Ok(()));
+        assert!(synced().recovered(place(0), &log(2, vec![entry(2)])).is_err());
+        assert!(synced().recovered(place(0), &log(3, vec![])).is_err());
+        assert!(synced().recovered(place(0), &log(3, vec![entry(1)])).is_err());
+        let below_the_chosen_prefix = Recovered { chosen: Instance(2), ..log(3, vec![]) };
+        assert_eq!(synced().recovered(place(0), &below_the_chosen_prefix), Ok(()));
+    }
+}

@@ -1,0 +1,99 @@
+//! Linearizability by the log: what was finished before something began stands below it.
+//!
+//! Every answer comes with its position, so checking real-time order takes one comparison for each
+//! operation instead of a search; [`reference`](super::reference) checks that the answers are those
+//! of the log's order. The position comes from the system under test, so [`search`](super::search)
+//! judges small histories again without it.
+
+use synod_core::Position;
+
+use super::{Verdict, Violation};
+use crate::kv::Op;
+
+/// The highest position that any answered operation had, by group.
+#[derive(Debug)]
+pub struct Order {
+    answered: Vec<Position>,
+}
+
+impl Order {
+    /// Nothing was answered.
+    #[must_use]
+    pub fn new(groups: usize) -> Self {
+        Self { answered: vec![Position::default(); groups] }
+    }
+
+    /// An operation begins: it must come out above the position returned.
+    #[must_use]
+    pub fn invoked(&self, group: usize) -> Position {
+        self.answered[group]
+    }
+
+    /// A command that began `after` was executed at `at`.
+    ///
+    /// # Errors
+    ///
+    /// If it stands at or below what was answered before it began.
+    pub fn written(&mut self, group: usize, op: &Op, after: Position, at: Position) -> Verdict {
+        if at <= after {
+            let what = format!(
+                "{op:?} of group {group} stands at {at}; it began after {after} was answered"
+            );
+            return Err(Violation::new("order", what));
+        }
+        self.answered[group] = self.answered[group].max(at);
+        Ok(())
+    }
+
+    /// A read that began `after` saw everything up to `at`.
+    ///
+    /// # Errors
+    ///
+    /// If it missed something that was answered before it began.
+    pub fn read(&mut self, group: usize, key: u16, after: Position, at: Position) -> Verdict {
+        if at < after {
+            let what = format!(
+                "a read of key {key} in group {group} saw the log up to {at}; it began after \
+                 {after} was answered"
+            );
+            return Err(Violation::new("order", what));
+        }
+        self.answered[group] = self.answered[group].max(at);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{at, op};
+    use super::*;
+
+    #[test]
+    fn operations_that_overlap_may_come_in_any_order() {
+        let mut order = Order::new(1);
+        let (one, two) = (order.invoked(0), order.invoked(0));
+        assert_eq!(order.written(0, &op(1), one, at(2, 0)), Ok(()));
+        assert_eq!(order.written(0, &op(2), two, at(1, 0)), Ok(()));
+        let read = order.invoked(0);
+        assert_eq!(order.read(0, 0, read, at(2, 0)), Ok(()));
+    }
+
+    #[test]
+    fn a_command_below_one_answered_before_it_began_is_found() {
+        let mut order = Order::new(1);
+        let one = order.invoked(0);
+        order.written(0, &op(1), one, at(2, 0)).unwrap();
+        let two = order.invoked(0);
+        assert!(order.written(0, &op(2), two, at(1, 0)).is_err());
+        assert!(order.written(0, &op(2), two, at(2, 0)).is_err());
+    }
+
+    #[test]
+    fn a_stale_read_is_found() {
+        let mut order = Order::new(1);
+        let one = order.invoked(0);
+        order.written(0, &op(1), one, at(2, 0)).unwrap();
+        let two = order.invoked(0);
+        assert!(order.read(0, 0, two, at(1, 9)).is_err());
+    }
+}

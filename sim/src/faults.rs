@@ -1,0 +1,333 @@
+//! What goes wrong, as data: a plan lists faults with their times before the run starts.
+//!
+//! A file per family draws that family's faults; the world carries them out. Faults say what
+//! happens, not to whom if that depends on the run: "the leader" is looked up when it is time.
+
+mod crashes;
+mod disks;
+mod machines;
+mod partitions;
+
+use std::fmt;
+use std::time::Duration;
+
+use synod_core::Time;
+
+use crate::rng::Rng;
+
+/// One thing that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// These one-way links lose everything for a while.
+    Cut {
+        /// From and to, as node indices.
+        links: Vec<(usize, usize)>,
+        /// What the pattern is called.
+        pattern: Pattern,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// Whoever leads a group loses touch with the others for a while.
+    CutLeader {
+        /// Which of the groups, as an index.
+        group: usize,
+        /// Whether the leader is not heard.
+        out: bool,
+        /// Whether the leader does not hear.
+        into: bool,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// These one-way links are slow for a while.
+    SlowLinks {
+        /// From and to, as node indices.
+        links: Vec<(usize, usize)>,
+        /// How many times slower.
+        factor: u32,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// A node stops, and starts again later.
+    Crash {
+        /// Who.
+        victim: Victim,
+        /// What survives.
+        how: Crash,
+        /// In the middle of what.
+        moment: Moment,
+        /// How long it stays down.
+        down: Duration,
+    },
+    /// All nodes lose power at once, and come back one after the other.
+    Blackout {
+        /// How long each stays down.
+        down: Vec<Duration>,
+    },
+    /// The next sync of a node fails, which ends it; it starts again later.
+    FailedSync {
+        /// Who.
+        node: usize,
+        /// How long it stays down.
+        down: Duration,
+    },
+    /// A disk takes longer for everything, for a while.
+    SlowDisk {
+        /// Whose.
+        node: usize,
+        /// How many times slower.
+        factor: u32,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// A disk finishes nothing for a while.
+    StalledDisk {
+        /// Whose.
+        node: usize,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// State machines take so long for each step, for a while.
+    SlowMachines {
+        /// Whose.
+        node: usize,
+        /// How long each step takes on top.
+        delay: Duration,
+        /// For how long.
+        lasting: Duration,
+    },
+}
+
+/// Who a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    /// This node.
+    Node(usize),
+    /// Whoever leads this group (an index) when it happens; nobody if nobody does.
+    Leader(usize),
+}
+
+/// What survives a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// `kill -9`: everything written, synced or not.
+    Kill,
+    /// Power loss: what was synced, and any part of the rest.
+    Power,
+    /// `kill -9`, and the power fails while the process is starting again, or soon after: what was
+    /// read back may never have been on the disk.
+    KillThenPower,
+}
+
+/// In the middle of what a node crashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// At the planned time, whatever happens.
+    Now,
+    /// At the next write after that time: it is written, and not synced.
+    Written,
+    /// At the next sync after that time: it is durable, and nobody was told.
+    Synced,
+    /// Right after a sync's completion let messages go.
+    Told,
+}
+
+/// How a partition looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Two sides that do not reach each other.
+    Split,
+    /// One node alone.
+    Isolated,
+    /// One side hears the other and is not heard.
+    OneWay,
+    /// Everyone reaches only one hub.
+    Star,
+    /// Everyone reaches its two neighbours.
+    Ring,
+    /// Each link is cut or not by chance.
+    Random,
+}
+
+/// What kinds of faults a plan may have, and how many at most of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appetite {
+    /// Partitions and slow links.
+    pub partitions: u64,
+    /// Crashes and restarts.
+    pub crashes: u64,
+    /// Failed syncs, slow and stalled disks.
+    pub disks: u64,
+    /// Slow state machines.
+    pub machines: u64,
+}
+
+/// What a family of faults has to know of the cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// How many nodes.
+    pub nodes: usize,
+    /// How many groups.
+    pub groups: usize,
+    /// The election timeout: what counts as long.
+    pub election: Duration,
+    /// When faults end.
+    pub until: Time,
+}
+
+/// Draws the faults of one run, in order of time. Each family has its own stream.
+#[must_use]
+pub fn draw(seed: u64, appetite: Appetite, shape: &Shape) -> Vec<(Time, Fault)> {
+    let mut all = Vec::new();
+    let families: [(&str, u64, Draw); 4] = [
+        ("partitions", appetite.partitions, partitions::draw),
+        ("crashes", appetite.crashes, crashes::draw),
+        ("disks", appetite.disks, disks::draw),
+        ("machines", appetite.machines, machines::draw),
+    ];
+    for (name, max, draw) in families {
+        let mut rng = Rng::stream(seed, name);
+        for _ in 0..rng.within(max.min(1), max) {
+            let at = Time::from_nanos(rng.below(shape.until.as_nanos()));
+            all.push((at, draw(&mut rng, shape)));
+        }
+    }
+    all.sort_by_key(|&(at, _)| at);
+    all
+}
+
+type Draw = fn(&mut Rng, &Shape) -> Fault;
+
+impl Fault {
+    /// Which line of the statistics counts this fault.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Cut { .. } => "partitions",
+            Self::CutLeader { .. } => "leaders cut off",
+            Self::SlowLinks { .. } => "slow links",
+            Self::Crash { how: Crash::Kill, .. } => "kills",
+            Self::Crash { how: Crash::Power, .. } => "power losses",
+            Self::Crash { how: Crash::KillThenPower, .. } => "kills before power losses",
+            Self::Blackout { .. } => "blackouts",
+            Self::FailedSync { .. } => "failed syncs",
+            Self::SlowDisk { .. } => "slow disks",
+            Self::StalledDisk { .. } => "stalled disks",
+            Self::SlowMachines { .. } => "slow machines",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut { links, pattern, lasting } => {
+                write!(f, "cut {pattern:?} for {lasting:?}: {}", Links(links))
+            }
+            Self::CutLeader { group, out, into, lasting } => {
+                let how = match (out, into) {
+                    (true, true) => "is isolated",
+                    (true, false) => "is not heard",
+                    (false, true) => "hears nobody",
+                    (false, false) => "stays",
+                };
+                write!(f, "the leader of group {group} {how} for {lasting:?}")
+            }
+            Self::SlowLinks { links, factor, lasting } => {
+                write!(f, "slow x{factor} for {lasting:?}: {}", Links(links))
+            }
+            Self::Crash { victim, how, moment, down } => {
+                write!(f, "crash {victim}: {how:?} at {moment:?}, down for {down:?}")
+            }
+            Self::Blackout { down } => write!(f, "blackout, down for {down:?}"),
+            Self::FailedSync { node, down } => {
+                write!(f, "next sync of n{} fails, down for {down:?}", node + 1)
+            }
+            Self::SlowDisk { node, factor, lasting } => {
+                write!(f, "disk of n{} slow x{factor} for {lasting:?}", node + 1)
+            }
+            Self::StalledDisk { node, lasting } => {
+                write!(f, "disk of n{} stalled for {lasting:?}", node + 1)
+            }
+            Self::SlowMachines { node, delay, lasting } => {
+                write!(f, "machines of n{} slow by {delay:?} for {lasting:?}", node + 1)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Victim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => write!(f, "n{}", node + 1),
+            Self::Leader(group) => write!(f, "the leader of group {group}"),
+        }
+    }
+}
+
+struct Links<'a>(&'a [(usize, usize)]);
+
+impl fmt::Display for Links<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (from, to)) in self.0.iter().enumerate() {
+            let gap = if n > 0 { " " } else { "" };
+            write!(f, "{gap}{}>{}", from + 1, to + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// How long something lasts: often shorter than an election timeout, sometimes much longer.
+fn lasting(rng: &mut Rng, shape: &Shape) -> Duration {
+    let election = u64::try_from(shape.election.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(rng.spread(election / 8, election.saturating_mul(12)))
+}
+
+/// How long a node stays down: from a millisecond, which is faster than its disk, to seconds.
+fn down(rng: &mut Rng) -> Duration {
+    Duration::from_micros(rng.spread(1_000, 3_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(nodes: usize) -> Shape {
+        Shape {
+            nodes,
+            groups: 2,
+            election: Duration::from_millis(100),
+            until: Time::from_millis(5_000),
+        }
+    }
+
+    #[test]
+    fn faults_come_in_order_of_time_and_every_kind_comes_up() {
+        let all = Appetite { partitions: 20, crashes: 20, disks: 20, machines: 5 };
+        let mut kinds = std::collections::BTreeSet::new();
+        for seed in 0..100 {
+            let faults = draw(seed, all, &shape(5));
+            assert!(faults.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+            kinds.extend(faults.iter().map(|(_, fault)| fault.kind()));
+        }
+        assert_eq!(kinds.len(), 11, "{kinds:?}");
+    }
+
+    #[test]
+    fn one_family_more_does_not_change_the_others() {
+        let few = draw(3, Appetite { crashes: 5, ..Appetite::default() }, &shape(3));
+        let more = Appetite { crashes: 5, disks: 5, ..Appetite::default() };
+        let more = draw(3, more, &shape(3));
+        assert!(few.iter().all(|fault| more.contains(fault)));
+        assert!(more.len() > few.len());
+    }
+
+    #[test]
+    fn a_lone_node_has_no_links_to_cut() {
+        let faults = draw(1, Appetite { partitions: 20, ..Appetite::default() }, &shape(1));
+        for (_, fault) in faults {
+            if let Fault::Cut { links, .. } | Fault::SlowLinks { links, .. } = fault {
+                assert_eq!(links, []);
+            }
+        }
+    }
+}

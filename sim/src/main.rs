@@ -1,0 +1,3 @@
+//! The `synod-sim` program.
+
+fn main() {}

@@ -1,0 +1,187 @@
+//! The network between nodes: who reaches whom, and what becomes of each message.
+
+use std::time::Duration;
+
+use crate::rng::{mix, scale, tail};
+
+/// How badly the network behaves while nothing in particular is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noise {
+    /// Messages lost, out of a million.
+    pub loss_ppm: u32,
+    /// Messages delivered twice, out of a million.
+    pub duplicate_ppm: u32,
+    /// Messages that take `late_mean` longer, out of a million: the long tail, which reorders.
+    pub late_ppm: u32,
+    /// The shortest way.
+    pub delay_min: Duration,
+    /// The mean of what comes on top of it, exponential.
+    pub delay_mean: Duration,
+    /// The mean of what comes on top of that for late messages and for second copies.
+    pub late_mean: Duration,
+}
+
+impl Noise {
+    /// A network that loses nothing and is as fast as this one at its best.
+    #[must_use]
+    pub fn calmed(&self) -> Self {
+        Self {
+            loss_ppm: 0,
+            duplicate_ppm: 0,
+            late_ppm: 0,
+            delay_mean: self.delay_min / 4,
+            ..self.clone()
+        }
+    }
+}
+
+/// What becomes of one message: up to two arrivals, each after a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It never arrives.
+    Lost,
+    /// It arrives once.
+    Once(Duration),
+    /// It arrives twice.
+    Twice(Duration, Duration),
+}
+
+/// Every link between two nodes, each direction for itself.
+#[derive(Debug)]
+pub struct Network {
+    seed: u64,
+    nodes: usize,
+    noise: Noise,
+    links: Vec<Link>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
+    sent: u64,
+    /// How many faults cut it at present.
+    cuts: u32,
+    /// Multiplies delays, if not zero.
+    slow: u32,
+}
+
+impl Network {
+    /// A whole network of so many nodes.
+    #[must_use]
+    pub fn new(seed: u64, nodes: usize, noise: Noise) -> Self {
+        Self {
+            seed: mix(seed ^ 0x6e65_7477),
+            nodes,
+            noise,
+            links: vec![Link::default(); nodes * nodes],
+        }
+    }
+
+    /// Decides over the next message from one node to another.
+    ///
+    /// Drawn by counting: the n-th message of a link has the same fate whatever happens elsewhere.
+    pub fn send(&mut self, from: usize, to: usize) -> Fate {
+        let place = from * self.nodes + to;
+        let link = &mut self.links[place];
+        link.sent += 1;
+        let bits = mix(self.seed ^ mix(link.sent.rotate_left(20) ^ crate::rng::to_u64(place)));
+        if link.cuts > 0 {
+            return Fate::Lost;
+        }
+        let slow = link.slow.max(1);
+        let draw = |what: u64| mix(bits ^ (what << 48));
+        let ppm = |what, n: u32| scale(draw(what), 1_000_000) < n.into();
+        if ppm(1, self.noise.loss_ppm) {
+            return Fate::Lost;
+        }
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let spread = Duration::from_nanos(tail(draw(2), nanos(self.noise.delay_mean)));
+        let mut first = (self.noise.delay_min + spread) * slow;
+        if ppm(3, self.noise.late_ppm) {
+            first += Duration::from_nanos(tail(draw(4), nanos(self.noise.late_mean)));
+        }
+        if ppm(5, self.noise.duplicate_ppm) {
+            let later = Duration::from_nanos(tail(draw(6), nanos(self.noise.late_mean)));
+            return Fate::Twice(first, first + later);
+        }
+        Fate::Once(first)
+    }
+
+    /// Whether a message that is under way may still arrive: cutting a link loses those too.
+    #[must_use]
+    pub fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.links[from * self.nodes + to].cuts > 0
+    }
+
+    /// Cuts one direction of a link once more; [`join`](Self::join) undoes one cut.
+    pub fn cut(&mut self, from: usize, to: usize) {
+        self.links[from * self.nodes + to].cuts += 1;
+    }
+
+    /// Undoes one cut; without any nothing happens, since [`heal`](Self::heal) may have come first.
+    pub fn join(&mut self, from: usize, to: usize) {
+        let cuts = &mut self.links[from * self.nodes + to].cuts;
+        *cuts = cuts.saturating_sub(1);
+    }
+
+    /// Makes one direction of a link so many times slower; 1 or less is full speed.
+    pub fn slow(&mut self, from: usize, to: usize, factor: u32) {
+        self.links[from * self.nodes + to].slow = factor;
+    }
+
+    /// Joins every link, and from now on loses nothing.
+    pub fn heal(&mut self) {
+        for link in &mut self.links {
+            (link.cuts, link.slow) = (0, 0);
+        }
+        self.noise = self.noise.calmed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noisy() -> Noise {
+        Noise {
+            loss_ppm: 100_000,
+            duplicate_ppm: 100_000,
+            late_ppm: 100_000,
+            delay_min: Duration::from_micros(100),
+            delay_mean: Duration::from_micros(100),
+            late_mean: Duration::from_millis(50),
+        }
+    }
+
+    #[test]
+    fn every_fate_happens_about_as_often_as_asked() {
+        let mut network = Network::new(1, 3, noisy());
+        let fates: Vec<Fate> = (0..10_000).map(|_| network.send(0, 1)).collect();
+        let lost = fates.iter().filter(|fate| **fate == Fate::Lost).count();
+        let twice = fates.iter().filter(|fate| matches!(fate, Fate::Twice(..))).count();
+        assert!((800..1200).contains(&lost), "{lost} lost");
+        assert!((700..1100).contains(&twice), "{twice} twice");
+    }
+
+    #[test]
+    fn traffic_on_one_link_does_not_change_another() {
+        let mut quiet = Network::new(1, 3, noisy());
+        let mut busy = Network::new(1, 3, noisy());
+        for _ in 0..100 {
+            busy.send(0, 2);
+            assert_eq!(quiet.send(0, 1), busy.send(0, 1));
+        }
+    }
+
+    #[test]
+    fn a_cut_is_one_way_and_nests() {
+        let mut network = Network::new(1, 3, noisy().calmed());
+        network.cut(0, 1);
+        network.cut(0, 1);
+        network.join(0, 1);
+        assert_eq!(network.send(0, 1), Fate::Lost);
+        assert!(matches!(network.send(1, 0), Fate::Once(_)));
+        network.heal();
+        network.join(0, 1);
+        assert!(matches!(network.send(0, 1), Fate::Once(_)));
+    }
+}
