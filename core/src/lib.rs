@@ -10,13 +10,24 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod acceptor;
 mod config;
+mod election;
+mod entries;
+mod env;
+mod executor;
+mod fetches;
 mod founding;
 mod group;
 mod ids;
+mod journal;
+mod learner;
 mod membership;
 mod message;
+mod origin;
 mod outbox;
+mod proposer;
+mod reads;
 mod sessions;
 mod time;
 mod value;

@@ -1,5 +1,128 @@
 //! Exactly once: which commands have been executed, as part of the replicated state.
+//!
+//! Every command carries a key for life: its origin's incarnation, process start and count. An
+//! origin sends a command again when it does not hear what became of it, so one key may be chosen
+//! at several instances; here it is executed at the first and skipped at the others. Every node
+//! decides that from chosen values alone, so all decide alike.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use crate::ids::Incarnation;
+use crate::value::CommandKey;
 
 /// The most unresolved proposals of one origin: how far a command's `seq` may lie above its `low`.
 /// Part of the replicated state, so the same everywhere.
 pub const SESSION_WINDOW: u64 = 65_536;
+
+/// The sessions of all origins.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    by_origin: BTreeMap<Incarnation, Session>,
+}
+
+impl Sessions {
+    /// Whether a command is met for the first time; remembers it.
+    ///
+    /// Skipped are keys met before, keys that the origin had resolved before it proposed this or a
+    /// later command (below its `low`), and keys of an earlier process start than one already met.
+    pub(crate) fn admit(&mut self, key: CommandKey, low: u64) -> bool {
+        let session = self.by_origin.entry(key.origin).or_default();
+        session.admit(key.boot, key.seq, low)
+    }
+}
+
+/// What one origin's last process life has had executed: a bit for each `seq` from `low` on.
+#[derive(Debug, Default)]
+struct Session {
+    boot: u64,
+    low: u64,
+    /// 64 sequence numbers a word; the first word holds `low`.
+    words: VecDeque<u64>,
+    /// The number of the first word.
+    base: u64,
+}
+
+impl Session {
+    fn admit(&mut self, boot: u64, seq: u64, low: u64) -> bool {
+        if boot < self.boot {
+            return false;
+        }
+        if boot > self.boot {
+            self.words.clear();
+            (self.boot, self.low, self.base) = (boot, 0, 0);
+        }
+        self.raise(low);
+        if seq < self.low || seq - self.low >= SESSION_WINDOW {
+            return false;
+        }
+        let word = usize::try_from(seq / 64 - self.base).expect("within the window");
+        while self.words.len() <= word {
+            self.words.push_back(0);
+        }
+        let bit = 1 << (seq % 64);
+        let new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        new
+    }
+
+    fn raise(&mut self, low: u64) {
+        if low <= self.low {
+            return;
+        }
+        self.low = low;
+        while self.base < low / 64 {
+            if self.words.pop_front().is_none() {
+                self.base = low / 64;
+                return;
+            }
+            self.base += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(boot: u64, seq: u64) -> CommandKey {
+        CommandKey { origin: Incarnation(1), boot, seq }
+    }
+
+    #[test]
+    fn a_key_is_admitted_once_in_any_order() {
+        let mut sessions = Sessions::default();
+        for seq in [1, 3, 200, 2, 130] {
+            assert!(sessions.admit(key(1, seq), 1), "{seq}");
+        }
+        for seq in [1, 2, 3, 130, 200] {
+            assert!(!sessions.admit(key(1, seq), 1), "{seq}");
+        }
+    }
+
+    #[test]
+    fn what_the_origin_had_resolved_is_skipped() {
+        let mut sessions = Sessions::default();
+        assert!(sessions.admit(key(1, 500), 400));
+        assert!(!sessions.admit(key(1, 399), 300));
+        assert!(sessions.admit(key(1, 400), 300));
+        assert!(sessions.admit(key(1, 10_000), 9_999));
+        assert!(!sessions.admit(key(1, 501), 400));
+    }
+
+    #[test]
+    fn an_earlier_process_start_is_over() {
+        let mut sessions = Sessions::default();
+        assert!(sessions.admit(key(2, 7), 1));
+        assert!(!sessions.admit(key(1, 8), 1));
+        assert!(sessions.admit(key(3, 7), 1));
+    }
+
+    #[test]
+    fn a_session_is_bounded() {
+        let mut sessions = Sessions::default();
+        assert!(sessions.admit(key(1, 1), 1));
+        assert!(!sessions.admit(key(1, 1 + SESSION_WINDOW), 1));
+        assert!(sessions.admit(key(1, SESSION_WINDOW), 1));
+        assert!(sessions.by_origin[&Incarnation(1)].words.len() <= 1025);
+    }
+}

@@ -205,6 +205,12 @@ pub struct ValueWriter {
 }
 
 impl ValueWriter {
+    /// A writer that has laid out nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// Adds a command to the value being laid out.
     ///
     /// # Panics

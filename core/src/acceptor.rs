@@ -1,0 +1,210 @@
+//! The acceptor: what this node has promised, and its votes.
+
+use alloc::vec::Vec;
+
+use crate::config::Config;
+use crate::entries::{Entries, Slot};
+use crate::env::Ctx;
+use crate::fetches::{Fetches, Purpose};
+use crate::ids::{Ballot, Instance, NodeId};
+use crate::message::{Message, Promise, Report, Reported};
+use crate::value::Value;
+use crate::write::{Record, Stored};
+
+/// The promise. What was accepted is in [`Entries`], shared with the learner.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    promised: Ballot,
+}
+
+/// A phase 2a message, taken apart.
+#[derive(Debug)]
+pub(crate) struct Proposed {
+    pub(crate) ballot: Ballot,
+    pub(crate) instance: Instance,
+    pub(crate) value: Value,
+}
+
+impl Acceptor {
+    pub(crate) const fn new(promised: Ballot) -> Self {
+        Self { promised }
+    }
+
+    /// The highest ballot promised.
+    pub(crate) const fn promised(&self) -> Ballot {
+        self.promised
+    }
+
+    /// Phase 1b: promises `ballot` unless a higher one is promised, and reports a page of what was
+    /// accepted from `from` on.
+    ///
+    /// The promise is a record of its own and made durable before the report leaves (I1, I2). An
+    /// equal ballot is promised again: the candidate asks for a further page, or its question was
+    /// repeated. Paxos Made Simple §2.2, phase 1 (b).
+    pub(crate) fn on_prepare(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        first: Instance,
+        entries: &Entries,
+        fetches: &mut Fetches,
+        ctx: &mut Ctx<'_>,
+    ) {
+        if ballot < self.promised {
+            ctx.send(from, Message::Nack { ballot, promised: self.promised });
+            return;
+        }
+        if ctx.writes_full() {
+            return;
+        }
+        if first <= entries.cleaned() {
+            // To report nothing about cleaned instances would read as "nothing accepted".
+            ctx.send(from, Message::Behind { ballot, cleaned: entries.cleaned() });
+            return;
+        }
+        self.raise(ballot, ctx);
+        if first <= entries.base() {
+            let purpose = Purpose::Promise { to: from, ballot };
+            fetches.ask(purpose, first, entries.base(), ctx);
+        } else {
+            let promise = page(ballot, first, entries, &ctx.config);
+            ctx.send(from, Message::Promise(promise));
+        }
+    }
+
+    /// Sends the page of a promise whose old entries came from disk. They lie at or below what has
+    /// left memory, so all of them are chosen.
+    pub(crate) fn on_fetched(
+        &self,
+        to: NodeId,
+        ballot: Ballot,
+        first: Instance,
+        stored: Vec<Stored>,
+        ctx: &mut Ctx<'_>,
+    ) {
+        if ballot != self.promised {
+            return; // a higher promise was made meanwhile: its candidate asks for itself
+        }
+        // A chosen value that the disk no longer gives ends the page: about it we cannot speak.
+        let values = stored.into_iter().map_while(|s| Some((s.instance, s.value?)));
+        let entries: Vec<Reported> = values
+            .map(|(instance, value)| Reported { instance, entry: Report::Chosen(value) })
+            .collect();
+        if let Some(last) = entries.last() {
+            let to_instance = last.instance;
+            let promise = Promise { ballot, from: first, to: to_instance, entries };
+            ctx.send(to, Message::Promise(promise));
+        }
+    }
+
+    /// Phase 2b: accepts unless a higher ballot is promised.
+    ///
+    /// The vote is withheld until the record is durable; a refusal leaves at once. Accepting again
+    /// in the same ballot is harmless, since leaders repeat themselves. A ballot above the promise
+    /// raises it, and that is written even if there is nothing to vote for. Returns whether the
+    /// sender leads as far as this acceptor is concerned. Paxos Made Simple §2.2, P1a.
+    pub(crate) fn on_accept(
+        &mut self,
+        from: NodeId,
+        proposed: Proposed,
+        entries: &mut Entries,
+        ctx: &mut Ctx<'_>,
+    ) -> bool {
+        let Proposed { ballot, instance, value } = proposed;
+        if ballot < self.promised {
+            ctx.send(from, Message::Nack { ballot, promised: self.promised });
+            return false;
+        }
+        // Our own proposals were bounded by our window before they were made.
+        let own = from == ctx.me.node;
+        if ctx.writes_full() && !own {
+            return true;
+        }
+        self.raise(ballot, ctx);
+        if instance <= entries.chosen() {
+            // Chosen already: no vote is needed, and none is given. Saying how far we know the log
+            // to be chosen lets the leader learn what it missed.
+            match entries.value(instance) {
+                Some(held) if *held != value => {
+                    ctx.fail("a leader proposed another value where one is chosen", instance);
+                }
+                Some(_) | None => {
+                    let chosen = entries.chosen();
+                    ctx.send(from, Message::HeartbeatAck { ballot, probe: 0, chosen });
+                }
+            }
+            return true;
+        }
+        let next = instance == entries.chosen().next();
+        let far = instance.above(entries.chosen()) > ctx.config.accept_ahead_max;
+        let large = entries.open_bytes() > ctx.config.window_bytes_max * OPEN_WINDOWS_MAX;
+        if !own && (far || (large && !next)) {
+            return true; // the leader sends it again when we are further
+        }
+        match entries.slot(instance) {
+            Some(slot) if slot.ballot == ballot => match &slot.value {
+                Some(held) if *held != value => {
+                    ctx.fail("two values were proposed in one ballot", instance);
+                    return true;
+                }
+                Some(_) => {} // again: the vote below waits for the record written the first time
+                None => self.accept(ballot, instance, value, entries, ctx),
+            },
+            Some(_) | None => self.accept(ballot, instance, value, entries, ctx),
+        }
+        ctx.send(from, Message::Accepted { ballot, first: instance, last: instance });
+        true
+    }
+
+    /// Raises the promise without a question having been asked; for a ballot of our own.
+    pub(crate) fn raise(&mut self, ballot: Ballot, ctx: &mut Ctx<'_>) {
+        if ballot > self.promised {
+            self.promised = ballot;
+            ctx.write(Record::Promised(ballot));
+        }
+    }
+
+    fn accept(
+        &self,
+        ballot: Ballot,
+        instance: Instance,
+        value: Value,
+        entries: &mut Entries,
+        ctx: &mut Ctx<'_>,
+    ) {
+        assert!(ballot == self.promised, "accepting {ballot} under promise {}", self.promised);
+        let held = entries.slot(instance).map_or(Ballot::ZERO, |slot| slot.ballot);
+        assert!(held <= ballot, "{instance} is accepted in {held}, above {ballot}");
+        ctx.write(Record::Accepted { instance, ballot, value: value.clone() });
+        entries.put(instance, Slot { ballot, value: Some(value) });
+    }
+}
+
+/// A page of what is held from `from` on, which is above [`Entries::base`].
+fn page(ballot: Ballot, from: Instance, entries: &Entries, config: &Config) -> Promise {
+    let mut reported = Vec::new();
+    let mut bytes = 0;
+    let mut instance = from;
+    while instance <= entries.highest() {
+        if let Some(slot) = entries.slot(instance) {
+            let entry = match &slot.value {
+                Some(value) if instance <= entries.chosen() || slot.is_learned() => {
+                    Report::Chosen(value.clone())
+                }
+                Some(value) => Report::Accepted(slot.ballot, value.clone()),
+                None => Report::Lost(slot.ballot),
+            };
+            bytes += slot.value.as_ref().map_or(0, Value::len);
+            reported.push(Reported { instance, entry });
+            if bytes >= config.page_bytes_max && instance < entries.highest() {
+                return Promise { ballot, from, to: instance, entries: reported };
+            }
+        }
+        instance = instance.next();
+    }
+    Promise { ballot, from, to: Instance::MAX, entries: reported }
+}
+
+/// How many leaders' windows of values may be held before they are chosen: one for the leader of
+/// now, one for what the last ones left behind, and room to be wrong.
+const OPEN_WINDOWS_MAX: usize = 4;

@@ -1,0 +1,194 @@
+//! Leader election: who is heard to lead, and when to ask for it ourselves.
+
+use core::time::Duration;
+
+use crate::acceptor::Acceptor;
+use crate::env::{Ctx, Env};
+use crate::ids::{Ballot, Instance, Member, NodeId};
+use crate::membership::VoterSet;
+use crate::message::Message;
+use crate::outbox::Event;
+use crate::time::Time;
+
+/// What this node knows of leaders, and its own candidacy.
+#[derive(Debug)]
+pub(crate) struct Election {
+    /// The ballot of the leader heard last; zero if none was, or if it let go.
+    leader: Ballot,
+    /// When it was heard last.
+    heard: Time,
+    /// When to canvass if no leader is heard until then.
+    timeout: Time,
+    /// The highest round met anywhere.
+    round: u64,
+    canvass: Option<Canvass>,
+    jitter: u64,
+}
+
+/// The question whether we could lead, while it is open.
+#[derive(Debug)]
+struct Canvass {
+    ballot: Ballot,
+    yes: VoterSet,
+}
+
+impl Election {
+    pub(crate) fn new(promised: Ballot, seed: u64) -> Self {
+        Self {
+            leader: Ballot::ZERO,
+            heard: Time::ZERO,
+            timeout: Time::MAX,
+            round: promised.round,
+            canvass: None,
+            jitter: seed,
+        }
+    }
+
+    /// The ballot of the live leader, ourselves included; zero if none is live.
+    pub(crate) const fn leader(&self) -> Ballot {
+        self.leader
+    }
+
+    pub(crate) const fn canvassing(&self) -> bool {
+        self.canvass.is_some()
+    }
+
+    /// Waits for a leader for a time drawn anew: once to twice the election timeout, less for a
+    /// higher priority.
+    pub(crate) fn wait(&mut self, env: &Env) {
+        let base = env.config.election_timeout;
+        let spread = base / (u32::from(env.config.priority) + 1);
+        let spread = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let jitter = Duration::from_nanos(self.draw() % spread);
+        self.timeout = env.now + base + jitter;
+    }
+
+    /// A leader spoke, in a ballot not below our promise: it is live.
+    pub(crate) fn heard(&mut self, ballot: Ballot, ctx: &mut Ctx<'_>) {
+        if self.leader != ballot {
+            self.leader = ballot;
+            ctx.event(Event::Following(ballot));
+        }
+        self.heard = ctx.now;
+        self.round = self.round.max(ballot.round);
+        self.canvass = None;
+        self.wait(ctx);
+    }
+
+    /// This node leads now.
+    pub(crate) fn leads(&mut self, ballot: Ballot, env: &Env) {
+        self.leader = ballot;
+        self.heard = env.now;
+        self.canvass = None;
+    }
+
+    /// The leader let go or is gone: nobody is live until somebody is heard.
+    pub(crate) fn vacant(&mut self, env: &Env) {
+        self.leader = Ballot::ZERO;
+        self.canvass = None;
+        self.wait(env);
+    }
+
+    /// A higher ballot was met: ask above it next time.
+    pub(crate) fn met(&mut self, ballot: Ballot) {
+        self.round = self.round.max(ballot.round);
+    }
+
+    /// A ballot above everything met, in which nothing was ever said (I3).
+    pub(crate) fn next_ballot(&mut self, promised: Ballot, me: Member) -> Ballot {
+        self.round = self.round.max(promised.round) + 1;
+        Ballot { round: self.round, node: me.node, incarnation: me.incarnation }
+    }
+
+    /// Would we promise this ballot? A question that changes nothing, and resets no timer.
+    ///
+    /// No, while a leader is heard: a node that merely cannot hear it must not unseat it. The leader
+    /// itself asking means that it no longer leads.
+    pub(crate) fn on_canvass(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        promised: Ballot,
+        chosen: Instance,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let granted = ballot > promised && (!self.live(ctx) || self.leader.node == from);
+        ctx.send(from, Message::CanvassReply { ballot, granted, promised, chosen });
+    }
+
+    /// Counts an answer; returns the ballot to run for once a quorum would promise it.
+    pub(crate) fn on_reply(
+        &mut self,
+        from: Member,
+        ballot: Ballot,
+        granted: bool,
+        promised: Ballot,
+        env: &Env,
+    ) -> Option<Ballot> {
+        self.met(promised);
+        let canvass = self.canvass.as_mut()?;
+        if canvass.ballot != ballot || !granted {
+            return None;
+        }
+        let newest = env.history.newest();
+        canvass.yes.insert(newest.slot(from)?);
+        newest.is_quorum(canvass.yes).then_some(ballot)
+    }
+
+    /// Canvasses if it is time to; returns the ballot to run for if we are a quorum by ourselves.
+    ///
+    /// Only voters run, and not while their own disk is stuck: they could not even promise.
+    pub(crate) fn tick(&mut self, acceptor: &Acceptor, ctx: &mut Ctx<'_>) -> Option<Ballot> {
+        if !self.live(ctx) {
+            self.leader = Ballot::ZERO;
+        }
+        if ctx.now < self.timeout {
+            return None;
+        }
+        self.wait(ctx);
+        let me = ctx.me;
+        let slot = ctx.history.newest().slot(me)?;
+        if ctx.journal.stalled(ctx.now, ctx.config.election_timeout) {
+            return None;
+        }
+        let ballot = self.next_ballot(acceptor.promised(), me);
+        let mut yes = VoterSet::default();
+        yes.insert(slot);
+        ctx.event(Event::Canvassing(ballot));
+        if ctx.history.newest().is_quorum(yes) {
+            return Some(ballot);
+        }
+        self.canvass = Some(Canvass { ballot, yes });
+        ctx.send_all(&Message::Canvass { ballot });
+        None
+    }
+
+    /// When to tick next.
+    pub(crate) fn deadline(&self, env: &Env) -> Time {
+        if self.leader == Ballot::ZERO {
+            return self.timeout;
+        }
+        let gone = self.heard + env.config.election_timeout + Duration::from_nanos(1);
+        self.timeout.min(gone)
+    }
+
+    /// Canvasses at the next tick: this node led until now, and may well again.
+    pub(crate) fn hurry(&mut self, env: &Env) {
+        self.timeout = env.now;
+    }
+
+    /// Whether a leader was heard within an election timeout.
+    fn live(&self, env: &Env) -> bool {
+        let recent = env.now.since(self.heard) <= env.config.election_timeout;
+        self.leader != Ballot::ZERO && (recent || self.leader.member() == env.me)
+    }
+
+    /// splitmix64: election jitter needs to differ between nodes, not to be unpredictable.
+    const fn draw(&mut self) -> u64 {
+        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.jitter;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

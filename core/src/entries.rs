@@ -1,0 +1,202 @@
+//! The part of the log that is in memory: everything not yet chosen, and the newest chosen values.
+
+use alloc::collections::VecDeque;
+
+use crate::ids::{Ballot, Instance};
+use crate::value::Value;
+
+/// What is held at one instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// The ballot accepted in; zero if nothing was accepted, or if the value was learned.
+    pub(crate) ballot: Ballot,
+    /// The value; none if nothing is held, or if the disk lost it (then `ballot` is not zero).
+    pub(crate) value: Option<Value>,
+}
+
+impl Slot {
+    /// Whether the value was learned, and so is chosen even above a gap.
+    pub(crate) fn is_learned(&self) -> bool {
+        self.ballot == Ballot::ZERO && self.value.is_some()
+    }
+}
+
+/// The log in memory, and how much of it is chosen.
+///
+/// `cleaned ≤ base ≤ chosen`; instances in `(base, base + slots]` are held here, those in
+/// `(cleaned, base]` are on disk only, and are all chosen.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    base: Instance,
+    slots: VecDeque<Slot>,
+    chosen: Instance,
+    cleaned: Instance,
+    chosen_bytes: usize,
+    open_bytes: usize,
+}
+
+impl Entries {
+    pub(crate) const fn new(chosen: Instance, cleaned: Instance) -> Self {
+        Self {
+            base: chosen,
+            slots: VecDeque::new(),
+            chosen,
+            cleaned,
+            chosen_bytes: 0,
+            open_bytes: 0,
+        }
+    }
+
+    /// Every instance up to here is known chosen.
+    pub(crate) const fn chosen(&self) -> Instance {
+        self.chosen
+    }
+
+    /// Every instance up to here may be gone from the log.
+    pub(crate) const fn cleaned(&self) -> Instance {
+        self.cleaned
+    }
+
+    /// Instances up to here are on disk only.
+    pub(crate) const fn base(&self) -> Instance {
+        self.base
+    }
+
+    /// The highest instance held.
+    pub(crate) fn highest(&self) -> Instance {
+        Instance(self.base.0 + u64::try_from(self.slots.len()).expect("fits"))
+    }
+
+    /// Bytes of values that are not chosen yet.
+    pub(crate) const fn open_bytes(&self) -> usize {
+        self.open_bytes
+    }
+
+    /// What is held at an instance above [`base`](Self::base), if anything.
+    pub(crate) fn slot(&self, instance: Instance) -> Option<&Slot> {
+        let slot = self.slots.get(self.offset(instance)?)?;
+        (slot.value.is_some() || slot.ballot > Ballot::ZERO).then_some(slot)
+    }
+
+    /// The value held in memory at an instance, if any.
+    pub(crate) fn value(&self, instance: Instance) -> Option<&Value> {
+        self.slot(instance)?.value.as_ref()
+    }
+
+    /// Holds a slot at an instance that is not chosen yet, in place of what was there.
+    pub(crate) fn put(&mut self, instance: Instance, slot: Slot) {
+        assert!(instance > self.chosen, "{instance} is chosen and cannot change");
+        let offset = self.offset(instance).expect("above chosen, so above base");
+        while self.slots.len() <= offset {
+            self.slots.push_back(Slot::default());
+        }
+        let new = slot.value.as_ref().map_or(0, Value::len);
+        let old = core::mem::replace(&mut self.slots[offset], slot);
+        self.open_bytes -= old.value.as_ref().map_or(0, Value::len);
+        self.open_bytes += new;
+    }
+
+    /// Moves the chosen prefix up by one, over the value held there.
+    pub(crate) fn choose_next(&mut self) {
+        let next = self.chosen.next();
+        let bytes = self.value(next).map(Value::len);
+        let bytes = bytes.expect("only a value that is held can be known chosen");
+        self.open_bytes -= bytes;
+        self.chosen_bytes += bytes;
+        self.chosen = next;
+    }
+
+    /// Moves the chosen prefix up to at most `limit`, over values that were accepted in `ballot` or
+    /// learned.
+    pub(crate) fn choose(&mut self, ballot: Ballot, limit: Instance) {
+        while self.chosen < limit
+            && self.slot(self.chosen.next()).is_some_and(|slot| {
+                slot.is_learned() || (slot.ballot == ballot && slot.value.is_some())
+            })
+        {
+            self.choose_next();
+        }
+    }
+
+    /// Forgets old chosen values in memory, up to `handed_out`, while there are more than `bytes_max`.
+    pub(crate) fn evict(&mut self, handed_out: Instance, bytes_max: usize) {
+        while self.chosen_bytes > bytes_max && self.base < handed_out.min(self.chosen) {
+            self.forget_first();
+        }
+    }
+
+    /// Forgets instances up to here, which are executed everywhere they need to be.
+    pub(crate) fn clean(&mut self, up_to: Instance, handed_out: Instance) {
+        let up_to = up_to.min(handed_out).min(self.chosen);
+        while self.base < up_to {
+            self.forget_first();
+        }
+        self.cleaned = self.cleaned.max(up_to);
+    }
+
+    pub(crate) fn invariants(&self) {
+        assert!(self.cleaned <= self.base, "cleaned {} passed base {}", self.cleaned, self.base);
+        assert!(self.base <= self.chosen, "base {} passed chosen {}", self.base, self.chosen);
+        assert!(
+            self.chosen <= self.highest(),
+            "chosen {} passed the highest entry {}",
+            self.chosen,
+            self.highest()
+        );
+    }
+
+    fn forget_first(&mut self) {
+        let slot = self.slots.pop_front().expect("chosen instances above base are held");
+        self.base = self.base.next();
+        self.chosen_bytes -= slot.value.as_ref().map_or(0, Value::len);
+    }
+
+    fn offset(&self, instance: Instance) -> Option<usize> {
+        let above = instance.0.checked_sub(self.base.0 + 1)?;
+        usize::try_from(above).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Incarnation, NodeId};
+
+    fn slot(round: u64) -> Slot {
+        let ballot = Ballot { round, node: NodeId(1), incarnation: Incarnation(1) };
+        Slot { ballot, value: Some(Value::NOOP) }
+    }
+
+    #[test]
+    fn holes_are_held_as_nothing() {
+        let mut entries = Entries::new(Instance(5), Instance(2));
+        entries.put(Instance(8), slot(1));
+        assert_eq!(entries.slot(Instance(6)), None);
+        assert_eq!(entries.slot(Instance(8)), Some(&slot(1)));
+        assert_eq!(entries.highest(), Instance(8));
+        entries.invariants();
+    }
+
+    #[test]
+    fn chosen_values_are_forgotten_only_once_handed_out() {
+        let mut entries = Entries::new(Instance::ZERO, Instance::ZERO);
+        for instance in 1..=3 {
+            entries.put(Instance(instance), slot(1));
+            entries.choose_next();
+        }
+        entries.evict(Instance(1), 0);
+        assert_eq!(entries.base(), Instance(1));
+        entries.evict(Instance(3), 1);
+        assert_eq!(entries.base(), Instance(2));
+        entries.invariants();
+    }
+
+    #[test]
+    #[should_panic(expected = "#1 is chosen and cannot change")]
+    fn a_chosen_value_cannot_change() {
+        let mut entries = Entries::new(Instance::ZERO, Instance::ZERO);
+        entries.put(Instance(1), slot(1));
+        entries.choose_next();
+        entries.put(Instance(1), slot(2));
+    }
+}

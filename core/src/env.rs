@@ -1,0 +1,91 @@
+//! What every part of a group may use while it handles an input.
+
+use core::ops::{Deref, DerefMut};
+
+use crate::config::Config;
+use crate::ids::{Instance, Member, NodeId};
+use crate::journal::Journal;
+use crate::membership::History;
+use crate::message::Message;
+use crate::outbox::{Event, Outbox};
+use crate::time::Time;
+use crate::write::{Durable, Record};
+
+/// Who and when we are, who votes, and the way to the disk.
+#[derive(Debug)]
+pub(crate) struct Env {
+    pub(crate) now: Time,
+    pub(crate) me: Member,
+    pub(crate) config: Config,
+    pub(crate) history: History,
+    pub(crate) journal: Journal,
+    pub(crate) failed: Option<(&'static str, Instance)>,
+}
+
+impl Env {
+    /// Whether no further records may be handed out now (I9).
+    pub(crate) const fn writes_full(&self) -> bool {
+        self.journal.in_flight() >= self.config.writes_in_flight_max
+    }
+}
+
+/// An [`Env`] together with the outbox of the step.
+pub(crate) struct Ctx<'a> {
+    pub(crate) env: &'a mut Env,
+    pub(crate) out: &'a mut Outbox,
+}
+
+impl Ctx<'_> {
+    /// Sends as soon as the message's gate allows.
+    pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+        self.env.journal.send(to, message, self.out);
+    }
+
+    /// Sends to every other voter and follower of the newest membership.
+    pub(crate) fn send_all(&mut self, message: &Message) {
+        let newest = self.env.history.newest();
+        for member in newest.voters().iter().chain(newest.followers()) {
+            if member.node != self.env.me.node {
+                self.env.journal.send(member.node, message.clone(), self.out);
+            }
+        }
+    }
+
+    /// Hands a record out to be written.
+    pub(crate) fn write(&mut self, record: Record) {
+        self.env.journal.write(self.env.now, record, self.out);
+    }
+
+    /// Counts a batch as durable.
+    pub(crate) fn durable(&mut self, proof: Durable) {
+        self.env.journal.durable(self.env.now, proof, self.out);
+    }
+
+    /// Tells observers.
+    pub(crate) fn event(&mut self, event: Event) {
+        self.out.events.push(event);
+    }
+
+    /// Stops the group here: something proved that agreement is broken, or that our own log or a
+    /// state machine cannot be trusted. Votes end; the process and the other groups go on.
+    pub(crate) fn fail(&mut self, reason: &'static str, instance: Instance) {
+        if self.env.failed.is_none() {
+            self.env.failed = Some((reason, instance));
+            self.event(Event::Failed(reason, instance));
+        }
+    }
+}
+
+impl Deref for Ctx<'_> {
+    type Target = Env;
+
+    fn deref(&self) -> &Env {
+        self.env
+    }
+}
+
+impl DerefMut for Ctx<'_> {
+    fn deref_mut(&mut self) -> &mut Env {
+        self.env
+    }
+}

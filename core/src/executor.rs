@@ -1,0 +1,145 @@
+//! Hands chosen commands to the state machines, in order, each once.
+
+use alloc::vec::Vec;
+
+use crate::entries::Entries;
+use crate::env::{Ctx, Env};
+use crate::fetches::{Fetches, Purpose};
+use crate::ids::{Instance, Position};
+use crate::origin::Origin;
+use crate::outbox::Apply;
+use crate::sessions::Sessions;
+use crate::value::{Value, ValueKind};
+use crate::write::Stored;
+
+/// How far execution is, and what has been executed.
+///
+/// After a restart everything still in the log is handed out again: the sessions are part of the
+/// replicated state and live in memory, so they are built anew from it.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    /// Handed out up to here.
+    handed: Instance,
+    /// Executed up to here, as far as we were told.
+    applied: Instance,
+    sessions: Sessions,
+}
+
+impl Executor {
+    pub(crate) fn new(cleaned: Instance) -> Self {
+        Self { handed: cleaned, applied: cleaned, sessions: Sessions::default() }
+    }
+
+    pub(crate) const fn handed(&self) -> Instance {
+        self.handed
+    }
+
+    pub(crate) const fn applied(&self) -> Instance {
+        self.applied
+    }
+
+    /// Hands out what is chosen, as far as the state machines keep up.
+    pub(crate) fn run(
+        &mut self,
+        entries: &mut Entries,
+        origin: &mut Origin,
+        fetches: &mut Fetches,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let before = self.handed;
+        while self.handed < entries.chosen() && self.room(ctx) {
+            let next = self.handed.next();
+            if next <= entries.base() {
+                fetches.ask(Purpose::Apply, next, entries.base(), ctx);
+                break;
+            }
+            let value = entries.value(next).expect("chosen values above base are held");
+            self.hand_out(next, value, origin, ctx);
+        }
+        self.through(before, ctx);
+        entries.evict(self.handed, ctx.config.cache_bytes_max);
+    }
+
+    /// Hands out what came from disk.
+    pub(crate) fn on_fetched(
+        &mut self,
+        stored: Vec<Stored>,
+        origin: &mut Origin,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let before = self.handed;
+        if stored.is_empty() {
+            ctx.fail(
+                "the log no longer gives a chosen entry that has to be executed",
+                before.next(),
+            );
+        }
+        for entry in stored {
+            if entry.instance != self.handed.next() {
+                continue;
+            }
+            let Some(value) = entry.value else {
+                ctx.fail("the disk lost a chosen value that has to be executed", entry.instance);
+                break;
+            };
+            self.hand_out(entry.instance, &value, origin, ctx);
+        }
+        self.through(before, ctx);
+    }
+
+    /// The state machines are this far.
+    pub(crate) fn on_applied(&mut self, instance: Instance) {
+        assert!(
+            instance <= self.handed,
+            "applied {instance} passed what was handed out, {}",
+            self.handed
+        );
+        self.applied = self.applied.max(instance);
+    }
+
+    pub(crate) fn invariants(&self, entries: &Entries) {
+        assert!(
+            self.applied <= self.handed && self.handed <= entries.chosen(),
+            "applied {} ≤ handed {} ≤ chosen {} does not hold",
+            self.applied,
+            self.handed,
+            entries.chosen()
+        );
+    }
+
+    fn room(&self, env: &Env) -> bool {
+        self.handed.above(self.applied) < env.config.apply_ahead_max
+    }
+
+    fn hand_out(
+        &mut self,
+        instance: Instance,
+        value: &Value,
+        origin: &mut Origin,
+        ctx: &mut Ctx<'_>,
+    ) {
+        self.handed = instance;
+        if value.kind() == ValueKind::Noop {
+            return;
+        }
+        for (index, command) in (0..).zip(value.commands()) {
+            // From a memory that is no member here: nobody waits for it, and its session is dropped.
+            let member = ctx.history.at(instance).has(command.key.origin);
+            if member && self.sessions.admit(command.key, command.low) {
+                ctx.out.applies.push(Apply::Command {
+                    position: Position { instance, index },
+                    key: command.key,
+                    sm: command.sm,
+                    proposal: origin.resolve(command.key),
+                    payload: command.payload,
+                });
+            }
+        }
+    }
+
+    fn through(&self, before: Instance, ctx: &mut Ctx<'_>) {
+        if self.handed > before {
+            ctx.out.applies.push(Apply::Through(self.handed));
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The learner: which instances are chosen, and catching up on those that were missed.
+
+use alloc::vec::Vec;
+
+use crate::entries::{Entries, Slot};
+use crate::env::Ctx;
+use crate::fetches::{Fetches, Purpose};
+use crate::ids::{Ballot, Instance, NodeId};
+use crate::message::Message;
+use crate::time::Time;
+use crate::value::Value;
+use crate::write::{Record, Stored};
+
+/// What others know to be chosen, and the question under way.
+#[derive(Debug, Default)]
+pub(crate) struct Learner {
+    /// The chosen prefix that each peer reported last.
+    peers: Vec<(NodeId, Instance)>,
+    /// Whom we asked, from where, and when to ask somebody else.
+    asked: Option<Question>,
+    /// The peer that did not answer last; somebody else is asked next.
+    silent: Option<NodeId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    to: NodeId,
+    from: Instance,
+    until: Time,
+}
+
+/// What learning one value came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Learned {
+    /// It was the next one, and is chosen here now.
+    Chosen,
+    /// It was known, or lies above a gap.
+    Skipped,
+    /// It was the next one, is chosen here now, and replaced another value that was held here.
+    Instead,
+}
+
+impl Learner {
+    /// The leader of `ballot` says that everything up to `chosen` is chosen.
+    ///
+    /// That makes an entry chosen *here* only if it was accepted in that very ballot (I5): the
+    /// leader's word is about the values it proposed itself, and what we hold from an earlier ballot
+    /// may be another value. Such instances are asked for instead.
+    pub(crate) fn on_chosen(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        chosen: Instance,
+        entries: &mut Entries,
+    ) {
+        entries.choose(ballot, chosen);
+        self.note(from, chosen);
+    }
+
+    /// A peer says how far it knows the log to be chosen. Only a place to learn from: nothing
+    /// waits for what a peer once knew, since nobody may remember it after a restart.
+    pub(crate) fn note(&mut self, peer: NodeId, chosen: Instance) {
+        match self.peers.iter_mut().find(|(node, _)| *node == peer) {
+            Some((_, known)) => *known = chosen,
+            None => self.peers.push((peer, chosen)),
+        }
+    }
+
+    /// Asks somebody who knows more, if somebody does and nobody is being asked.
+    pub(crate) fn ask(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
+        if let Some(question) = self.asked {
+            if question.from > entries.chosen() && ctx.now < question.until {
+                return;
+            }
+            if question.from > entries.chosen() {
+                self.silent = Some(question.to);
+            }
+            self.asked = None;
+        }
+        let Some(to) = self.source(entries.chosen()) else { return };
+        let from = entries.chosen().next();
+        let until = ctx.now + ctx.config.retry_interval * 2;
+        self.asked = Some(Question { to, from, until });
+        ctx.send(to, Message::Learn { from });
+    }
+
+    /// When to ask somebody else.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.asked.map(|question| question.until)
+    }
+
+    /// Teaches chosen values, a page at a time, from memory or from disk.
+    pub(crate) fn on_learn(
+        &self,
+        to: NodeId,
+        from: Instance,
+        entries: &Entries,
+        fetches: &mut Fetches,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let mut values = Vec::new();
+        if from > entries.cleaned() && from <= entries.base() {
+            fetches.ask(Purpose::Learn { to }, from, entries.base(), ctx);
+            return;
+        }
+        if from > entries.base() {
+            let mut bytes = 0;
+            let mut instance = from;
+            while instance <= entries.chosen() && bytes < ctx.config.page_bytes_max {
+                let value = entries.value(instance).expect("chosen values above base are held");
+                bytes += value.len();
+                values.push(value.clone());
+                instance = instance.next();
+            }
+        }
+        teach(to, from, values, entries, ctx);
+    }
+
+    /// Teaches what came from disk; an entry whose value is lost ends the page.
+    pub(crate) fn on_fetched(
+        &self,
+        to: NodeId,
+        from: Instance,
+        stored: Vec<Stored>,
+        entries: &Entries,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let values = stored.into_iter().map_while(|s| s.value).collect();
+        teach(to, from, values, entries, ctx);
+    }
+
+    /// The answer to our question has come, whatever it holds.
+    pub(crate) fn on_answer(&mut self, from: NodeId, empty: bool) {
+        if self.asked.is_some_and(|question| question.to == from) {
+            self.asked = None;
+            self.silent = empty.then_some(from);
+        }
+    }
+
+    fn source(&self, chosen: Instance) -> Option<NodeId> {
+        let ahead = || self.peers.iter().filter(move |(_, known)| *known > chosen);
+        let other = ahead().filter(|(node, _)| Some(*node) != self.silent);
+        let best = other.max_by_key(|(_, known)| *known);
+        best.or_else(|| ahead().next()).map(|(node, _)| *node)
+    }
+}
+
+/// Takes a value that is known to be chosen at an instance, wherever that is known from.
+///
+/// It is written unless the same value is held already, and replaces what was accepted: a chosen
+/// value may be reported in place of a vote. If another value was held from some ballot, the caller
+/// is told which, since a leader that proposed another value is deposed (I5).
+pub(crate) fn learn(
+    instance: Instance,
+    value: &Value,
+    entries: &mut Entries,
+    ctx: &mut Ctx<'_>,
+) -> Learned {
+    if instance <= entries.chosen() {
+        if entries.value(instance).is_some_and(|held| held != value) {
+            ctx.fail("two values are known to be chosen", instance);
+        }
+        return Learned::Skipped;
+    }
+    if instance != entries.chosen().next() {
+        return Learned::Skipped;
+    }
+    let held = entries.slot(instance).cloned();
+    let same = held.as_ref().is_some_and(|slot| slot.value.as_ref() == Some(value));
+    if !same {
+        ctx.write(Record::Learned { instance, value: value.clone() });
+        entries.put(instance, Slot { ballot: Ballot::ZERO, value: Some(value.clone()) });
+    }
+    entries.choose_next();
+    match held {
+        Some(slot) if !same && slot.value.is_some() => Learned::Instead,
+        Some(_) | None => Learned::Chosen,
+    }
+}
+
+fn teach(to: NodeId, from: Instance, values: Vec<Value>, entries: &Entries, ctx: &mut Ctx<'_>) {
+    let (chosen, cleaned) = (entries.chosen(), entries.cleaned());
+    ctx.send(to, Message::Learned { from, values, chosen, cleaned });
+}

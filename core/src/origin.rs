@@ -1,0 +1,270 @@
+//! Proposals made at this node: named, handed to whoever leads, and resolved, by their deadline at
+//! the latest.
+
+use alloc::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::env::{Ctx, Env};
+use crate::ids::{Ballot, Incarnation, ProposalId, SmId};
+use crate::message::Message;
+use crate::outbox::{Outcome, Refusal};
+use crate::proposer::Proposer;
+use crate::proposer::queue::Taken;
+use crate::time::Time;
+use crate::value::{COMMAND_OVERHEAD, Command, CommandKey, ValueWriter};
+
+/// The unresolved proposals of this process life, by sequence number.
+///
+/// A command keeps its key for life. It is handed to every new leader until it is resolved, so it
+/// may be chosen more than once; the sessions execute it once.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    incarnation: Incarnation,
+    boot: u64,
+    /// The lowest sequence number that is not resolved: that of the first entry.
+    low: u64,
+    unresolved: VecDeque<Option<Unresolved>>,
+    count: usize,
+    bytes: usize,
+    /// The leadership that commands are being handed to.
+    leader: Ballot,
+    /// Everything up to here was handed to it.
+    handed: u64,
+    /// Everything up to here was handed to it before `retry` was set.
+    aged: u64,
+    /// When to hand over again what is still unresolved: messages get lost.
+    retry: Time,
+    /// No deadline passes before this.
+    expiry: Time,
+    writer: ValueWriter,
+}
+
+#[derive(Debug)]
+struct Unresolved {
+    id: ProposalId,
+    command: Command,
+    deadline: Time,
+    /// The first leadership it was handed to; zero if to none yet.
+    first: Ballot,
+    /// It was handed to more than one, so a refusal of one decides nothing.
+    spread: bool,
+}
+
+impl Origin {
+    pub(crate) fn new(incarnation: Incarnation, boot: u64) -> Self {
+        Self {
+            incarnation,
+            boot,
+            low: 1,
+            unresolved: VecDeque::new(),
+            count: 0,
+            bytes: 0,
+            leader: Ballot::ZERO,
+            handed: 0,
+            aged: 0,
+            retry: Time::MAX,
+            expiry: Time::MAX,
+            writer: ValueWriter::new(),
+        }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Takes a proposal; it leaves with the next [`flush`](Self::flush).
+    pub(crate) fn propose(
+        &mut self,
+        id: ProposalId,
+        sm: SmId,
+        payload: Bytes,
+        deadline: Time,
+        ctx: &mut Ctx<'_>,
+    ) {
+        if let Some(refusal) = self.refusal(payload.len(), ctx) {
+            ctx.out.outcomes.push(Outcome::Refused(id, refusal));
+            return;
+        }
+        let seq = self.next_seq();
+        let key = CommandKey { origin: self.incarnation, boot: self.boot, seq };
+        self.count += 1;
+        self.bytes += payload.len();
+        let command = Command { key, low: self.low, sm, payload };
+        let first = Ballot::ZERO;
+        let unresolved = Unresolved { id, command, deadline, first, spread: false };
+        self.unresolved.push_back(Some(unresolved));
+        self.expiry = self.expiry.min(deadline);
+    }
+
+    /// Hands what is new, and to a new leader everything, to the leader: to ourselves directly.
+    pub(crate) fn flush(&mut self, leader: Ballot, proposer: &mut Proposer, ctx: &mut Ctx<'_>) {
+        if leader == Ballot::ZERO {
+            return;
+        }
+        if leader != self.leader {
+            self.leader = leader;
+            self.handed = self.low - 1;
+            self.aged = self.low - 1;
+            self.retry = ctx.now + ctx.config.election_timeout;
+        } else if ctx.now >= self.retry {
+            // What was handed over a whole period ago may be lost: from the oldest on, again.
+            let (again, last) = (self.low, self.aged);
+            self.aged = self.handed;
+            self.retry = ctx.now + ctx.config.election_timeout;
+            self.hand_over(again, last, proposer, ctx);
+        }
+        let (first, last) = (self.handed + 1, self.next_seq() - 1);
+        if first <= last {
+            self.handed = last;
+            self.hand_over(first.max(self.low), last, proposer, ctx);
+        }
+    }
+
+    /// The leader of `ballot` did not take a command. If no other leader ever had it, it is refused
+    /// for good; otherwise it is handed over again later, until its deadline.
+    pub(crate) fn on_refused(&mut self, ballot: Ballot, key: CommandKey, ctx: &mut Ctx<'_>) {
+        if key.origin != self.incarnation || key.boot != self.boot || ballot != self.leader {
+            return;
+        }
+        let Some(entry) = self.entry(key.seq) else { return };
+        if entry.first == ballot && !entry.spread {
+            let id = entry.id;
+            self.remove(key.seq);
+            ctx.out.outcomes.push(Outcome::Refused(id, Refusal::Overloaded));
+        }
+    }
+
+    /// A command is executed here: the proposal that waits for it, if it is ours and still waits.
+    pub(crate) fn resolve(&mut self, key: CommandKey) -> Option<ProposalId> {
+        if key.origin != self.incarnation || key.boot != self.boot {
+            return None;
+        }
+        self.entry(key.seq)?;
+        self.remove(key.seq)
+    }
+
+    /// Gives up on proposals whose deadline has passed: what becomes of them is unknown, unless they
+    /// never left.
+    pub(crate) fn expire(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.now < self.expiry {
+            return;
+        }
+        let (low, end) = (self.low, self.next_seq());
+        self.expiry = Time::MAX;
+        for seq in low..end {
+            let Some(entry) = self.entry(seq) else { continue };
+            if entry.deadline <= ctx.now {
+                let id = entry.id;
+                self.remove(seq);
+                ctx.out.outcomes.push(Outcome::Unknown(id));
+            } else {
+                let deadline = entry.deadline;
+                self.expiry = self.expiry.min(deadline);
+            }
+        }
+    }
+
+    /// Refuses everything: the group has failed here.
+    pub(crate) fn fail(&mut self, ctx: &mut Ctx<'_>) {
+        for seq in self.low..self.next_seq() {
+            if let Some(id) = self.remove(seq) {
+                ctx.out.outcomes.push(Outcome::Unknown(id));
+            }
+        }
+    }
+
+    /// When to flush or expire next.
+    pub(crate) fn deadline(&self, leader: Ballot, now: Time) -> Time {
+        if leader == Ballot::ZERO || self.count == 0 {
+            return self.expiry;
+        }
+        if leader != self.leader || self.handed + 1 < self.next_seq() {
+            return now;
+        }
+        self.expiry.min(self.retry)
+    }
+
+    pub(crate) fn invariants(&self, ctx: &crate::config::Config) {
+        assert!(self.count <= ctx.proposals_max, "{} proposals passed the limit (I9)", self.count);
+    }
+
+    fn refusal(&self, bytes: usize, env: &Env) -> Option<Refusal> {
+        let span = u64::try_from(self.unresolved.len()).unwrap_or(u64::MAX);
+        let over = self.bytes + bytes > env.config.proposal_bytes_max && self.count > 0;
+        if bytes > env.config.command_bytes_max {
+            Some(Refusal::TooLarge)
+        } else if !env.history.newest().has(self.incarnation) {
+            Some(Refusal::NotMember)
+        } else if self.count >= env.config.proposals_max
+            || span >= crate::sessions::SESSION_WINDOW
+            || over
+        {
+            Some(Refusal::Overloaded)
+        } else {
+            None
+        }
+    }
+
+    fn next_seq(&self) -> u64 {
+        self.low + u64::try_from(self.unresolved.len()).expect("fits")
+    }
+
+    fn entry(&mut self, seq: u64) -> Option<&mut Unresolved> {
+        let index = usize::try_from(seq.checked_sub(self.low)?).ok()?;
+        self.unresolved.get_mut(index)?.as_mut()
+    }
+
+    fn remove(&mut self, seq: u64) -> Option<ProposalId> {
+        let index = usize::try_from(seq.checked_sub(self.low)?).ok()?;
+        let entry = self.unresolved.get_mut(index)?.take()?;
+        self.count -= 1;
+        self.bytes -= entry.command.payload.len();
+        while let Some(None) = self.unresolved.front() {
+            self.unresolved.pop_front();
+            self.low += 1;
+        }
+        self.handed = self.handed.max(self.low - 1);
+        Some(entry.id)
+    }
+
+    fn hand_over(&mut self, first: u64, last: u64, proposer: &mut Proposer, ctx: &mut Ctx<'_>) {
+        let leader = self.leader;
+        let (mut count, mut bytes) = (0, 0);
+        let mut seq = first;
+        while seq <= last {
+            let Some(entry) = self.entry(seq) else {
+                seq += 1;
+                continue;
+            };
+            entry.spread |= entry.first != Ballot::ZERO && entry.first != leader;
+            if entry.first == Ballot::ZERO {
+                entry.first = leader;
+            }
+            let command = entry.command.clone();
+            seq += 1;
+            if leader.member() == ctx.me {
+                let Some(leadership) = proposer.leading() else { return };
+                if leadership.take(command.clone(), ctx) == Taken::Full {
+                    self.on_refused(leader, command.key, ctx);
+                }
+                continue;
+            }
+            self.writer.push(&command);
+            count += 1;
+            bytes += command.payload.len() + COMMAND_OVERHEAD;
+            if count >= ctx.config.batch_commands_max || bytes >= ctx.config.batch_bytes_max {
+                self.send(ctx);
+                (count, bytes) = (0, 0);
+            }
+        }
+        if count > 0 {
+            self.send(ctx);
+        }
+    }
+
+    fn send(&mut self, ctx: &mut Ctx<'_>) {
+        let commands = self.writer.finish();
+        ctx.send(self.leader.node, Message::Forward { commands });
+    }
+}

@@ -1,0 +1,40 @@
+//! The proposer: phase 1 when it wants to lead, phase 2 while it leads.
+
+pub(crate) mod leadership;
+mod peers;
+pub(crate) mod phase1;
+pub(crate) mod queue;
+
+use crate::ids::Ballot;
+use leadership::Leadership;
+use phase1::Phase1;
+
+/// What the proposer is at.
+#[derive(Debug)]
+pub(crate) enum Proposer {
+    /// Nothing: another node leads, or none does.
+    Idle,
+    /// It asks for promises.
+    Preparing(Phase1),
+    /// Its phase 1 is done.
+    Leading(Leadership),
+}
+
+impl Proposer {
+    /// The ballot it acts in, if it acts.
+    pub(crate) const fn ballot(&self) -> Option<Ballot> {
+        match self {
+            Self::Idle => None,
+            Self::Preparing(phase1) => Some(phase1.ballot()),
+            Self::Leading(leadership) => Some(leadership.ballot()),
+        }
+    }
+
+    /// The leadership, if it leads.
+    pub(crate) const fn leading(&mut self) -> Option<&mut Leadership> {
+        match self {
+            Self::Leading(leadership) => Some(leadership),
+            Self::Idle | Self::Preparing(_) => None,
+        }
+    }
+}

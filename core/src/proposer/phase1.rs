@@ -1,0 +1,220 @@
+//! Phase 1, once per leadership, for all open instances at once.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::env::Ctx;
+use crate::ids::{Ballot, Instance, Member, NodeId};
+use crate::membership::{History, VoterSet};
+use crate::message::{Message, Promise, Report};
+use crate::time::Time;
+use crate::value::Value;
+
+/// A candidate that collects promises for every instance from `from` on.
+#[derive(Debug)]
+pub(crate) struct Phase1 {
+    ballot: Ballot,
+    from: Instance,
+    voters: Vec<Voter>,
+    /// The strongest report of each instance so far.
+    reported: BTreeMap<Instance, Found>,
+    /// Where a voter accepted something that its disk no longer gives.
+    lost: Vec<(Instance, Ballot, usize)>,
+    retry: Time,
+    until: Time,
+}
+
+#[derive(Debug)]
+struct Voter {
+    member: Member,
+    /// The first instance of the page to come; [`Instance::MAX`] when all pages have come.
+    next: Instance,
+}
+
+/// The strongest report of an instance. Ordered: a chosen value beats every ballot.
+#[derive(Debug)]
+enum Found {
+    Accepted(Ballot, Value),
+    Chosen(Value),
+}
+
+/// What a page of a promise brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// More is to come.
+    Waiting,
+    /// A quorum has promised: the candidate leads.
+    Quorum,
+}
+
+impl Phase1 {
+    /// Asks every voter for its promise, ourselves included: our own is a promise like any other,
+    /// and our `Prepare` leaves only once it is durable (I1).
+    pub(crate) fn start(ballot: Ballot, from: Instance, ctx: &mut Ctx<'_>) -> Self {
+        let mut voters: Vec<Member> =
+            ctx.history.since(from).flat_map(|m| m.voters().iter().copied()).collect();
+        voters.sort_unstable();
+        voters.dedup();
+        let voters: Vec<Voter> =
+            voters.into_iter().map(|member| Voter { member, next: from }).collect();
+        let retry = ctx.now + ctx.config.retry_interval;
+        let until = ctx.now + ctx.config.election_timeout * 2;
+        let phase1 = Self {
+            ballot,
+            from,
+            voters,
+            reported: BTreeMap::new(),
+            lost: Vec::new(),
+            retry,
+            until,
+        };
+        phase1.ask(ctx);
+        phase1
+    }
+
+    pub(crate) const fn ballot(&self) -> Ballot {
+        self.ballot
+    }
+
+    /// When to ask again, or give up.
+    pub(crate) fn deadline(&self) -> Time {
+        self.retry.min(self.until)
+    }
+
+    /// Asks again those who have not answered; returns whether it is time to give up.
+    pub(crate) fn tick(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        if ctx.now >= self.until {
+            return true;
+        }
+        if ctx.now >= self.retry {
+            self.retry = ctx.now + ctx.config.retry_interval;
+            self.ask(ctx);
+        }
+        false
+    }
+
+    /// Counts a page. A promise counts once all its pages have come, and only from a member (node
+    /// *and* incarnation) that votes (I4).
+    pub(crate) fn on_promise(
+        &mut self,
+        from: Member,
+        promise: Promise,
+        ctx: &mut Ctx<'_>,
+    ) -> Progress {
+        let Some(index) = self.voters.iter().position(|v| v.member == from) else {
+            return Progress::Waiting;
+        };
+        let voter = &mut self.voters[index];
+        if promise.ballot != self.ballot || promise.from != voter.next {
+            return Progress::Waiting; // of another question, or a page that came before
+        }
+        for reported in promise.entries {
+            self.take(index, reported.instance, reported.entry);
+        }
+        let voter = &mut self.voters[index];
+        if promise.to == Instance::MAX {
+            voter.next = Instance::MAX;
+        } else {
+            voter.next = promise.to.next();
+            let next = voter.next;
+            ctx.send(from.node, Message::Prepare { ballot: self.ballot, from: next });
+        }
+        if self.complete(&ctx.history) { Progress::Quorum } else { Progress::Waiting }
+    }
+
+    /// The values to take over, ascending and without holes, once a quorum has promised: for each
+    /// instance above `chosen` the value that is chosen or has the highest ballot, and a no-op where
+    /// no one of the quorum accepted anything. Paxos Made Simple §2.2, P2c; §2.5 for the no-ops.
+    pub(crate) fn values(mut self, chosen: Instance) -> impl Iterator<Item = (Instance, Value)> {
+        let last = self.reported.last_key_value().map_or(Instance::ZERO, |(i, _)| *i);
+        (chosen.0 + 1..=last.0).map(Instance).map(move |instance| {
+            let value = match self.reported.remove(&instance) {
+                Some(Found::Accepted(_, value) | Found::Chosen(value)) => value,
+                None => Value::NOOP,
+            };
+            (instance, value)
+        })
+    }
+
+    fn ask(&self, ctx: &mut Ctx<'_>) {
+        for voter in self.voters.iter().filter(|voter| voter.next < Instance::MAX) {
+            ctx.send(voter.member.node, Message::Prepare { ballot: self.ballot, from: voter.next });
+        }
+    }
+
+    fn take(&mut self, voter: usize, instance: Instance, report: Report) {
+        let found = match report {
+            Report::Accepted(ballot, value) => Found::Accepted(ballot, value),
+            Report::Chosen(value) => Found::Chosen(value),
+            Report::Lost(ballot) => {
+                self.lost.push((instance, ballot, voter));
+                return;
+            }
+        };
+        let best = self.reported.get(&instance);
+        if best.is_none_or(|best| found.beats(best)) {
+            self.reported.insert(instance, found);
+        }
+    }
+
+    /// Whether every membership in force from `from` on has a quorum of full promises, none of which
+    /// hides a value that may have been chosen.
+    fn complete(&self, history: &History) -> bool {
+        let quorums = history.since(self.from).all(|membership| {
+            let mut promised = VoterSet::default();
+            for voter in self.voters.iter().filter(|voter| voter.next == Instance::MAX) {
+                if let Some(slot) = membership.slot(voter.member) {
+                    promised.insert(slot);
+                }
+            }
+            membership.is_quorum(promised)
+        });
+        quorums
+            && self
+                .lost
+                .iter()
+                .all(|(instance, ballot, _)| self.harmless(*instance, *ballot, history))
+    }
+
+    /// Whether a lost value does not matter: the instance was reported in that ballot or higher (or
+    /// as chosen), or the value cannot have been chosen in that ballot, because those that may have
+    /// voted for it (who lost it too, or have not promised yet) are no quorum.
+    ///
+    /// Until then a no-op could overwrite a chosen value, so the candidate waits.
+    fn harmless(&self, instance: Instance, ballot: Ballot, history: &History) -> bool {
+        let known = match self.reported.get(&instance) {
+            Some(Found::Chosen(_)) => true,
+            Some(Found::Accepted(reported, _)) => *reported >= ballot,
+            None => false,
+        };
+        if known {
+            return true;
+        }
+        let membership = history.at(instance);
+        let mut possible = VoterSet::default();
+        for (index, voter) in self.voters.iter().enumerate() {
+            let lost = self.lost.iter().any(|(i, b, v)| (*i, *b, *v) == (instance, ballot, index));
+            if (lost || voter.next < Instance::MAX)
+                && let Some(slot) = membership.slot(voter.member)
+            {
+                possible.insert(slot);
+            }
+        }
+        !membership.is_quorum(possible)
+    }
+
+    /// A voter has cleaned what was asked: it cannot promise anything about it.
+    pub(crate) fn on_behind(&self, from: NodeId, ballot: Ballot) -> bool {
+        ballot == self.ballot && self.voters.iter().any(|voter| voter.member.node == from)
+    }
+}
+
+impl Found {
+    fn beats(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Accepted(mine, _), Self::Accepted(theirs, _)) => mine > theirs,
+            (Self::Chosen(_), Self::Accepted(..)) => true,
+            (Self::Accepted(..) | Self::Chosen(_), Self::Chosen(_)) => false,
+        }
+    }
+}

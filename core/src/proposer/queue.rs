@@ -1,0 +1,131 @@
+//! Commands that wait at the leader, and how they share instances.
+
+use alloc::collections::VecDeque;
+
+use crate::config::Config;
+use crate::sessions::Sessions;
+use crate::time::Time;
+use crate::value::{COMMAND_OVERHEAD, Command, Value, ValueWriter};
+
+/// The commands waiting to be proposed in one leadership.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: VecDeque<Command>,
+    bytes: usize,
+    /// When the oldest came.
+    since: Time,
+    /// What this leadership took already: origins repeat themselves.
+    seen: Sessions,
+    writer: ValueWriter,
+}
+
+/// Whether the queue took a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It did, now or before.
+    Yes,
+    /// It is at its limit.
+    Full,
+}
+
+impl Queue {
+    /// Takes a command, unless the queue is full; one that was taken before is not taken twice.
+    pub(crate) fn push(&mut self, now: Time, command: Command, config: &Config) -> Taken {
+        let bytes = command.payload.len() + COMMAND_OVERHEAD;
+        let full = self.waiting.len() >= config.queue_commands_max
+            || (self.bytes + bytes > config.queue_bytes_max && !self.waiting.is_empty());
+        if full {
+            return Taken::Full;
+        }
+        if self.seen.admit(command.key, command.low) {
+            if self.waiting.is_empty() {
+                self.since = now;
+            }
+            self.bytes += bytes;
+            self.waiting.push_back(command);
+        }
+        Taken::Yes
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether a whole batch waits, so that waiting longer gains nothing.
+    pub(crate) fn is_full_batch(&self, config: &Config) -> bool {
+        self.waiting.len() >= config.batch_commands_max || self.bytes >= config.batch_bytes_max
+    }
+
+    /// When the oldest command has waited long enough for company; none if nothing waits.
+    pub(crate) fn due(&self, config: &Config) -> Option<Time> {
+        (!self.waiting.is_empty()).then(|| self.since + config.batch_delay)
+    }
+
+    /// Lays out the next batch: as many commands as the limits allow, at least one.
+    pub(crate) fn next_value(&mut self, now: Time, config: &Config) -> Option<Value> {
+        let mut bytes = 0;
+        let mut count = 0;
+        while let Some(command) = self.waiting.front() {
+            let size = command.payload.len() + COMMAND_OVERHEAD;
+            let fits = count < config.batch_commands_max && bytes + size <= config.batch_bytes_max;
+            if count > 0 && !fits {
+                break;
+            }
+            self.writer.push(command);
+            bytes += size;
+            count += 1;
+            self.waiting.pop_front();
+        }
+        self.bytes -= bytes;
+        self.since = now;
+        (count > 0).then(|| self.writer.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Incarnation, SmId};
+    use crate::value::CommandKey;
+    use bytes::Bytes;
+
+    fn command(seq: u64, bytes: usize) -> Command {
+        let key = CommandKey { origin: Incarnation(1), boot: 1, seq };
+        Command { key, low: 1, sm: SmId(0), payload: Bytes::from(alloc::vec![7; bytes]) }
+    }
+
+    #[test]
+    fn a_batch_ends_at_its_limits_and_holds_at_least_one() {
+        let config = Config { batch_commands_max: 3, batch_bytes_max: 1000, ..Config::default() };
+        let mut queue = Queue::default();
+        for (seq, bytes) in [(1, 10), (2, 10), (3, 10), (4, 10), (5, 2000), (6, 10)] {
+            assert_eq!(queue.push(Time::ZERO, command(seq, bytes), &config), Taken::Yes);
+        }
+        let mut counts = alloc::vec::Vec::new();
+        while let Some(value) = queue.next_value(Time::ZERO, &config) {
+            counts.push(value.count());
+        }
+        assert_eq!(counts, [3, 1, 1, 1]);
+        assert_eq!(queue.bytes, 0);
+    }
+
+    #[test]
+    fn a_command_that_was_taken_is_not_taken_twice() {
+        let config = Config::default();
+        let mut queue = Queue::default();
+        assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
+        assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_forgets_what_it_refused() {
+        let config = Config { queue_commands_max: 1, ..Config::default() };
+        let mut queue = Queue::default();
+        assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
+        assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Full);
+        assert!(queue.next_value(Time::ZERO, &config).is_some());
+        assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Yes);
+        assert_eq!(queue.len(), 1);
+    }
+}

@@ -1,0 +1,180 @@
+//! Linearizable reads from any node: a batch of reads asks the leader up to where it must have
+//! applied, and the leader asks a quorum whether it still leads.
+//!
+//! A lease will let the leader answer without the round; it has its place in
+//! [`Questions::ask`], which then answers at once.
+
+use alloc::collections::VecDeque;
+
+use crate::env::Ctx;
+use crate::ids::{Ballot, Instance, NodeId, ReadId};
+use crate::message::Message;
+use crate::outbox::{Outcome, ReadRefusal};
+use crate::time::Time;
+
+/// The reads that wait at this node, in the order they came.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    waiting: VecDeque<Waiting>,
+    /// The newest question sent.
+    round: u64,
+    /// Reads that came after the newest question was sent wait for the next one.
+    unasked: usize,
+    /// Whom the newest question went to, while it is not answered.
+    asked: Option<Ballot>,
+    /// When to ask again.
+    retry: Time,
+    /// No deadline passes before this.
+    expiry: Time,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: ReadId,
+    deadline: Time,
+    /// Any answer to this question or a later one will do.
+    round: u64,
+}
+
+impl Reads {
+    pub(crate) const fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            round: 0,
+            unasked: 0,
+            asked: None,
+            retry: Time::MAX,
+            expiry: Time::MAX,
+        }
+    }
+
+    /// Takes a read; the question leaves with the next [`flush`](Self::flush).
+    pub(crate) fn read(&mut self, id: ReadId, deadline: Time, ctx: &mut Ctx<'_>) {
+        if self.waiting.len() >= ctx.config.reads_max {
+            ctx.out.outcomes.push(Outcome::ReadFailed(id, ReadRefusal::Overloaded));
+            return;
+        }
+        self.waiting.push_back(Waiting { id, deadline, round: self.round + 1 });
+        self.unasked += 1;
+        self.expiry = self.expiry.min(deadline);
+    }
+
+    /// Asks the leader on behalf of all reads that wait: one question at a time, asked again if it
+    /// is not answered or the leader changed.
+    pub(crate) fn flush(&mut self, leader: Ballot, ctx: &mut Ctx<'_>) {
+        if leader == Ballot::ZERO || self.waiting.is_empty() {
+            return;
+        }
+        let pending = self.asked == Some(leader) && ctx.now < self.retry;
+        if pending || (self.asked.is_none() && self.unasked == 0) {
+            return;
+        }
+        self.round += 1;
+        self.unasked = 0;
+        self.asked = Some(leader);
+        self.retry = ctx.now + ctx.config.retry_interval * 2;
+        ctx.send(leader.node, Message::ReadIndex { round: self.round });
+    }
+
+    /// A leader answers: reads that came before the question was sent may be served from there.
+    pub(crate) fn on_point(&mut self, round: u64, instance: Instance, ctx: &mut Ctx<'_>) {
+        while let Some(waiting) = self.waiting.front()
+            && waiting.round <= round
+        {
+            ctx.out.outcomes.push(Outcome::ReadAt(waiting.id, instance));
+            self.waiting.pop_front();
+        }
+        if round == self.round {
+            self.asked = None;
+        }
+    }
+
+    /// Gives up on reads whose deadline has passed.
+    pub(crate) fn expire(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.now < self.expiry {
+            return;
+        }
+        let now = ctx.now;
+        self.expiry = Time::MAX;
+        let (out, expiry, round) = (&mut ctx.out.outcomes, &mut self.expiry, self.round);
+        let mut unasked = 0;
+        self.waiting.retain(|waiting| {
+            let keep = waiting.deadline > now;
+            if keep {
+                *expiry = (*expiry).min(waiting.deadline);
+                unasked += usize::from(waiting.round > round);
+            } else {
+                out.push(Outcome::ReadFailed(waiting.id, ReadRefusal::TimedOut));
+            }
+            keep
+        });
+        self.unasked = unasked;
+    }
+
+    /// Refuses everything: the group has failed here.
+    pub(crate) fn fail(&mut self, ctx: &mut Ctx<'_>) {
+        for waiting in self.waiting.drain(..) {
+            ctx.out.outcomes.push(Outcome::ReadFailed(waiting.id, ReadRefusal::Failed));
+        }
+        self.expiry = Time::MAX;
+    }
+
+    /// When to flush or expire next.
+    pub(crate) fn deadline(&self, leader: Ballot, now: Time) -> Time {
+        if leader == Ballot::ZERO || self.waiting.is_empty() {
+            return self.expiry;
+        }
+        match self.asked {
+            None if self.unasked > 0 => now,
+            None => self.expiry,
+            Some(asked) if asked != leader => now,
+            Some(_) => self.expiry.min(self.retry),
+        }
+    }
+
+    pub(crate) fn invariants(&self, config: &crate::config::Config) {
+        assert!(self.waiting.len() <= config.reads_max, "the reads passed their limit (I9)");
+    }
+}
+
+/// The questions that wait at the leader for a probe to be confirmed, one from each node at most.
+#[derive(Debug, Default)]
+pub(crate) struct Questions(VecDeque<Question>);
+
+#[derive(Debug)]
+struct Question {
+    from: NodeId,
+    round: u64,
+    /// Confirmed by this probe, which left after the question came.
+    probe: u64,
+    point: Instance,
+}
+
+impl Questions {
+    /// Takes a question; a newer one of the same node replaces its older one, which it covers.
+    pub(crate) fn ask(&mut self, from: NodeId, round: u64, probe: u64, point: Instance) {
+        self.0.retain(|question| question.from != from);
+        self.0.push_back(Question { from, round, probe, point });
+    }
+
+    /// Answers what a confirmed probe covers.
+    ///
+    /// A quorum answered the probe after the question came, each with nothing higher promised. A
+    /// later leader needs a promise from one of them, given after that, so it had chosen nothing
+    /// when the question came, and the point covers everything chosen before.
+    pub(crate) fn answer(&mut self, confirmed: u64, ctx: &mut Ctx<'_>) {
+        self.0.retain(|question| {
+            let done = question.probe <= confirmed;
+            if done {
+                let (round, instance) = (question.round, question.point);
+                ctx.send(question.from, Message::ReadPoint { round, instance });
+            }
+            !done
+        });
+    }
+
+    /// Forgets all: this node no longer leads, and whoever asked asks the next leader.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
