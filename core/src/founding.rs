@@ -1,6 +1,7 @@
 //! First start: how fresh nodes become a cluster, without flags.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::ids::{GroupId, Incarnation, NodeId};
 use crate::membership::Membership;
@@ -49,4 +50,10 @@ pub enum FoundingMessage {
         /// What it started from.
         founding: Founding,
     },
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
 }

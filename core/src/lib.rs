@@ -17,6 +17,7 @@ mod entries;
 mod env;
 mod executor;
 mod fetches;
+mod forming;
 mod founding;
 mod group;
 mod ids;
@@ -34,6 +35,9 @@ mod value;
 mod write;
 
 pub use config::{Config, ConfigError};
+pub use forming::{
+    Bootstrap, Forming, FormingConflict, FormingInput, FormingOutbox, FormingStart, FormingState,
+};
 pub use founding::{ClusterId, Founder, Founding, FoundingMessage};
 pub use group::{Group, Input, Role, Start, StartError, Status};
 pub use ids::{

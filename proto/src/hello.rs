@@ -62,7 +62,7 @@ pub enum HelloError {
     SameNode(NodeId),
     /// The peer belongs to another cluster.
     #[error(
-        "node {node} belongs to cluster {theirs:?}, and we to {ours:?}: correct the address, \
+        "node {node} belongs to cluster {theirs}, and we to {ours}: correct the address, \
          or wipe the data directory of the one that is in the wrong cluster"
     )]
     ForeignCluster {
