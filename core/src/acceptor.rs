@@ -142,6 +142,10 @@ impl Acceptor {
             return true; // the leader sends it again when we are further
         }
         match entries.slot(instance) {
+            Some(slot) if slot.is_learned() && slot.value.as_ref() != Some(&value) => {
+                ctx.fail("a leader proposed another value where one is chosen", instance);
+                return true;
+            }
             Some(slot) if slot.ballot == ballot => match &slot.value {
                 Some(held) if *held != value => {
                     ctx.fail("two values were proposed in one ballot", instance);

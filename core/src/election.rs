@@ -21,6 +21,8 @@ pub(crate) struct Election {
     timeout: Time,
     /// The highest round met anywhere.
     round: u64,
+    /// When this node promised a candidate last.
+    courted: Option<Time>,
     canvass: Option<Canvass>,
     jitter: u64,
 }
@@ -39,6 +41,7 @@ impl Election {
             heard: Time::ZERO,
             timeout: Time::MAX,
             round: promised.round,
+            courted: None,
             canvass: None,
             jitter: seed,
         }
@@ -56,11 +59,19 @@ impl Election {
     /// Waits for a leader for a time drawn anew: once to twice the election timeout, less for a
     /// higher priority.
     pub(crate) fn wait(&mut self, env: &Env) {
-        let base = env.config.election_timeout;
-        let spread = base / (u32::from(env.config.priority) + 1);
-        let spread = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let jitter = Duration::from_nanos(self.draw() % spread);
-        self.timeout = env.now + base + jitter;
+        self.wait_at_least(env.config.election_timeout, env);
+    }
+
+    /// Waits half as long: this node led until now, and others wait for whoever outbid it.
+    pub(crate) fn wait_less(&mut self, env: &Env) {
+        self.wait_at_least(env.config.election_timeout / 2, env);
+    }
+
+    /// This node promised a candidate: it waits to hear it lead, and for a while grants no other
+    /// canvass, so that two candidates do not outbid each other for ever.
+    pub(crate) fn promised(&mut self, env: &Env) {
+        self.courted = Some(env.now);
+        self.vacant(env);
     }
 
     /// A leader spoke, in a ballot not below our promise: it is live.
@@ -112,7 +123,11 @@ impl Election {
         chosen: Instance,
         ctx: &mut Ctx<'_>,
     ) {
-        let granted = ballot > promised && (!self.live(ctx) || self.leader.node == from);
+        let patience = ctx.config.election_timeout / 2;
+        let courted = self.courted.is_some_and(|at| ctx.now < at + patience);
+        let granted = ballot > promised
+            && (!self.live(ctx) || self.leader.node == from)
+            && (!courted || promised.node == from);
         ctx.send(from, Message::CanvassReply { ballot, granted, promised, chosen });
     }
 
@@ -172,9 +187,16 @@ impl Election {
         self.timeout.min(gone)
     }
 
-    /// Canvasses at the next tick: this node led until now, and may well again.
+    /// Canvasses at the next tick.
     pub(crate) fn hurry(&mut self, env: &Env) {
         self.timeout = env.now;
+    }
+
+    fn wait_at_least(&mut self, base: Duration, env: &Env) {
+        let spread = base / (u32::from(env.config.priority) + 1);
+        let spread = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let jitter = Duration::from_nanos(self.draw() % spread);
+        self.timeout = env.now + base + jitter;
     }
 
     /// Whether a leader was heard within an election timeout.

@@ -195,6 +195,9 @@ impl Group {
             if instance <= last {
                 return Err(StartError::Log(instance, "its entries are not in order"));
             }
+            if instance.above(chosen) > OPEN_ENTRIES_MAX {
+                return Err(StartError::Log(instance, "it lies too far above the chosen prefix"));
+            }
             if ballot > promised {
                 return Err(StartError::Log(instance, "it was accepted above the promise"));
             }
@@ -307,7 +310,12 @@ impl Group {
     fn route(&mut self, input: Input, out: &mut Outbox) {
         let ctx = &mut Ctx { env: &mut self.env, out };
         match input {
-            Input::Receive { from, message } => self.receive(from, message, out),
+            Input::Receive { from, message } => {
+                // What we say to ourselves takes the journal's road, never the network's.
+                if from.node != self.env.me.node {
+                    self.receive(from, message, out);
+                }
+            }
             Input::Propose { id, sm, command, deadline } => {
                 self.origin.propose(id, sm, command, deadline, ctx);
             }
@@ -368,8 +376,11 @@ impl Group {
             Message::Nack { ballot, promised } => {
                 self.election.met(promised);
                 if self.proposer.ballot() == Some(ballot) && promised > ballot {
+                    let led = self.proposer.leading().is_some();
                     self.step_down(StepDown::Outbid, out);
-                    self.election.hurry(&self.env);
+                    if led {
+                        self.election.wait_less(&self.env);
+                    }
                 }
             }
             Message::Accept { ballot, instance, value, chosen } => {
@@ -603,7 +614,7 @@ impl Group {
         if self.proposer.ballot().is_some_and(|own| own < promised) {
             self.step_down(StepDown::Outbid, out);
         }
-        self.election.vacant(&self.env);
+        self.election.promised(&self.env);
     }
 
     /// A value is known to be chosen. A leader that proposed another one there, or none, is deposed:
@@ -614,10 +625,16 @@ impl Group {
             return;
         }
         let learned = learner::learn(instance, value, &mut self.entries, ctx);
-        let Some(leadership) = self.proposer.leading() else { return };
+        let Some(leadership) = self.proposer.leading() else {
+            self.entries.choose(Ballot::ZERO, Instance::MAX); // what was learned above a gap
+            return;
+        };
         match learned {
             Learned::Skipped => {}
-            Learned::Chosen if leadership.proposed(instance) => leadership.close(),
+            Learned::Chosen if leadership.proposed(instance) => {
+                leadership.close();
+                leadership.advance(&mut self.entries, ctx);
+            }
             Learned::Chosen | Learned::Instead => self.step_down(StepDown::Deposed, out),
         }
     }
@@ -682,6 +699,9 @@ impl Group {
         }
     }
 }
+
+/// How far above the chosen prefix a log may hold entries; far more than any window leaves behind.
+const OPEN_ENTRIES_MAX: u64 = 1 << 24;
 
 /// The answer of a group that has failed.
 fn refuse(input: Input, out: &mut Outbox) {

@@ -62,7 +62,8 @@ impl Learner {
     pub(crate) fn note(&mut self, peer: NodeId, chosen: Instance) {
         match self.peers.iter_mut().find(|(node, _)| *node == peer) {
             Some((_, known)) => *known = chosen,
-            None => self.peers.push((peer, chosen)),
+            None if self.peers.len() < PEERS_MAX => self.peers.push((peer, chosen)),
+            None => {}
         }
     }
 
@@ -177,6 +178,9 @@ pub(crate) fn learn(
         Some(_) | None => Learned::Chosen,
     }
 }
+
+/// Peers that are remembered as sources; more than any membership has.
+const PEERS_MAX: usize = 256;
 
 fn teach(to: NodeId, from: Instance, values: Vec<Value>, entries: &Entries, ctx: &mut Ctx<'_>) {
     let (chosen, cleaned) = (entries.chosen(), entries.cleaned());

@@ -29,6 +29,11 @@ impl Sessions {
         let session = self.by_origin.entry(key.origin).or_default();
         session.admit(key.boot, key.seq, low)
     }
+
+    /// Whether a command was admitted before and is not below its origin's `low` since.
+    pub(crate) fn met(&self, key: CommandKey) -> bool {
+        self.by_origin.get(&key.origin).is_some_and(|session| session.met(key.boot, key.seq))
+    }
 }
 
 /// What one origin's last process life has had executed: a bit for each `seq` from `low` on.
@@ -63,6 +68,12 @@ impl Session {
         let new = self.words[word] & bit == 0;
         self.words[word] |= bit;
         new
+    }
+
+    fn met(&self, boot: u64, seq: u64) -> bool {
+        let word = (seq / 64).checked_sub(self.base).and_then(|word| usize::try_from(word).ok());
+        let bits = word.and_then(|word| self.words.get(word));
+        boot == self.boot && seq >= self.low && bits.is_some_and(|bits| bits & 1 << (seq % 64) != 0)
     }
 
     fn raise(&mut self, low: u64) {

@@ -15,7 +15,10 @@ pub(crate) struct Queue {
     /// When the oldest came.
     since: Time,
     /// What this leadership took already: origins repeat themselves.
-    seen: Sessions,
+    taken: Sessions,
+    /// What it refused, and keeps refusing: an origin that heard one refusal relies on it, however
+    /// often it had asked.
+    refused: Sessions,
     writer: ValueWriter,
 }
 
@@ -31,13 +34,17 @@ pub(crate) enum Taken {
 impl Queue {
     /// Takes a command, unless the queue is full; one that was taken before is not taken twice.
     pub(crate) fn push(&mut self, now: Time, command: Command, config: &Config) -> Taken {
+        if self.refused.met(command.key) {
+            return Taken::Full;
+        }
         let bytes = command.payload.len() + COMMAND_OVERHEAD;
         let full = self.waiting.len() >= config.queue_commands_max
             || (self.bytes + bytes > config.queue_bytes_max && !self.waiting.is_empty());
-        if full {
+        if full && !self.taken.met(command.key) {
+            self.refused.admit(command.key, command.low);
             return Taken::Full;
         }
-        if self.seen.admit(command.key, command.low) {
+        if self.taken.admit(command.key, command.low) {
             if self.waiting.is_empty() {
                 self.since = now;
             }
@@ -119,13 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses_and_forgets_what_it_refused() {
+    fn what_was_refused_once_stays_refused() {
         let config = Config { queue_commands_max: 1, ..Config::default() };
         let mut queue = Queue::default();
         assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
         assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Full);
+        assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes, "it was taken");
         assert!(queue.next_value(Time::ZERO, &config).is_some());
-        assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Yes);
+        assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Full);
+        assert_eq!(queue.push(Time::ZERO, command(3, 1), &config), Taken::Yes);
         assert_eq!(queue.len(), 1);
     }
 }
