@@ -1,0 +1,341 @@
+//! Freeing segments, and having the next one ready.
+//!
+//! A segment is needed while a live record is in it. The marks of a group (promise, chosen, cleaned,
+//! incarnation) are few bytes: when the oldest segment holds nothing else that is live, they are
+//! written anew, with the new oldest segment, and *after that batch is synced* the file is freed.
+//! Values that pin an old segment are moved the same way, a little at a time, once the log holds
+//! more dead bytes than live ones.
+//!
+//! A freed file keeps its blocks and becomes a spare, so that in the steady state no sync writes
+//! metadata. Its old batches name their old segment and are never taken for new ones.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use synod_core::{Ballot, GroupId, Instance, Record};
+
+use super::error::LogError;
+use super::format::{Entry, Kind};
+use super::reader::read_value;
+use super::segment;
+use super::writer::Log;
+use crate::vfs::{Vfs, VfsFile};
+
+/// What one call of [`Log::maintain`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maintained {
+    /// There is more to do: call again when there is time.
+    More,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// Files on their way to be segments.
+#[derive(Debug)]
+pub(crate) struct Spares<F> {
+    ready: Vec<(PathBuf, F)>,
+    /// One that is being filled with zeros, and how far it is.
+    filling: Option<(PathBuf, F, u64)>,
+    next: u64,
+}
+
+impl<F> Default for Spares<F> {
+    fn default() -> Self {
+        Self { ready: Vec::new(), filling: None, next: 1 }
+    }
+}
+
+/// The values that are being moved out of the oldest segment.
+#[derive(Debug, Default)]
+pub(crate) struct Moving {
+    segment: u32,
+    values: VecDeque<(GroupId, Instance)>,
+}
+
+/// The name of a spare file.
+const SPARE: &str = "spare-";
+
+/// Below so many segments nothing is moved.
+const SEGMENTS_MIN: u64 = 4;
+
+impl<V: Vfs> Log<V> {
+    /// Forgets a group's log up to `upto`, durably, and frees segments that nobody needs any more.
+    ///
+    /// # Errors
+    ///
+    /// If the file system refuses: final, see [`LogError`].
+    ///
+    /// # Panics
+    ///
+    /// If the last batch is not synced yet.
+    pub fn clean(&mut self, group: GroupId, upto: Instance) -> Result<(), LogError> {
+        self.append([(group, &Record::Cleaned(upto))])?;
+        self.sync()?;
+        while self.maintain()? == Maintained::More {}
+        Ok(())
+    }
+
+    /// A bounded piece of the work that keeps writing fast: fills some of the next segment with
+    /// zeros, frees one segment, or moves some values out of the oldest one, with a sync of its own
+    /// for each. Call it when there is nothing to write. A log that is never maintained does the
+    /// same when it needs the next segment, all at once.
+    ///
+    /// A full disk is no error here: nothing is lost by it until a batch needs the space. See
+    /// [`Self::room`].
+    ///
+    /// # Errors
+    ///
+    /// If the file system refuses anything else: final, see [`LogError`].
+    ///
+    /// # Panics
+    ///
+    /// If the last batch is not synced yet.
+    pub fn maintain(&mut self) -> Result<Maintained, LogError> {
+        self.check()?;
+        assert!(!self.unsynced, "batch {} is not synced yet", self.number);
+        let done = self.maintain_or_fail();
+        self.keep(done)
+    }
+
+    /// Bytes of batches that can be written before space is needed that is not allocated yet. With
+    /// less than a segment of it refuse proposals: what is left is for promises and cleaning.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        let size = self.segments.last_key_value().map_or(0, |(_, segment)| segment.size);
+        let spare = self.config.segment_bytes - segment::HEAD;
+        let spares = u64::try_from(self.spares.ready.len()).unwrap_or(u64::MAX);
+        (size - self.at).saturating_add(spares.saturating_mul(spare))
+    }
+
+    fn maintain_or_fail(&mut self) -> Result<Maintained, LogError> {
+        if self.free_oldest()? {
+            return Ok(Maintained::More);
+        }
+        if self.spares.ready.is_empty()
+            && self.fill_spare(self.config.preallocate_bytes)? == Maintained::More
+        {
+            return Ok(Maintained::More);
+        }
+        if self.move_values()? { Ok(Maintained::More) } else { Ok(Maintained::Done) }
+    }
+
+    /// Frees the oldest segment if no value in it is live.
+    fn free_oldest(&mut self) -> Result<bool, LogError> {
+        let Some((&oldest, _)) = self.segments.first_key_value() else { return Ok(false) };
+        if oldest == self.current() || self.shared.read().live_in(oldest).slots > 0 {
+            return Ok(false);
+        }
+        self.begin();
+        self.push_marks(oldest);
+        let next = self.segments.range(oldest + 1..).next();
+        let next = next.map_or(oldest, |(&number, _)| number);
+        let entry = Entry::bare(Kind::Oldest, GroupId(0), u64::from(next), Ballot::ZERO);
+        self.push(entry, None);
+        self.put_marks(oldest)?;
+        self.segments.remove(&oldest);
+        let (file, path) = {
+            let mut shared = self.shared.write();
+            shared.live.remove(&oldest);
+            (shared.files.remove(&oldest), segment::path(&self.dir, oldest))
+        };
+        self.release(file, &path)?;
+        Ok(true)
+    }
+
+    /// Everything that is not a value and may be in `oldest` or below.
+    fn push_marks(&mut self, oldest: u32) {
+        let zero = Ballot::ZERO;
+        let mut marks = Vec::new();
+        let mut payload = None;
+        {
+            let shared = self.shared.read();
+            marks.push(Entry::bare(Kind::Boot, GroupId(0), shared.boot, zero));
+            for (&group, of) in shared.groups.iter().filter(|(_, of)| of.marks <= oldest) {
+                let formatted = Ballot { incarnation: of.incarnation, ..zero };
+                marks.push(Entry::bare(Kind::Formatted, group, 0, formatted));
+                marks.push(Entry::bare(Kind::Promised, group, 0, of.promised));
+                marks.push(Entry::bare(Kind::Cleaned, group, of.cleaned.0, zero));
+                marks.push(Entry::bare(Kind::Chosen, group, of.hint.0, zero));
+            }
+            if let Some(founded) = shared.founding.as_ref().filter(|of| of.segment <= oldest) {
+                let entry = Entry::bare(Kind::Founded, GroupId(0), 0, zero);
+                payload = Some((entry.with_payload(&founded.bytes), founded.bytes.clone()));
+            }
+        }
+        for entry in marks {
+            self.push(entry, None);
+        }
+        if let Some((entry, bytes)) = payload {
+            self.push(entry, Some(bytes));
+        }
+    }
+
+    /// Writes and syncs a batch with the marks that were in `oldest`.
+    fn put_marks(&mut self, oldest: u32) -> Result<(), LogError> {
+        self.put()?;
+        self.sync()?;
+        let current = self.current();
+        let mut shared = self.shared.write();
+        for of in shared.groups.values_mut().filter(|of| of.marks <= oldest) {
+            of.marks = current;
+        }
+        if let Some(founded) = shared.founding.as_mut().filter(|of| of.segment <= oldest) {
+            founded.segment = current;
+        }
+        Ok(())
+    }
+
+    /// Moves some values out of the oldest segment, if most of the log is dead.
+    fn move_values(&mut self) -> Result<bool, LogError> {
+        let Some((&oldest, _)) = self.segments.first_key_value() else { return Ok(false) };
+        if oldest == self.current() {
+            return Ok(false);
+        }
+        if self.moving.segment != oldest || self.moving.values.is_empty() {
+            if !self.mostly_dead() {
+                return Ok(false);
+            }
+            let shared = self.shared.read();
+            self.moving.segment = oldest;
+            self.moving.values.clear();
+            for (&group, of) in &shared.groups {
+                let here = of.slots.iter().filter(|(_, slot)| slot.segment == oldest);
+                self.moving.values.extend(here.map(|(&instance, _)| (group, instance)));
+            }
+            if self.moving.values.is_empty() {
+                return Ok(false);
+            }
+        }
+        self.begin();
+        let mut room = self.config.rewrite_bytes;
+        let path = segment::path(&self.dir, oldest);
+        while let Some((group, instance)) = self.moving.values.pop_front() {
+            let found = {
+                let shared = self.shared.read();
+                let slot = shared.groups.get(&group).and_then(|of| of.slots.get(&instance));
+                slot.copied().zip(shared.files.get(&oldest).cloned())
+            };
+            let Some((slot, file)) = found.filter(|(slot, _)| slot.segment == oldest) else {
+                continue;
+            };
+            let value = read_value(file.as_ref(), &slot).map_err(LogError::io("read", &path))?;
+            let kind = match &value {
+                None => Kind::Lost,
+                Some(_) if slot.ballot == Ballot::ZERO => Kind::Learned,
+                Some(_) => Kind::Accepted,
+            };
+            let mut entry = Entry::bare(kind, group, instance.0, slot.ballot);
+            if let Some(value) = &value {
+                entry = entry.with_payload(value);
+            }
+            self.push(entry, value);
+            room = room.saturating_sub(u64::from(slot.len).max(64));
+            if room == 0 {
+                break;
+            }
+        }
+        if self.scratch.entries.is_empty() {
+            return Ok(true);
+        }
+        self.put()?;
+        self.sync()?;
+        Ok(true)
+    }
+
+    fn mostly_dead(&self) -> bool {
+        let size: u64 = self.segments.values().map(|segment| segment.size).sum();
+        let shared = self.shared.read();
+        let live: u64 = shared.live.values().map(|live| live.bytes).sum();
+        size > live.saturating_mul(2) + SEGMENTS_MIN * self.config.segment_bytes
+    }
+
+    /// Makes a file that was a segment a spare one, or removes it.
+    fn release(&mut self, file: Option<Arc<V::File>>, path: &Path) -> Result<(), LogError> {
+        // A reader may still hold the file; then it is not written over.
+        let file = file.and_then(Arc::into_inner);
+        match file.filter(|file| file.size().is_ok_and(|size| size == self.config.segment_bytes)) {
+            Some(file) if self.spares.ready.len() < self.config.spares_max => {
+                let spare = self.spare_path();
+                self.vfs.rename(path, &spare).map_err(LogError::io("rename", path))?;
+                self.spares.ready.push((spare, file));
+            }
+            _ => self.vfs.remove(path).map_err(LogError::io("remove", path))?,
+        }
+        self.vfs.sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))
+    }
+
+    fn spare_path(&mut self) -> PathBuf {
+        let path = self.dir.join(format!("{SPARE}{}", self.spares.next));
+        self.spares.next += 1;
+        path
+    }
+
+    /// Fills up to `bytes` more of the next spare segment. A full disk puts it off.
+    fn fill_spare(&mut self, bytes: u64) -> Result<Maintained, LogError> {
+        let (path, file, from) = match self.spares.filling.take() {
+            Some(filling) => filling,
+            None => {
+                let path = self.spare_path();
+                let file = self.vfs.create(&path).map_err(LogError::io("create", &path))?;
+                (path, file, 0)
+            }
+        };
+        let size = self.config.segment_bytes;
+        let to = from.saturating_add(bytes.max(1)).min(size);
+        match file.preallocate(from, to) {
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                drop(file);
+                self.vfs.remove(&path).map_err(LogError::io("remove", &path))?;
+                return Ok(Maintained::Done);
+            }
+            result => result.map_err(LogError::io("preallocate", &path))?,
+        }
+        if to < size {
+            self.spares.filling = Some((path, file, to));
+        } else {
+            file.sync_data().map_err(LogError::io("sync", &path))?;
+            self.vfs.sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))?;
+            self.spares.ready.push((path, file));
+        }
+        Ok(Maintained::More)
+    }
+
+    /// A file of `size` bytes under the name `path`; the caller syncs both.
+    pub(crate) fn take_spare(&mut self, path: &Path, size: u64) -> Result<V::File, LogError> {
+        if size != self.config.segment_bytes {
+            let file = self.vfs.create(path).map_err(LogError::io("create", path))?;
+            file.preallocate(0, size).map_err(LogError::io("preallocate", path))?;
+            return Ok(file);
+        }
+        while self.spares.ready.is_empty() {
+            if self.fill_spare(u64::MAX)? == Maintained::Done {
+                let full = std::io::ErrorKind::StorageFull.into();
+                return Err(LogError::io("preallocate", path)(full));
+            }
+        }
+        let (spare, file) = self.spares.ready.remove(0);
+        self.vfs.rename(&spare, path).map_err(LogError::io("rename", &spare))?;
+        Ok(file)
+    }
+
+    /// Takes up the spare files of an earlier process; removes those that are not whole.
+    pub(crate) fn adopt_spares(&mut self, names: &[String]) -> Result<(), LogError> {
+        for name in names.iter().filter(|name| name.starts_with(SPARE)) {
+            let path = self.dir.join(name);
+            if let Some(n) = name[SPARE.len()..].parse::<u64>().ok().filter(|&n| n < u64::MAX) {
+                self.spares.next = self.spares.next.max(n + 1);
+            }
+            let file = self.vfs.open(&path).map_err(LogError::io("open", &path))?;
+            let size = file.size().map_err(LogError::io("read", &path))?;
+            if size == self.config.segment_bytes && self.spares.ready.len() < self.config.spares_max
+            {
+                self.spares.ready.push((path, file));
+            } else {
+                drop(file);
+                self.vfs.remove(&path).map_err(LogError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+}

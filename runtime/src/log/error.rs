@@ -1,0 +1,130 @@
+//! What can be wrong, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use synod_core::{GroupId, Instance};
+use thiserror::Error;
+
+/// Why the log stopped.
+///
+/// The first failure is final (I7): what the disk holds is unknown after it, so every later call
+/// returns the same error and nothing is retried. Start the node again: recovery reads what is
+/// there.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The file system refused. Look at the disk, then start the node again.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Which file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: Arc<io::Error>,
+    },
+}
+
+impl LogError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source: Arc::new(source) }
+    }
+}
+
+/// Why a log cannot be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process uses the directory. Stop it, or give this node a directory of its own.
+    #[error("{} is locked: another process uses this directory", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// Something that this node had vouched for can no longer be read: votes may be lost, so the
+    /// node must not vote with this directory. It waits to be swapped in: move the directory away
+    /// and start with an empty one, and the others take it back as a new member.
+    #[error(
+        "{} is damaged at byte {offset}: {what}; what this node vouched for may be lost, so it \
+         must not vote with this directory: it waits to be swapped in with a new one",
+        path.display()
+    )]
+    Damaged {
+        /// Which file or directory.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The file system refused. Nothing was decided; mend it and try again.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Which file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: Arc<io::Error>,
+    },
+    /// The log was written by another version. Use one that reads it.
+    #[error("{} has format {found}, and this version reads format {supported}", path.display())]
+    Version {
+        /// Which file.
+        path: PathBuf,
+        /// The format it has.
+        found: u16,
+        /// The format that this version reads.
+        supported: u16,
+    },
+    /// The settings cannot work.
+    #[error(transparent)]
+    Config(#[from] LogConfigError),
+}
+
+impl OpenError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source: Arc::new(source) }
+    }
+}
+
+impl From<LogError> for OpenError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Io { action, path, source } => Self::Io { action, path, source },
+        }
+    }
+}
+
+/// Why settings cannot work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LogConfigError {
+    /// Segments are too small or too large.
+    #[error("segment_bytes {0} is not within 64 KiB and 2 GiB, or no multiple of 4096")]
+    SegmentBytes(u64),
+}
+
+/// Why entries cannot be read.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// They were cleaned: ask for a checkpoint.
+    #[error("group {group} is cleaned up to {cleaned}")]
+    Cleaned {
+        /// Whose log.
+        group: GroupId,
+        /// Everything up to here is gone.
+        cleaned: Instance,
+    },
+    /// The file system refused.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: Arc<io::Error>,
+    },
+}

@@ -1,0 +1,180 @@
+//! What the log holds, in memory: for each group its promise, its marks, and where each value is.
+//!
+//! The writer and recovery both build it by [`Index::apply`], record by record in the order
+//! written, so that what recovery finds is what the writer had.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use synod_core::{Ballot, Founding, GroupId, Incarnation, Instance};
+
+use super::format::{Entry, Kind};
+
+/// Where the last record of an instance is: six words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Zero if it was learned, and so is chosen.
+    pub(crate) ballot: Ballot,
+    pub(crate) segment: u32,
+    /// Of the value, in the segment.
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
+    pub(crate) crc: u32,
+    /// How far behind it is a second copy; zero if there is none.
+    pub(crate) twin: u16,
+    /// The disk no longer gives the value.
+    pub(crate) lost: bool,
+}
+
+/// One group's part of the log.
+#[derive(Debug, Default)]
+pub(crate) struct GroupIndex {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) promised: Ballot,
+    /// The hint: everything up to here is chosen.
+    pub(crate) hint: Instance,
+    pub(crate) cleaned: Instance,
+    pub(crate) slots: BTreeMap<Instance, Slot>,
+    /// The oldest segment that holds one of the marks above; each was written there or later.
+    pub(crate) marks: u32,
+}
+
+/// What is live in one segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Live {
+    pub(crate) slots: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct Index<F> {
+    pub(crate) boot: u64,
+    pub(crate) founding: Option<Founded>,
+    pub(crate) groups: BTreeMap<GroupId, GroupIndex>,
+    pub(crate) live: BTreeMap<u32, Live>,
+    pub(crate) files: BTreeMap<u32, Arc<F>>,
+}
+
+/// The founding, and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Founded {
+    pub(crate) founding: Founding,
+    pub(crate) bytes: Bytes,
+    pub(crate) segment: u32,
+}
+
+impl<F> Default for Index<F> {
+    fn default() -> Self {
+        Self {
+            boot: 0,
+            founding: None,
+            groups: BTreeMap::new(),
+            live: BTreeMap::new(),
+            files: BTreeMap::new(),
+        }
+    }
+}
+
+/// Where a record's value is, as far as the record itself does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) segment: u32,
+    pub(crate) offset: u32,
+    pub(crate) twin: u16,
+    pub(crate) lost: bool,
+}
+
+impl<F> Index<F> {
+    /// Takes note of one record. `Founded` is not among those that change anything here: it has
+    /// more to it than fits an entry.
+    pub(crate) fn apply(&mut self, entry: &Entry, place: Place) {
+        match entry.kind {
+            Kind::Boot => self.boot = self.boot.max(entry.instance),
+            Kind::Founded | Kind::Oldest => {}
+            Kind::Formatted
+            | Kind::Promised
+            | Kind::Accepted
+            | Kind::Learned
+            | Kind::Chosen
+            | Kind::Cleaned
+            | Kind::Lost => self.apply_to_group(entry, place),
+        }
+    }
+
+    fn apply_to_group(&mut self, entry: &Entry, place: Place) {
+        let new = || GroupIndex { marks: place.segment, ..GroupIndex::default() };
+        let group = self.groups.entry(entry.group).or_insert_with(new);
+        let instance = Instance(entry.instance);
+        match entry.kind {
+            Kind::Formatted => {
+                group.incarnation = entry.ballot.incarnation;
+                group.marks = group.marks.min(place.segment);
+            }
+            // I2: never lower, in whatever order records come back.
+            Kind::Promised => group.promised = group.promised.max(entry.ballot),
+            Kind::Chosen => group.hint = group.hint.max(instance),
+            Kind::Cleaned => {
+                group.cleaned = group.cleaned.max(instance);
+                let above = group.slots.split_off(&Instance(group.cleaned.0.saturating_add(1)));
+                for slot in std::mem::replace(&mut group.slots, above).values() {
+                    forget(&mut self.live, slot);
+                }
+                if group.cleaned == Instance::MAX {
+                    group.slots.clear();
+                }
+            }
+            Kind::Accepted | Kind::Learned | Kind::Lost if instance > group.cleaned => {
+                let slot = Slot {
+                    ballot: entry.ballot,
+                    segment: place.segment,
+                    offset: place.offset,
+                    len: entry.len,
+                    crc: entry.crc,
+                    twin: place.twin,
+                    lost: place.lost || entry.kind == Kind::Lost,
+                };
+                let live = self.live.entry(slot.segment).or_default();
+                live.slots += 1;
+                live.bytes += u64::from(slot.len);
+                if let Some(old) = group.slots.insert(instance, slot) {
+                    forget(&mut self.live, &old);
+                }
+            }
+            Kind::Accepted | Kind::Learned | Kind::Lost => {}
+            Kind::Boot | Kind::Founded | Kind::Oldest => unreachable!("no record of a group"),
+        }
+    }
+
+    /// What is live in a segment.
+    pub(crate) fn live_in(&self, segment: u32) -> Live {
+        self.live.get(&segment).copied().unwrap_or_default()
+    }
+}
+
+fn forget(live: &mut BTreeMap<u32, Live>, slot: &Slot) {
+    if let Some(live) = live.get_mut(&slot.segment) {
+        live.slots -= 1;
+        live.bytes -= u64::from(slot.len);
+    }
+}
+
+impl GroupIndex {
+    /// The chosen prefix, as far as every value of it is here.
+    ///
+    /// The hint says what is chosen. It is lowered to just below the first value that is lost or
+    /// missing, so that the core learns that one again, and raised over learned values that follow
+    /// it without a gap, each of which is chosen by itself.
+    pub(crate) fn chosen(&self) -> Instance {
+        let mut chosen = self.cleaned;
+        for (&instance, slot) in &self.slots {
+            let known = instance <= self.hint || slot.ballot == Ballot::ZERO;
+            if instance.0 != chosen.0 + 1 || slot.lost || !known {
+                break;
+            }
+            chosen = instance;
+        }
+        chosen
+    }
+}

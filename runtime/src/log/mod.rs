@@ -1,0 +1,36 @@
+//! The file log: what a node promised, accepted and learned, of all its groups, in one sequence of
+//! batches with one sync each.
+//!
+//! - `format`: the bytes of a batch, and how it is told from anything else on the disk.
+//! - `segment`: the files.
+//! - `writer`: [`Log::write`] and [`Log::sync`].
+//! - `clean`: how segments are freed and reused.
+//! - `scan`: reading a segment back; **where a torn tail is told from damage**.
+//! - `open`: [`Log::open`]; what is rewritten and synced before a recovered node says anything.
+//! - `index`, `reader`: where each value is, and reading it.
+//!
+//! Everything here is synchronous, and free of threads and clocks: the simulator runs this code
+//! over its own [`Vfs`](crate::vfs::Vfs).
+
+mod clean;
+mod config;
+mod error;
+mod format;
+mod founding;
+mod index;
+mod open;
+mod reader;
+mod scan;
+mod segment;
+mod writer;
+
+pub use clean::Maintained;
+pub use config::LogConfig;
+pub use error::{LogConfigError, LogError, OpenError, ReadError};
+pub use format::BATCH_BYTES_MAX;
+pub use open::{GroupLog, Opened, RecoveryReport, Torn};
+pub use reader::LogReader;
+pub use writer::Log;
+
+#[cfg(test)]
+mod tests;
