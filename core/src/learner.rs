@@ -60,10 +60,10 @@ impl Learner {
     /// A peer says how far it knows the log to be chosen. Only a place to learn from: nothing
     /// waits for what a peer once knew, since nobody may remember it after a restart.
     pub(crate) fn note(&mut self, peer: NodeId, chosen: Instance) {
-        match self.peers.iter_mut().find(|(node, _)| *node == peer) {
-            Some((_, known)) => *known = chosen,
-            None if self.peers.len() < PEERS_MAX => self.peers.push((peer, chosen)),
-            None => {}
+        if let Some((_, known)) = self.peers.iter_mut().find(|(node, _)| *node == peer) {
+            *known = chosen;
+        } else if self.peers.len() < PEERS_MAX {
+            self.peers.push((peer, chosen));
         }
     }
 
