@@ -1,5 +1,6 @@
 //! One node's member of one Paxos group: routes inputs to its parts, and decides nothing.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -574,7 +575,8 @@ impl Group {
         }
         if let Proposer::Preparing(phase1) = mem::replace(&mut self.proposer, Proposer::Idle) {
             let ballot = phase1.ballot();
-            self.proposer = Proposer::Leading(Leadership::start(phase1, &self.entries, ctx));
+            let leadership = Leadership::start(phase1, &self.entries, ctx);
+            self.proposer = Proposer::Leading(Box::new(leadership));
             self.election.leads(ballot, ctx);
             ctx.event(Event::Leading(ballot));
         }

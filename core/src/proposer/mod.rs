@@ -5,6 +5,8 @@ mod peers;
 pub(crate) mod phase1;
 pub(crate) mod queue;
 
+use alloc::boxed::Box;
+
 use crate::ids::Ballot;
 use leadership::Leadership;
 use phase1::Phase1;
@@ -17,12 +19,12 @@ pub(crate) enum Proposer {
     /// It asks for promises.
     Preparing(Phase1),
     /// Its phase 1 is done.
-    Leading(Leadership),
+    Leading(Box<Leadership>),
 }
 
 impl Proposer {
     /// The ballot it acts in, if it acts.
-    pub(crate) const fn ballot(&self) -> Option<Ballot> {
+    pub(crate) fn ballot(&self) -> Option<Ballot> {
         match self {
             Self::Idle => None,
             Self::Preparing(phase1) => Some(phase1.ballot()),
@@ -31,7 +33,7 @@ impl Proposer {
     }
 
     /// The leadership, if it leads.
-    pub(crate) const fn leading(&mut self) -> Option<&mut Leadership> {
+    pub(crate) fn leading(&mut self) -> Option<&mut Leadership> {
         match self {
             Self::Leading(leadership) => Some(leadership),
             Self::Idle | Self::Preparing(_) => None,
