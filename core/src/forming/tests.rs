@@ -275,6 +275,40 @@ fn only_two_complete_rounds_with_the_same_memories_found() {
     assert_eq!(out.messages.len(), 1, "told");
 }
 
+/// What one round would not do. Nodes 2, 3 and 4 become a quorum of the first cluster by messages
+/// that were long under way, after 2 and 3 have told the wiped decider that they are fresh; then 4
+/// is wiped, too, before it is asked. Five nodes tolerate two wipes.
+#[test]
+fn founders_that_adopt_during_a_round_stop_a_second_cluster() {
+    let mut world = World::new(5, 3);
+    world.until_write(1);
+    world.lose_all();
+    world.complete_write(1);
+    let told = world.take_all();
+    world.wipe(1);
+    world.tick(1);
+    for id in [2, 3, 5] {
+        world.deliver(1, id);
+        world.deliver(id, 1);
+    }
+    let asked_four = world.take_all();
+    world.put_back(told);
+    for id in [2, 3, 4] {
+        world.deliver(1, id);
+        world.complete_write(id);
+    }
+    assert_eq!(world.clusters_with_quorum(), 1);
+    world.lose_all();
+    world.wipe(4);
+    world.put_back(asked_four);
+    world.deliver(1, 4);
+    world.deliver(4, 1); // all five have said that they are fresh
+    world.settle();
+    world.check();
+    assert_eq!((world.founding(1), world.founding(4)), (None, None), "{:?}", world.states());
+    assert_eq!(world.founding(5), world.founding(2));
+}
+
 #[test]
 fn a_node_alone_founds_only_when_asked_to() {
     let mut auto = node(1, &[1], Bootstrap::Auto);

@@ -27,7 +27,7 @@ struct Node {
     forming: Option<Forming>,
 }
 
-struct Packet {
+pub(super) struct Packet {
     due: Time,
     from: u64,
     to: u64,
@@ -139,6 +139,31 @@ impl World {
         }
     }
 
+    /// Delivers the oldest packet between two nodes, which must be there.
+    pub(super) fn deliver(&mut self, from: u64, to: u64) {
+        let at = self.network.iter().position(|p| (p.from, p.to) == (from, to));
+        let packet = self.network.remove(at.expect("a packet to deliver"));
+        self.step(to, receive(from, packet.message));
+    }
+
+    /// Loses everything under way.
+    pub(super) fn lose_all(&mut self) {
+        self.network.clear();
+    }
+
+    /// Holds everything under way back.
+    pub(super) fn take_all(&mut self) -> Vec<Packet> {
+        core::mem::take(&mut self.network)
+    }
+
+    pub(super) fn put_back(&mut self, packets: Vec<Packet>) {
+        self.network.extend(packets);
+    }
+
+    pub(super) fn tick(&mut self, id: u64) {
+        self.step(id, FormingInput::Tick);
+    }
+
     /// Kills and restarts a node; a write on its way may have reached the disk. Gives the write.
     pub(super) fn crash(&mut self, id: u64, kept: bool) -> Option<Founding> {
         let node = self.node(id);
@@ -202,7 +227,7 @@ impl World {
         }
     }
 
-    fn complete_write(&mut self, id: u64) {
+    pub(super) fn complete_write(&mut self, id: u64) {
         let node = self.node(id);
         if node.pending.is_some() {
             node.disk = node.pending.take();
