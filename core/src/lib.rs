@@ -21,6 +21,7 @@ mod forming;
 mod founding;
 mod group;
 mod ids;
+mod input;
 mod journal;
 mod learner;
 mod membership;
@@ -39,11 +40,12 @@ pub use forming::{
     Bootstrap, Forming, FormingConflict, FormingInput, FormingOutbox, FormingStart, FormingState,
 };
 pub use founding::{ClusterId, Founder, Founding, FoundingMessage};
-pub use group::{Group, Input, Role, Start, StartError, Status};
+pub use group::Group;
 pub use ids::{
     Ballot, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position, ProposalId, ReadId,
     SmId, WriteSeq,
 };
+pub use input::{Input, Role, Start, StartError, Status};
 pub use membership::{History, Membership, MembershipError, VoterSet};
 pub use message::{Gate, Message, Promise, Report, Reported};
 pub use outbox::{Apply, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown};

@@ -1,0 +1,257 @@
+//! Which part of a group hears a message, and what that means for who leads.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::mem;
+
+use super::Group;
+use crate::acceptor::Proposed;
+use crate::env::Ctx;
+use crate::ids::{Ballot, Instance, Member};
+use crate::learner::{self, Learned};
+use crate::message::{Message, Promise, Report};
+use crate::outbox::{Event, Outbox, StepDown};
+use crate::proposer::Proposer;
+use crate::proposer::leadership::Leadership;
+use crate::proposer::phase1::{Phase1, Progress};
+use crate::proposer::queue::Taken;
+use crate::value::Value;
+
+impl Group {
+    /// Handles a message: who may say it, which part hears it.
+    pub(super) fn receive(&mut self, from: Member, message: Message, out: &mut Outbox) {
+        if !self.may_say(from, &message) {
+            return;
+        }
+        let ctx = &mut Ctx { env: &mut self.env, out };
+        match message {
+            Message::Canvass { ballot } => {
+                let (promised, chosen) = (self.acceptor.promised(), self.entries.chosen());
+                self.election.on_canvass(from.node, ballot, promised, chosen, ctx);
+            }
+            Message::CanvassReply { ballot, granted, promised, chosen } => {
+                self.learner.note(from.node, chosen);
+                let run = self.election.on_reply(from, ballot, granted, promised, ctx);
+                if let Some(ballot) = run {
+                    self.run_for(ballot, out);
+                }
+            }
+            Message::Prepare { ballot, from: first } => {
+                let (entries, fetches) = (&self.entries, &mut self.fetches);
+                let before = self.acceptor.promised();
+                self.acceptor.on_prepare(from.node, ballot, first, entries, fetches, ctx);
+                if self.acceptor.promised() > before {
+                    self.give_way(out);
+                }
+            }
+            Message::Promise(promise) => self.on_promise(from, promise, out),
+            Message::Behind { ballot, cleaned } => {
+                if let Proposer::Preparing(phase1) = &self.proposer
+                    && phase1.on_behind(from.node, ballot)
+                {
+                    self.learner.note(from.node, cleaned);
+                }
+            }
+            Message::Nack { ballot, promised } => {
+                self.election.met(promised);
+                if self.proposer.ballot() == Some(ballot) && promised > ballot {
+                    let led = self.proposer.leading().is_some();
+                    self.step_down(StepDown::Outbid, out);
+                    if led {
+                        self.election.wait_less(&self.env);
+                    }
+                }
+            }
+            Message::Accept { ballot, instance, value, chosen } => {
+                let proposed = Proposed { ballot, instance, value };
+                if self.acceptor.on_accept(from.node, proposed, &mut self.entries, ctx) {
+                    self.follow(from, ballot, chosen, out);
+                }
+            }
+            Message::Accepted { ballot, first, last } => {
+                if let Some(leadership) = self.proposer.leading() {
+                    leadership.on_accepted(from, ballot, (first, last), &self.entries, ctx);
+                    leadership.advance(&mut self.entries, ctx);
+                }
+            }
+            Message::Heartbeat { ballot, probe, chosen } => {
+                let promised = self.acceptor.promised();
+                if ballot < promised {
+                    ctx.send(from.node, Message::Nack { ballot, promised });
+                } else {
+                    self.follow(from, ballot, chosen, out);
+                    let ctx = &mut Ctx { env: &mut self.env, out };
+                    if probe > 0 {
+                        let chosen = self.entries.chosen();
+                        ctx.send(from.node, Message::HeartbeatAck { ballot, probe, chosen });
+                    }
+                }
+            }
+            Message::HeartbeatAck { ballot, probe, chosen } => {
+                self.learner.note(from.node, chosen);
+                if let Some(leadership) = self.proposer.leading()
+                    && leadership.ballot() == ballot
+                {
+                    leadership.on_heartbeat_ack(from, probe, chosen, &self.entries, ctx);
+                    self.questions.answer(leadership.confirmed(ctx), ctx);
+                }
+            }
+            Message::Learn { from: first } => {
+                let (entries, fetches) = (&self.entries, &mut self.fetches);
+                self.learner.on_learn(from.node, first, entries, fetches, ctx);
+            }
+            Message::Learned { from: first, values, chosen, cleaned: _ } => {
+                self.learner.note(from.node, chosen);
+                self.learner.on_answer(from.node, values.is_empty());
+                for (above, value) in (0..).zip(&values) {
+                    self.learn(Instance(first.0.saturating_add(above)), value, out);
+                }
+            }
+            Message::Forward { commands } => {
+                let Some(leadership) = self.proposer.leading() else { return };
+                let mut keys = Vec::new();
+                for command in commands.commands() {
+                    let key = command.key;
+                    if leadership.take(command, ctx) == Taken::Full {
+                        keys.push(key);
+                    }
+                }
+                if !keys.is_empty() {
+                    let ballot = leadership.ballot();
+                    ctx.send(from.node, Message::Refused { ballot, keys });
+                }
+                leadership.flush_full(&self.entries, ctx);
+            }
+            Message::Refused { ballot, keys } => {
+                for key in keys {
+                    self.origin.on_refused(ballot, key, ctx);
+                }
+            }
+            Message::ReadIndex { round } => {
+                if let Some(leadership) = self.proposer.leading() {
+                    let (probe, point) =
+                        (leadership.want_probe(), leadership.read_point(&self.entries));
+                    self.questions.ask(from.node, round, probe, point);
+                }
+            }
+            Message::ReadPoint { round, instance } => self.reads.on_point(round, instance, ctx),
+            Message::Transfer { ballot } => {
+                if ballot >= self.acceptor.promised() && self.votes() {
+                    let next = self.election.next_ballot(self.acceptor.promised(), self.env.me);
+                    self.run_for(next, out);
+                }
+            }
+        }
+    }
+
+    /// Whether a sender may say this at all: candidates and leaders are voters (node *and*
+    /// incarnation) that speak in ballots of their own; the rest is checked where it counts.
+    fn may_say(&self, from: Member, message: &Message) -> bool {
+        let leads = |ballot: Ballot| {
+            let voter = self.env.history.newest().slot(from).is_some();
+            voter && ballot.member() == from
+        };
+        match message {
+            Message::Canvass { ballot }
+            | Message::Prepare { ballot, .. }
+            | Message::Accept { ballot, .. }
+            | Message::Heartbeat { ballot, .. }
+            | Message::Transfer { ballot } => leads(*ballot),
+            Message::CanvassReply { .. }
+            | Message::Promise(_)
+            | Message::Behind { .. }
+            | Message::Nack { .. }
+            | Message::Accepted { .. }
+            | Message::HeartbeatAck { .. }
+            | Message::Learn { .. }
+            | Message::Learned { .. }
+            | Message::Forward { .. }
+            | Message::Refused { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadPoint { .. } => true,
+        }
+    }
+
+    /// A page of a promise: what it reports as chosen is learned, the rest is weighed.
+    fn on_promise(&mut self, from: Member, promise: Promise, out: &mut Outbox) {
+        if self.proposer.ballot() != Some(promise.ballot) {
+            return;
+        }
+        for reported in &promise.entries {
+            if let Report::Chosen(value) = &reported.entry {
+                self.learn(reported.instance, value, out);
+            }
+        }
+        let ctx = &mut Ctx { env: &mut self.env, out };
+        let Proposer::Preparing(phase1) = &mut self.proposer else { return };
+        if phase1.on_promise(from, promise, ctx) == Progress::Waiting {
+            return;
+        }
+        if let Proposer::Preparing(phase1) = mem::replace(&mut self.proposer, Proposer::Idle) {
+            let ballot = phase1.ballot();
+            let leadership = Leadership::start(phase1, &self.entries, ctx);
+            self.proposer = Proposer::Leading(Box::new(leadership));
+            self.election.leads(ballot, ctx);
+            ctx.event(Event::Leading(ballot));
+        }
+    }
+
+    /// Runs phase 1, unless something as high was promised since the ballot was drawn.
+    pub(super) fn run_for(&mut self, ballot: Ballot, out: &mut Outbox) {
+        if ballot <= self.acceptor.promised() || !self.votes() {
+            return;
+        }
+        self.step_down(StepDown::Outbid, out);
+        self.election.vacant(&self.env);
+        let ctx = &mut Ctx { env: &mut self.env, out };
+        self.acceptor.raise(ballot, ctx);
+        ctx.event(Event::Preparing(ballot));
+        let phase1 = Phase1::start(ballot, self.entries.chosen().next(), ctx);
+        self.proposer = Proposer::Preparing(phase1);
+    }
+
+    /// A leader spoke in a ballot that this node's promise allows.
+    fn follow(&mut self, from: Member, ballot: Ballot, chosen: Instance, out: &mut Outbox) {
+        if from == self.env.me {
+            return;
+        }
+        if self.proposer.ballot().is_some_and(|own| own < ballot) {
+            self.step_down(StepDown::Outbid, out);
+        }
+        let ctx = &mut Ctx { env: &mut self.env, out };
+        self.election.heard(ballot, ctx);
+        self.learner.on_chosen(from.node, ballot, chosen, &mut self.entries);
+    }
+
+    /// Ends a candidacy or leadership that this node's own promise has passed, and waits for the
+    /// candidate that it promised.
+    fn give_way(&mut self, out: &mut Outbox) {
+        let promised = self.acceptor.promised();
+        if self.proposer.ballot().is_some_and(|own| own < promised) {
+            self.step_down(StepDown::Outbid, out);
+        }
+        self.election.promised(&self.env);
+    }
+
+    /// A value is known to be chosen. A leader that proposed another one there, or none, is deposed:
+    /// it voids its tallies and says nothing more in its ballot (I5).
+    fn learn(&mut self, instance: Instance, value: &Value, out: &mut Outbox) {
+        let ctx = &mut Ctx { env: &mut self.env, out };
+        if ctx.writes_full() {
+            return;
+        }
+        let learned = learner::learn(instance, value, &mut self.entries, ctx);
+        let Some(leadership) = self.proposer.leading() else {
+            self.entries.choose(Ballot::ZERO, Instance::MAX); // what was learned above a gap
+            return;
+        };
+        match learned {
+            Learned::Skipped => {}
+            Learned::Chosen if leadership.proposed(instance) => {
+                leadership.close();
+                leadership.advance(&mut self.entries, ctx);
+            }
+            Learned::Chosen | Learned::Instead => self.step_down(StepDown::Deposed, out),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What goes into a group, and what it shows of itself.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::config::{Config, ConfigError};
+use crate::ids::{Ballot, FetchId, GroupId, Instance, Member, NodeId, ProposalId, ReadId, SmId};
+use crate::membership::Membership;
+use crate::message::Message;
+use crate::time::Time;
+use crate::write::{Durable, Recovered, Stored};
+
+/// Everything that can happen to a group.
+#[derive(Debug)]
+pub enum Input {
+    /// A message came from a peer: from this node, with this memory.
+    Receive {
+        /// Who sent it.
+        from: Member,
+        /// What it says.
+        message: Message,
+    },
+    /// A client wants a command executed.
+    Propose {
+        /// Names the proposal until it is resolved.
+        id: ProposalId,
+        /// Which state machine.
+        sm: SmId,
+        /// What to execute.
+        command: Bytes,
+        /// When to give up: the outcome is then unknown.
+        deadline: Time,
+    },
+    /// A client wants to read the latest state.
+    Read {
+        /// Names the read until it is resolved.
+        id: ReadId,
+        /// When to give up.
+        deadline: Time,
+    },
+    /// A batch reached the disk; in the order taken.
+    Durable(Durable),
+    /// Answers an [`Outbox::fetches`](crate::Outbox) request.
+    Fetched {
+        /// Which request.
+        id: FetchId,
+        /// Entries from the asked instance on, ascending, without gaps; fewer than asked is fine.
+        entries: Vec<Stored>,
+    },
+    /// The state machines have executed everything up to this instance.
+    Applied(Instance),
+    /// The log may be forgotten up to this instance: every state machine holds a durable checkpoint
+    /// at or above it.
+    Clean(Instance),
+    /// Hand leadership over to this node, if this node leads.
+    Transfer(NodeId),
+    /// Time passed. Step one at [`Group::deadline`].
+    Tick,
+}
+
+/// Who a group is, and where it stands after its log was read.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The group.
+    pub group: GroupId,
+    /// This node and the memory it has of the group.
+    pub me: Member,
+    /// The durable count of process starts, this one included.
+    pub boot: u64,
+    /// The founding membership.
+    pub membership: Membership,
+    /// What the log gave back.
+    pub recovered: Recovered,
+    /// Settings.
+    pub config: Config,
+    /// The time now.
+    pub now: Time,
+}
+
+/// Why a group cannot start.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The settings cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// What the log gave back contradicts itself.
+    #[error("the log contradicts itself at instance {0}: {1}")]
+    Log(Instance, &'static str),
+}
+
+/// What a group does, for people and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Hears a leader, or waits for one.
+    Follower,
+    /// Asks whether it could lead.
+    Canvassing,
+    /// Runs phase 1.
+    Preparing,
+    /// Leads.
+    Leader,
+    /// Stopped; the reason was given as an event.
+    Failed,
+}
+
+/// A snapshot of a group's state, for people and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What this node does in the group.
+    pub role: Role,
+    /// The ballot of the leader last heard, this node's own included; `Ballot::ZERO` if none is live.
+    pub leader: Ballot,
+    /// The promise.
+    pub promised: Ballot,
+    /// Every instance up to here is known chosen here.
+    pub chosen: Instance,
+    /// Every instance up to here was handed to the state machines.
+    pub handed_out: Instance,
+    /// The state machines have executed everything up to here.
+    pub applied: Instance,
+    /// Every instance up to here is cleaned.
+    pub cleaned: Instance,
+    /// Records handed out and not yet durable.
+    pub writes_in_flight: u64,
+    /// Proposals made here and not yet resolved.
+    pub proposals: usize,
+    /// Commands waiting here to be proposed, if this node leads.
+    pub queued: usize,
+    /// Instances proposed and not yet chosen, if this node leads.
+    pub window: usize,
+}
