@@ -1,0 +1,4 @@
+//! The bodies of the fuzz targets, as plain functions. Each panics if it finds something.
+#![forbid(unsafe_code)]
+
+pub mod frames;
