@@ -90,7 +90,7 @@ pub enum Message {
     Heartbeat {
         /// The leader's ballot.
         ballot: Ballot,
-        /// Counts the leader's heartbeats, from 1.
+        /// Counts the leader's probes, from 1; 0 asks for no answer (what is chosen is told at once).
         probe: u64,
         /// The leader's chosen prefix.
         chosen: Instance,

@@ -167,8 +167,9 @@ fn memories(wire: &[wire::Memory]) -> Result<Vec<(GroupId, Incarnation)>> {
 }
 
 /// Every ballot is one in use, except that a voter may have promised none. Instances that something
-/// is asked or said *about* are at least 1; prefixes (`chosen`, `cleaned`) may be 0. Probes and
-/// rounds count from 1; an acknowledgement of probe 0 answers none.
+/// is asked or said *about* are at least 1; prefixes (`chosen`, `cleaned`) may be 0. Rounds
+/// count from 1, and so do probes; a heartbeat with probe 0 asks for no answer, and an
+/// acknowledgement of probe 0 answers none.
 fn message(body: Option<GroupBody>) -> Result<Message> {
     Ok(match body.ok_or(DecodeError::Missing("group message"))? {
         GroupBody::Accept(accept) => Message::Accept {
@@ -185,7 +186,7 @@ fn message(body: Option<GroupBody>) -> Result<Message> {
         }
         GroupBody::Heartbeat(heartbeat) => Message::Heartbeat {
             ballot: ballot(heartbeat.ballot)?,
-            probe: at_least_one("heartbeat probe", heartbeat.probe)?,
+            probe: heartbeat.probe,
             chosen: prefix("heartbeat chosen", heartbeat.chosen)?,
         },
         GroupBody::HeartbeatAck(ack) => Message::HeartbeatAck {

@@ -138,7 +138,6 @@ fn instances_outside_the_log() {
 
 #[test]
 fn counts_that_start_at_one() {
-    refuses!("group.heartbeat", Heartbeat, |h| h.probe = 0, "heartbeat probe is zero");
     refuses!("group.read_index", ReadIndex, |r| r.round = 0, "read round is zero");
     refuses!("group.read_point", ReadPoint, |r| r.round = 0, "read round is zero");
     refuses!("group.refused", Refused, |r| r.keys[1].seq = 0, "command seq is zero");

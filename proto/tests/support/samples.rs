@@ -175,6 +175,7 @@ fn messages() -> Vec<(&'static str, Message)> {
         ),
         ("", Message::Accepted { ballot, first: one, last: ten }),
         ("", Message::Heartbeat { ballot, probe: 300, chosen: ten }),
+        ("no probe", Message::Heartbeat { ballot, probe: 0, chosen: ten }),
         ("", Message::HeartbeatAck { ballot, probe: 300, chosen: ten }),
         ("none", Message::HeartbeatAck { ballot, probe: 0, chosen: Instance::ZERO }),
         ("", Message::Learn { from: ten }),
