@@ -8,6 +8,7 @@
 //! order of a hash table.
 
 pub mod checkers;
+pub mod disk;
 pub mod faults;
 pub mod kv;
 pub mod network;
