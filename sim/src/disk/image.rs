@@ -90,7 +90,7 @@ impl Image {
     /// The power fails: of each unsynced sector the new content survives, or the old one, or the
     /// new one up to some byte. So does or does not the size.
     pub(super) fn power_loss(&mut self, random: &mut dyn FnMut() -> u64) {
-        if self.resized() && random() % 2 == 0 {
+        if self.resized() && random().is_multiple_of(2) {
             self.settle_size();
         }
         let dirty = std::mem::take(&mut self.dirty);
