@@ -1,0 +1,205 @@
+//! Three of our nodes, driven as `Group` asks for.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use synod_core::{
+    Apply, Config, Durable, Group, GroupId, Incarnation, Input, Instance, Member, Membership,
+    NodeId, Outbox, ProposalId, Recovered, Role, SmId, Start, Time, WriteBatch,
+};
+use synod_proto::{Decoder, FrameBuf, Packet};
+
+use crate::run::{Cluster, Form};
+
+/// Three nodes; the disk is as fast as the next turn.
+pub(crate) struct Synod {
+    form: Form,
+    now: Time,
+    nodes: Vec<Node>,
+    inboxes: Vec<Vec<Input>>,
+    links: Vec<Link>,
+    decoder: Decoder,
+    leader: usize,
+    proposed: u64,
+    messages: u64,
+    bytes: u64,
+}
+
+struct Node {
+    group: Group,
+    out: Outbox,
+    durable: Option<Durable>,
+    applied: Option<Instance>,
+}
+
+/// From one node to another.
+#[derive(Default)]
+struct Link {
+    out: FrameBuf,
+    read: BytesMut,
+}
+
+impl Synod {
+    pub(crate) fn new(form: Form) -> Self {
+        let mut cluster = Self {
+            form,
+            now: Time::ZERO,
+            nodes: (0..NODES).map(Node::new).collect(),
+            inboxes: (0..NODES).map(|_| Vec::new()).collect(),
+            links: (0..NODES * NODES).map(|_| Link::default()).collect(),
+            decoder: Decoder::default(),
+            leader: 0,
+            proposed: 0,
+            messages: 0,
+            bytes: 0,
+        };
+        loop {
+            cluster.turn();
+            let leads = |node: &Node| node.group.status().role == Role::Leader;
+            if let Some(leader) = cluster.nodes.iter().position(leads) {
+                cluster.leader = leader;
+                return cluster;
+            }
+        }
+    }
+
+    /// Steps a node with everything that has reached it, then lets it propose, and does what it
+    /// wants done. Returns how many of its own proposals were executed.
+    fn serve(&mut self, index: usize) -> usize {
+        let Self { form, now, nodes, inboxes, links, decoder, messages, .. } = self;
+        let Node { group, out, durable, applied } = &mut nodes[index];
+        if let Some(durable) = durable.take() {
+            group.step(*now, Input::Durable(durable), out);
+        }
+        if let Some(applied) = applied.take() {
+            group.step(*now, Input::Applied(applied), out);
+        }
+        for input in inboxes[index].drain(..) {
+            group.step(*now, input, out);
+        }
+        if let Form::Codec = form {
+            for from in 0..NODES {
+                receive(group, from, *now, &mut links[from * NODES + index], *decoder, out);
+            }
+        }
+        if group.deadline().is_some_and(|deadline| deadline <= *now) {
+            group.step(*now, Input::Tick, out);
+        }
+        *durable = out.take_writes().map(WriteBatch::durable);
+        let from = member(index);
+        for (to, message) in out.messages.drain(..) {
+            *messages += 1;
+            match form {
+                Form::Structs => inboxes[place(to)].push(Input::Receive { from, message }),
+                Form::Codec => {
+                    let packet = Packet::Group { group: GROUP, from: from.incarnation, message };
+                    let link = &mut links[index * NODES + place(to)];
+                    link.out.push(&packet).expect("far below the limit");
+                }
+            }
+        }
+        let mut executed = 0;
+        for apply in out.applies.drain(..) {
+            match apply {
+                Apply::Command { proposal, .. } => executed += usize::from(proposal.is_some()),
+                Apply::Through(instance) => *applied = Some(instance),
+            }
+        }
+        assert!(out.outcomes.is_empty() && out.fetches.is_empty(), "not in this benchmark");
+        out.events.clear();
+        executed
+    }
+
+    /// Carries over what one node has written to its connections.
+    fn carry(&mut self, from: usize) {
+        for link in &mut self.links[from * NODES..(from + 1) * NODES] {
+            if !link.out.is_empty() {
+                self.bytes += u64::try_from(link.out.len()).expect("fits");
+                if link.read.capacity() - link.read.len() < link.out.len() {
+                    link.read.reserve(link.out.len().max(64 * 1024));
+                }
+                link.read.put(&mut link.out);
+            }
+        }
+    }
+}
+
+/// Steps a node with what came over one of its connections.
+fn receive(
+    group: &mut Group,
+    from: usize,
+    now: Time,
+    link: &mut Link,
+    mut decoder: Decoder,
+    out: &mut Outbox,
+) {
+    while let Some(packet) = decoder.next(&mut link.read).expect("our own frames") {
+        let Packet::Group { message, from: incarnation, .. } = packet else {
+            unreachable!("nobody sends anything else")
+        };
+        let from = Member { node: node_id(from), incarnation };
+        group.step(now, Input::Receive { from, message }, out);
+    }
+}
+
+impl Cluster for Synod {
+    fn propose(&mut self, command: Bytes) {
+        self.proposed += 1;
+        let id = ProposalId(self.proposed);
+        let deadline = self.now + Duration::from_secs(10);
+        let input = Input::Propose { id, sm: SmId(0), command, deadline };
+        self.inboxes[self.leader].push(input);
+    }
+
+    fn turn(&mut self) -> usize {
+        self.now = self.now + TURN;
+        let mut executed = 0;
+        for index in 0..NODES {
+            executed += self.serve(index);
+            self.carry(index);
+        }
+        executed
+    }
+
+    fn sent(&self) -> (u64, u64) {
+        (self.messages, self.bytes)
+    }
+}
+
+impl Node {
+    fn new(index: usize) -> Self {
+        let voters = (0..NODES).map(member).collect();
+        let start = Start {
+            group: GROUP,
+            me: member(index),
+            boot: 1,
+            membership: Membership::new(voters, Vec::new()).expect("three voters"),
+            recovered: Recovered::default(),
+            config: Config { seed: node_id(index).0, ..Config::default() },
+            now: Time::ZERO,
+        };
+        Self {
+            group: Group::start(start).expect("an empty log"),
+            out: Outbox::default(),
+            durable: None,
+            applied: None,
+        }
+    }
+}
+
+fn member(index: usize) -> Member {
+    let node = node_id(index);
+    Member { node, incarnation: Incarnation(0x9e37_79b9_7f4a_7c15 + node.0) }
+}
+
+fn node_id(index: usize) -> NodeId {
+    NodeId(u64::try_from(index).expect("fits") + 1)
+}
+
+fn place(node: NodeId) -> usize {
+    usize::try_from(node.0 - 1).expect("one of three")
+}
+
+const GROUP: GroupId = GroupId(1);
+const NODES: usize = 3;
+const TURN: Duration = Duration::from_micros(10);
