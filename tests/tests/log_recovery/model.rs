@@ -1,0 +1,120 @@
+//! What a log should hold.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bytes::Bytes;
+use synod::log::{Log, LogConfig, OpenError, Opened};
+use synod::vfs::Vfs;
+use synod_core::{
+    Ballot, Command, CommandKey, GroupId, Incarnation, Instance, NodeId, Record, Recovered, SmId,
+    Stored, Value, ValueWriter,
+};
+use synod_sim::disk::SimVfs;
+
+pub(crate) const DIR: &str = "/log";
+pub(crate) const GROUPS: [(GroupId, Incarnation); 2] =
+    [(GroupId(1), Incarnation(11)), (GroupId(2), Incarnation(22))];
+
+/// One group, as its records tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Model {
+    pub(crate) promised: Ballot,
+    pub(crate) hint: Instance,
+    pub(crate) cleaned: Instance,
+    /// `None`: lost.
+    pub(crate) values: BTreeMap<Instance, (Ballot, Option<Value>)>,
+}
+
+pub(crate) type Models = BTreeMap<GroupId, Model>;
+
+impl Model {
+    pub(crate) fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Promised(ballot) => self.promised = self.promised.max(*ballot),
+            Record::Chosen(upto) => self.hint = self.hint.max(*upto),
+            Record::Cleaned(upto) => self.cleaned = self.cleaned.max(*upto),
+            Record::Accepted { instance, ballot, value } => {
+                self.values.insert(*instance, (*ballot, Some(value.clone())));
+            }
+            Record::Learned { instance, value } => {
+                self.values.insert(*instance, (Ballot::ZERO, Some(value.clone())));
+            }
+        }
+        let cleaned = self.cleaned;
+        self.values.retain(|&instance, _| instance > cleaned);
+    }
+
+    /// What recovery should say.
+    pub(crate) fn recovered(&self) -> Recovered {
+        let mut chosen = self.cleaned;
+        while let Some((ballot, Some(_))) = self.values.get(&chosen.next())
+            && (chosen < self.hint || *ballot == Ballot::ZERO)
+        {
+            chosen = chosen.next();
+        }
+        let above = self.values.iter().filter(|&(&instance, _)| instance > chosen);
+        let entries = above.map(|(&instance, (ballot, value))| stored(instance, *ballot, value));
+        Recovered {
+            promised: self.promised,
+            chosen,
+            cleaned: self.cleaned,
+            entries: entries.collect(),
+        }
+    }
+}
+
+fn stored(instance: Instance, ballot: Ballot, value: &Option<Value>) -> Stored {
+    Stored { instance, ballot, value: value.clone() }
+}
+
+/// Whether an opened log holds what the models say, by what it returned and by reading it all.
+pub(crate) fn agrees<V: Vfs>(opened: &Opened<V>, models: &Models) -> Result<(), String> {
+    let reader = opened.log.reader();
+    for (group, model) in models {
+        let found = &opened.groups[group].recovered;
+        let expected = model.recovered();
+        if *found != expected {
+            return Err(format!("group {group}: {found:?}\n  expected {expected:?}"));
+        }
+        for (&instance, (ballot, value)) in &model.values {
+            let read = reader.read(*group, instance, instance, 0).map_err(|e| e.to_string())?;
+            let expected = stored(instance, *ballot, value);
+            if read != [expected.clone()] {
+                return Err(format!("group {group}: read {read:?}\n  expected {expected:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn config() -> LogConfig {
+    LogConfig {
+        segment_bytes: 64 << 10,
+        preallocate_bytes: 16 << 10,
+        salt: 99,
+        ..LogConfig::default()
+    }
+}
+
+pub(crate) fn open(vfs: &SimVfs) -> Result<Opened<SimVfs>, OpenError> {
+    Log::open(vfs.clone(), Path::new(DIR), config(), &GROUPS)
+}
+
+pub(crate) fn ballot(round: u64) -> Ballot {
+    Ballot { round, node: NodeId(1), incarnation: Incarnation(11) }
+}
+
+/// A value of about `len` bytes that no other `seq` has.
+pub(crate) fn value(seq: u64, len: usize) -> Value {
+    let mut writer = ValueWriter::default();
+    let key = CommandKey { origin: Incarnation(7), boot: 1, seq };
+    let payload: Vec<u8> = seq.to_le_bytes().into_iter().cycle().take(len).collect();
+    writer.push(&Command { key, low: 1, sm: SmId(0), payload: Bytes::from(payload) });
+    writer.finish()
+}
+
+pub(crate) fn accepted(instance: u64, round: u64, seq: u64, len: usize) -> Record {
+    let (instance, ballot) = (Instance(instance), ballot(round));
+    Record::Accepted { instance, ballot, value: value(seq, len) }
+}
