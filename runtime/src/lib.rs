@@ -3,11 +3,21 @@
 
 pub mod log;
 mod machines;
+#[cfg(feature = "node")]
+mod node;
 mod state_machine;
+#[cfg(feature = "node")]
+mod transport;
 pub mod vfs;
 
 pub use machines::{Executed, MachineError, Machines};
+#[cfg(feature = "node")]
+pub use node::{
+    Committed, GroupHandle, GroupStatus, LinkStatus, Node, NodeBuilder, NodeError, NodeState,
+    NodeStatus, ProposeError, ReadError, StartError,
+};
 pub use state_machine::{CheckpointError, StateMachine};
 pub use synod_core::{
-    Apply, CommandKey, Config, ConfigError, GroupId, Instance, NodeId, Position, ProposalId, SmId,
+    Apply, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Instance, NodeId,
+    Position, ProposalId, Role, SmId, Status,
 };

@@ -1,0 +1,342 @@
+//! The thread on which one group's state machines run, so that a slow `apply` never delays a vote.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use bytes::Bytes;
+use synod_core::{Apply, Instance, SmId};
+use tokio::sync::oneshot;
+
+use super::error::{ProposeError, ReadError};
+use super::handle::Committed;
+use super::note::answer;
+use crate::{Executed, MachineError, Machines};
+
+/// Where the outcome of a proposal goes.
+pub(super) type ProposeReply = oneshot::Sender<Result<Committed, ProposeError>>;
+/// Where the answer of a read goes.
+pub(super) type ReadReply = oneshot::Sender<Result<Bytes, ReadError>>;
+
+/// What the driver asks for.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// What the core handed out, and who waits for it here.
+    Apply(Apply, Option<ProposeReply>),
+    /// A query, once this instance is applied.
+    Read(Instance, SmId, Bytes, ReadReply),
+}
+
+/// The driver's end. Dropping it ends the thread when it has finished what it is doing; whoever
+/// still waits is released.
+#[derive(Debug)]
+pub(super) struct Applier {
+    shared: Arc<Shared>,
+}
+
+/// What the thread tells the driver. Called on the thread.
+pub(super) trait Progress: Send + 'static {
+    /// Enough was applied that the core may wait for hearing it.
+    fn applied(&self);
+    /// The machines have stopped.
+    fn failed(&self, error: &MachineError);
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    ready: Condvar,
+    applied: AtomicU64,
+    /// Reads queued or held back.
+    reads: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Queue {
+    jobs: Vec<Job>,
+    closed: bool,
+}
+
+impl Applier {
+    /// Starts the thread. The driver is told of progress at least every `tell_every` instances, and
+    /// otherwise looks at [`applied`](Self::applied) when it is awake anyway.
+    pub(super) fn spawn(
+        name: String,
+        machines: Machines,
+        tell_every: u64,
+        progress: impl Progress,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue { jobs: Vec::new(), closed: false }),
+            ready: Condvar::new(),
+            applied: AtomicU64::new(0),
+            reads: AtomicUsize::new(0),
+        });
+        let theirs = Arc::clone(&shared);
+        thread::Builder::new().name(name).spawn(move || {
+            let held = BTreeMap::new();
+            Worker { shared: theirs, machines, held, tell_every, told: 0, progress }.run();
+        })?;
+        Ok(Self { shared })
+    }
+
+    /// Queues jobs, in order. How many there can be is bounded by what the core hands out ahead
+    /// (`Config::apply_ahead_max`), and for reads by the driver, which looks at
+    /// [`reads`](Self::reads).
+    pub(super) fn push(&self, jobs: &mut Vec<Job>) {
+        let reads = jobs.iter().filter(|job| matches!(job, Job::Read(..))).count();
+        self.shared.reads.fetch_add(reads, Ordering::Relaxed);
+        let mut queue = self.shared.lock();
+        let was_empty = queue.jobs.is_empty();
+        queue.jobs.append(jobs);
+        drop(queue);
+        if was_empty {
+            self.shared.ready.notify_one();
+        }
+    }
+
+    /// Every instance up to here is applied.
+    pub(super) fn applied(&self) -> Instance {
+        Instance(self.shared.applied.load(Ordering::Acquire))
+    }
+
+    /// How many reads wait for the machines.
+    pub(super) fn reads(&self) -> usize {
+        self.shared.reads.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Applier {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.ready.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Worker<P> {
+    shared: Arc<Shared>,
+    machines: Machines,
+    /// Reads that wait for an instance to be applied.
+    held: BTreeMap<Instance, Vec<(SmId, Bytes, ReadReply)>>,
+    tell_every: u64,
+    told: u64,
+    progress: P,
+}
+
+impl<P: Progress> Worker<P> {
+    fn run(mut self) {
+        let mut jobs = Vec::new();
+        while self.take(&mut jobs) {
+            for job in jobs.drain(..) {
+                self.execute(job);
+            }
+        }
+    }
+
+    /// Waits for jobs; `false` at the end.
+    fn take(&self, jobs: &mut Vec<Job>) -> bool {
+        let mut queue = self.shared.lock();
+        loop {
+            if queue.closed {
+                return false;
+            }
+            if !queue.jobs.is_empty() {
+                mem::swap(&mut queue.jobs, jobs);
+                return true;
+            }
+            queue = self.shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn execute(&mut self, job: Job) {
+        match job {
+            Job::Read(at, sm, query, reply) if at > self.machines.applied() => {
+                self.held.entry(at).or_default().push((sm, query, reply));
+            }
+            Job::Read(_, sm, query, reply) => self.read(sm, query, reply),
+            Job::Apply(apply, reply) => {
+                let failed_before = self.machines.failed().is_some();
+                match self.machines.apply(apply) {
+                    Ok(Executed::Command { position, output, .. }) => {
+                        if let Some(reply) = reply {
+                            answer(reply, Ok(Committed { position, output }));
+                        }
+                    }
+                    // Its output was lost with the process that proposed it.
+                    Ok(Executed::Skipped { .. }) => {
+                        if let Some(reply) = reply {
+                            answer(reply, Err(ProposeError::Unknown));
+                        }
+                    }
+                    Ok(Executed::Through(instance)) => self.through(instance),
+                    Err(error) => {
+                        if let Some(reply) = reply {
+                            let reason = error.to_string().into();
+                            answer(reply, Err(ProposeError::Failed { reason }));
+                        }
+                        if !failed_before {
+                            self.fail(&error);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn through(&mut self, instance: Instance) {
+        self.shared.applied.store(instance.0, Ordering::Release);
+        while let Some(entry) = self.held.first_entry()
+            && *entry.key() <= instance
+        {
+            for (sm, query, reply) in entry.remove() {
+                self.read(sm, query, reply);
+            }
+        }
+        if instance.0 - self.told >= self.tell_every {
+            self.told = instance.0;
+            self.progress.applied();
+        }
+    }
+
+    fn read(&mut self, sm: SmId, query: Bytes, reply: ReadReply) {
+        self.shared.reads.fetch_sub(1, Ordering::Relaxed);
+        let failed_before = self.machines.failed().is_some();
+        let read = self.machines.read(sm, query);
+        if let Err(error) = &read
+            && self.machines.failed().is_some()
+            && !failed_before
+        {
+            self.fail(error);
+        }
+        answer(
+            reply,
+            read.map_err(|error| {
+                if let MachineError::Unknown(sm) = error {
+                    return ReadError::NoMachine(sm);
+                }
+                ReadError::Failed { reason: error.to_string().into() }
+            }),
+        );
+    }
+
+    fn fail(&mut self, error: &MachineError) {
+        self.progress.failed(error);
+        for (_, _, reply) in mem::take(&mut self.held).into_values().flatten() {
+            self.shared.reads.fetch_sub(1, Ordering::Relaxed);
+            answer(reply, Err(ReadError::Failed { reason: error.to_string().into() }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StateMachine;
+    use std::sync::mpsc;
+    use std::time::Duration;
+    use synod_core::{CommandKey, Position};
+
+    struct Sum(u64);
+
+    impl StateMachine for Sum {
+        fn apply(&mut self, _at: Position, command: Bytes) -> Bytes {
+            assert!(!command.is_empty(), "nothing to add");
+            self.0 += u64::from(command[0]);
+            self.read(Bytes::new())
+        }
+        fn read(&self, _query: Bytes) -> Bytes {
+            self.0.to_string().into()
+        }
+    }
+
+    enum Told {
+        Applied,
+        Failed(String),
+    }
+
+    struct Tell(mpsc::Sender<Told>);
+
+    impl Progress for Tell {
+        fn applied(&self) {
+            self.0.send(Told::Applied).unwrap();
+        }
+        fn failed(&self, error: &MachineError) {
+            self.0.send(Told::Failed(error.to_string())).unwrap();
+        }
+    }
+
+    fn applier(tell_every: u64) -> (Applier, mpsc::Receiver<Told>) {
+        let (tell, told) = mpsc::channel();
+        let machines = Machines::new(vec![Box::new(Sum(0))]).unwrap();
+        (Applier::spawn("test".into(), machines, tell_every, Tell(tell)).unwrap(), told)
+    }
+
+    fn add(instance: u64, payload: &'static [u8], reply: Option<ProposeReply>) -> [Job; 2] {
+        let position = Position { instance: Instance(instance), index: 0 };
+        let apply = Apply::Command {
+            position,
+            key: CommandKey::default(),
+            sm: SmId(0),
+            payload: payload.into(),
+            proposal: None,
+        };
+        [Job::Apply(apply, reply), Job::Apply(Apply::Through(Instance(instance)), None)]
+    }
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_read_waits_until_its_instance_is_applied() {
+        let (applier, told) = applier(2);
+        let (reply, mut answer) = oneshot::channel();
+        let (first, _) = oneshot::channel();
+        let mut jobs = vec![Job::Read(Instance(2), SmId(0), Bytes::new(), reply)];
+        jobs.extend(add(1, &[1], Some(first)));
+        applier.push(&mut jobs);
+        assert!(answer.try_recv().is_err());
+        assert_eq!(applier.reads(), 1);
+        let (second, committed) = oneshot::channel();
+        applier.push(&mut add(2, &[2], Some(second)).into());
+        let committed = committed.blocking_recv().unwrap().unwrap();
+        assert_eq!(committed.output, "3");
+        assert_eq!(answer.blocking_recv().unwrap(), Ok("3".into()));
+        assert!(matches!(told.recv_timeout(SOON), Ok(Told::Applied)), "after two instances");
+        assert_eq!((applier.applied(), applier.reads()), (Instance(2), 0));
+    }
+
+    #[test]
+    fn a_panic_answers_everybody_and_is_told_once() {
+        let (applier, told) = applier(1);
+        let (reply, held) = oneshot::channel();
+        let (proposed, committed) = oneshot::channel();
+        let mut jobs = vec![Job::Read(Instance(9), SmId(0), Bytes::new(), reply)];
+        jobs.extend(add(1, &[], Some(proposed)));
+        jobs.extend(add(2, &[1], None));
+        applier.push(&mut jobs);
+        let failed = committed.blocking_recv().unwrap().unwrap_err();
+        assert!(failed.to_string().contains("nothing to add"), "{failed}");
+        assert!(matches!(held.blocking_recv(), Ok(Err(ReadError::Failed { .. }))));
+        assert!(
+            matches!(told.recv_timeout(SOON), Ok(Told::Failed(reason)) if reason.contains("#1.0"))
+        );
+        drop(applier);
+        assert!(told.recv_timeout(SOON).is_err(), "told once, and the thread has ended");
+    }
+
+    #[test]
+    fn dropping_the_applier_releases_who_waits() {
+        let (applier, _told) = applier(1);
+        let (reply, answer) = oneshot::channel();
+        applier.push(&mut vec![Job::Read(Instance(1), SmId(0), Bytes::new(), reply)]);
+        drop(applier);
+        assert!(answer.blocking_recv().is_err());
+    }
+}

@@ -1,0 +1,224 @@
+//! What a node is told before it starts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use synod_core::{Bootstrap, Config, GroupId, NodeId};
+
+use super::Node;
+use super::error::StartError;
+use super::start::start;
+use crate::StateMachine;
+use crate::log::LogConfig;
+
+type MakeMachines = Box<dyn FnOnce() -> Vec<Box<dyn StateMachine>> + Send>;
+
+/// Tells a [`Node`] who it is, who its peers are, and what it hosts; made by [`Node::builder`].
+#[must_use = "nothing happens until `start`"]
+pub struct NodeBuilder {
+    pub(super) id: Option<NodeId>,
+    pub(super) listen: Option<String>,
+    pub(super) listener: Option<TcpListener>,
+    pub(super) peers: Vec<(NodeId, String)>,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) groups: Vec<(GroupId, MakeMachines)>,
+    pub(super) config: Config,
+    pub(super) log: LogConfig,
+    pub(super) bootstrap: Bootstrap,
+    pub(super) timeout: Duration,
+}
+
+impl NodeBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            id: None,
+            listen: None,
+            listener: None,
+            peers: Vec::new(),
+            data_dir: None,
+            groups: Vec::new(),
+            config: Config::default(),
+            log: LogConfig::default(),
+            bootstrap: Bootstrap::Auto,
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// This node's number: from 1, different for each node of the cluster, never used again for
+    /// another. Required.
+    pub fn id(mut self, id: u64) -> Self {
+        self.id = Some(NodeId(id));
+        self
+    }
+
+    /// Where to listen for peers: `"host:port"`, such as `"0.0.0.0:7001"` or `"[::]:7001"`.
+    /// Required.
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = Some(address.into());
+        self
+    }
+
+    /// A socket that listens already, instead of an address: for tests that want any free port, and
+    /// for sockets that were opened by somebody else.
+    pub fn listener(mut self, listener: TcpListener) -> Self {
+        self.listen = listener.local_addr().ok().map(|address| address.to_string());
+        self.listener = Some(listener);
+        self
+    }
+
+    /// Another node, and where it listens: `"host:port"`. Names are looked up again at every
+    /// connection. The cluster is founded by this node and its peers together, once, so give all
+    /// nodes the same list; a cluster of one has no peers and says [`Bootstrap::Found`].
+    pub fn peer(mut self, id: u64, address: impl Into<String>) -> Self {
+        self.peers.push((NodeId(id), address.into()));
+        self
+    }
+
+    /// Where the log is kept, by this node alone. Required. Never copy, restore or delete it to
+    /// repair a node: a node that forgets what it voted for is another voter.
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(path.into());
+        self
+    }
+
+    /// A group, an independent log with its own leader, and the state machines that it drives, the
+    /// first of which is the default for proposals and reads. At least one group is required; the
+    /// same groups with the same machines on all nodes.
+    pub fn group(
+        mut self,
+        group: GroupId,
+        machines: impl FnOnce() -> Vec<Box<dyn StateMachine>> + Send + 'static,
+    ) -> Self {
+        self.groups.push((group, Box::new(machines)));
+        self
+    }
+
+    /// Timeouts and limits of the groups. A [`Config::seed`] of 0 is replaced by a random one.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Settings of the log's files.
+    pub fn log(mut self, config: LogConfig) -> Self {
+        self.log = config;
+        self
+    }
+
+    /// Whether this node may found a cluster. Default [`Bootstrap::Auto`]: together with its peers.
+    pub fn bootstrap(mut self, bootstrap: Bootstrap) -> Self {
+        self.bootstrap = bootstrap;
+        self
+    }
+
+    /// How long proposals and reads without a time of their own may take. Default 5 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Opens the log, listens, and starts to look for the peers. Returns as soon as the node is
+    /// up, which is before the cluster has formed or a leader is known.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]; nothing is left running.
+    pub async fn start(self) -> Result<Node, StartError> {
+        start(self).await
+    }
+
+    /// Checks what can be checked without touching anything.
+    pub(super) fn validate(&self) -> Result<Valid, StartError> {
+        let id = self.id.ok_or(StartError::Missing("the node's id"))?;
+        if id == NodeId(0) || self.peers.iter().any(|&(peer, _)| peer == NodeId(0)) {
+            return Err(StartError::ZeroId);
+        }
+        let listen = self.listen.clone().ok_or(StartError::Missing("the address to listen at"))?;
+        let data_dir = self.data_dir.clone().ok_or(StartError::Missing("the data directory"))?;
+        if self.groups.is_empty() {
+            return Err(StartError::Missing("a group"));
+        }
+        let mut peers = BTreeMap::new();
+        for (peer, address) in &self.peers {
+            if *peer == id || peers.insert(*peer, address.clone()).is_some() {
+                return Err(StartError::PeerTwice(*peer));
+            }
+        }
+        let mut groups: Vec<GroupId> = self.groups.iter().map(|&(group, _)| group).collect();
+        groups.sort_unstable();
+        if let Some(pair) = groups.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(StartError::GroupTwice(pair[0]));
+        }
+        self.config.validate()?;
+        self.log
+            .validate()
+            .map_err(|error| StartError::Log(data_dir.clone(), error.to_string()))?;
+        Ok(Valid { id, listen, data_dir, peers })
+    }
+}
+
+/// What every node was told.
+#[derive(Debug)]
+pub(super) struct Valid {
+    pub(super) id: NodeId,
+    pub(super) listen: String,
+    pub(super) data_dir: PathBuf,
+    pub(super) peers: BTreeMap<NodeId, String>,
+}
+
+impl fmt::Debug for NodeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeBuilder")
+            .field("id", &self.id)
+            .field("listen", &self.listen)
+            .field("peers", &self.peers)
+            .field("data_dir", &self.data_dir)
+            .field("groups", &self.groups.iter().map(|(group, _)| group).collect::<Vec<_>>())
+            .field("config", &self.config)
+            .field("bootstrap", &self.bootstrap)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Position;
+    use bytes::Bytes;
+
+    struct Nothing;
+
+    impl StateMachine for Nothing {
+        fn apply(&mut self, _at: Position, _command: Bytes) -> Bytes {
+            Bytes::new()
+        }
+        fn read(&self, _query: Bytes) -> Bytes {
+            Bytes::new()
+        }
+    }
+
+    fn complete() -> NodeBuilder {
+        Node::builder()
+            .id(1)
+            .listen("127.0.0.1:0")
+            .peer(2, "127.0.0.1:1")
+            .data_dir("/nowhere")
+            .group(GroupId(0), || vec![Box::new(Nothing)])
+    }
+
+    #[test]
+    fn each_mistake_is_named() {
+        let of = |builder: NodeBuilder| builder.validate().unwrap_err().to_string();
+        assert_eq!(of(Node::builder()), "the node's id is missing: set it on the builder");
+        assert_eq!(of(complete().id(0)), "0 is no node id: number nodes from 1");
+        assert_eq!(of(complete().peer(1, "a:1")), "node 1 is listed twice");
+        assert_eq!(of(complete().peer(2, "a:1")), "node 2 is listed twice");
+        assert_eq!(of(complete().group(GroupId(0), Vec::new)), "group 0 is listed twice");
+        let config = Config { proposals_max: 0, ..Config::default() };
+        assert_eq!(of(complete().config(config)), "proposals_max is zero");
+        assert!(complete().validate().is_ok());
+    }
+}

@@ -1,0 +1,442 @@
+//! The protocol thread of a node: takes what came, steps the groups, and hands over what they want.
+//!
+//! One loop for all groups. Each turn swaps out everything that waits, steps it, and only then
+//! flushes: messages of all groups to a peer leave in one write, records of all groups go to the log
+//! thread in one batch. The order within a flush is by how long each road is: the network first,
+//! then the disk, then the state machines.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use synod_core::{
+    Config, Fetch, Forming, FormingInput, FormingOutbox, FormingState, Founding, Group, GroupId,
+    Input, Member, Recovered, Start, Time, WriteBatch,
+};
+use synod_proto::Packet;
+
+use super::error::{NodeError, ProposeError, ReadError};
+use super::fetcher::Fetcher;
+use super::hosted::Hosted;
+use super::log_thread::LogThread;
+use super::note::{Note, Request, Shared, answer};
+use super::status::{NodeState, NodeStatus};
+use crate::transport::{SharedIdentity, Transport};
+
+/// Everything the protocol thread owns.
+pub(super) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) groups: Vec<Hosted>,
+    pub(super) slots: BTreeMap<GroupId, usize>,
+    /// What the log gave back, until the groups run.
+    pub(super) recovered: Vec<Option<(Recovered, Config)>>,
+    pub(super) boot: u64,
+    pub(super) forming: Forming,
+    pub(super) identity: SharedIdentity,
+    pub(super) transport: Transport,
+    pub(super) log: Option<LogThread>,
+    /// Below so many bytes of room in the log, proposals are refused.
+    pub(super) room_min: u64,
+    pub(super) fetcher: Fetcher,
+    pub(super) state: State,
+    pub(super) turn: Turn,
+}
+
+/// What the node does as a whole.
+pub(super) enum State {
+    /// Until the cluster is founded; with the requests that came early.
+    Forming(Vec<Request>),
+    NotMember,
+    Running,
+    Leaving {
+        until: Time,
+    },
+    Failed,
+    Done,
+}
+
+/// What one turn of the loop works with, kept for the next.
+#[derive(Default)]
+pub(super) struct Turn {
+    notes: Vec<Note>,
+    /// Slots stepped since the last flush.
+    dirty: Vec<usize>,
+    batches: Vec<WriteBatch>,
+    /// When groups want to be ticked.
+    timers: BTreeSet<(Time, usize)>,
+    forming: FormingOutbox,
+    fetches: Vec<(usize, Fetch)>,
+}
+
+impl Driver {
+    /// Until the node is shut down.
+    pub(super) async fn run(mut self) {
+        let sleep = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(sleep);
+        let mut armed = Time::ZERO;
+        let now = self.now();
+        self.form(now, FormingInput::Tick);
+        loop {
+            let mut notes = std::mem::take(&mut self.turn.notes);
+            self.shared.inbox.drain_into(&mut notes);
+            let now = self.now();
+            for note in notes.drain(..) {
+                self.take(now, note);
+            }
+            self.turn.notes = notes;
+            self.on_time(now);
+            self.flush(now);
+            if matches!(self.state, State::Done) {
+                break;
+            }
+            let Some(deadline) = self.deadline() else {
+                self.shared.inbox.rung().await;
+                continue;
+            };
+            if deadline <= now {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            // The timer is moved only when it would be late: an early wake-up costs less than
+            // setting a timer at every turn.
+            if deadline < armed || armed <= now {
+                sleep.as_mut().reset(tokio::time::Instant::now() + deadline.since(now));
+                armed = deadline;
+            }
+            tokio::select! {
+                biased;
+                () = self.shared.inbox.rung() => {}
+                () = &mut sleep => armed = Time::ZERO,
+            }
+        }
+        self.end();
+    }
+
+    fn now(&self) -> Time {
+        self.shared.clock.now()
+    }
+
+    fn take(&mut self, now: Time, note: Note) {
+        match note {
+            Note::Packet(from, Packet::Group { group, from: incarnation, message }) => {
+                if let Some(&slot) = self.slots.get(&group) {
+                    self.mark(slot);
+                    self.groups[slot].receive(now, Member { node: from, incarnation }, message);
+                }
+            }
+            Note::Packet(from, Packet::Founding(message)) => {
+                self.form(now, FormingInput::Receive { from, message });
+            }
+            Note::Packet(_, Packet::Hello(_)) => {}
+            Note::Durable(durable) => {
+                if let Some(&slot) = self.slots.get(&durable.group()) {
+                    self.mark(slot);
+                    self.groups[slot].step(now, Input::Durable(durable));
+                }
+            }
+            Note::Applied { slot } => self.mark(slot),
+            Note::Fetched { slot, fetch, entries } => {
+                self.mark(slot);
+                self.groups[slot].fetched(now, fetch.id, entries);
+            }
+            Note::Founded => self.form(now, FormingInput::Durable),
+            Note::Request(request) => self.request(now, request),
+            Note::Status(reply) => answer(reply, self.status()),
+            Note::Shutdown { deadline } => self.leave(now, deadline),
+            Note::Stop => self.state = State::Done,
+            Note::LogFailed(reason) => self.fail(&reason),
+            Note::MachineFailed { slot, reason } => {
+                self.groups[slot].fail(&reason);
+                if self.groups[slot].leads() {
+                    self.hand_over(now, slot);
+                }
+            }
+        }
+    }
+
+    /// What users ask for.
+    fn request(&mut self, now: Time, request: Request) {
+        match &mut self.state {
+            State::Forming(early) => return early.push(request),
+            State::NotMember => return refuse_stranger(request),
+            State::Leaving { .. } | State::Failed | State::Done => {
+                return self.shared.refuse(request);
+            }
+            State::Running => {}
+        }
+        match request {
+            Request::Propose { slot, sm, command, deadline, reply } => {
+                if self.log.as_ref().is_none_or(|log| log.room() < self.room_min) {
+                    return answer(reply, Err(ProposeError::Overloaded));
+                }
+                self.mark(slot);
+                self.groups[slot].propose(now, sm, command, deadline, reply);
+            }
+            Request::Read { slot, sm, query, deadline, reply } => {
+                self.mark(slot);
+                self.groups[slot].read(now, sm, query, deadline, reply);
+            }
+            Request::Transfer { slot, to, reply } => {
+                let group = &mut self.groups[slot];
+                if group.leads() {
+                    group.step(now, Input::Transfer(to));
+                    self.mark(slot);
+                    answer(reply, Ok(()));
+                } else {
+                    answer(reply, Err(NodeError::NotLeader(group.leader())));
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self, slot: usize) {
+        if !self.groups[slot].dirty {
+            self.groups[slot].dirty = true;
+            self.turn.dirty.push(slot);
+        }
+    }
+
+    /// Whatever is due.
+    fn on_time(&mut self, now: Time) {
+        while let Some(&(deadline, slot)) = self.turn.timers.first()
+            && deadline <= now
+        {
+            self.turn.timers.pop_first();
+            self.groups[slot].armed = None;
+            self.mark(slot);
+        }
+        if self.forming.deadline().is_some_and(|deadline| deadline <= now) {
+            self.form(now, FormingInput::Tick);
+        }
+        if let State::Forming(early) = &mut self.state {
+            let late = |request: &mut Request| request.deadline().is_some_and(|at| at <= now);
+            for request in early.extract_if(.., late) {
+                let waits = self.forming.state().to_string();
+                let (propose, read) =
+                    (ProposeError::Forming(waits.clone()), ReadError::Forming(waits));
+                request.refuse(propose, read, NodeError::TimedOut);
+            }
+        }
+        if let State::Leaving { until } = self.state {
+            let quiet = self.groups.iter().all(|group| group.is_quiet() && !group.leads());
+            if quiet || until <= now {
+                self.state = State::Done;
+            }
+        }
+    }
+
+    /// When to look again, if nothing comes.
+    fn deadline(&self) -> Option<Time> {
+        let timer = self.turn.timers.first().map(|&(deadline, _)| deadline);
+        let mut next = timer.into_iter().chain(self.forming.deadline()).min();
+        let mut also = |time: Time| next = Some(next.map_or(time, |next| next.min(time)));
+        match &self.state {
+            State::Forming(early) => early.iter().filter_map(Request::deadline).for_each(also),
+            State::Leaving { until } => also((self.now() + LEAVING_INTERVAL).min(*until)),
+            State::NotMember | State::Running | State::Failed | State::Done => {}
+        }
+        next
+    }
+
+    /// Hands over what the groups want done.
+    fn flush(&mut self, now: Time) {
+        let dirty = std::mem::take(&mut self.turn.dirty);
+        for &slot in &dirty {
+            let group = &mut self.groups[slot];
+            let deadline = group.settle(now);
+            if deadline != group.armed {
+                if let Some(old) = group.armed {
+                    self.turn.timers.remove(&(old, slot));
+                }
+                if let Some(new) = deadline {
+                    self.turn.timers.insert((new, slot));
+                }
+                group.armed = deadline;
+            }
+            group.send(&mut self.transport);
+            self.turn.batches.extend(group.outbox.take_writes());
+            self.turn.fetches.extend(group.outbox.fetches.drain(..).map(|fetch| (slot, fetch)));
+        }
+        self.transport.flush();
+        if !self.turn.batches.is_empty() {
+            match &self.log {
+                Some(log) => log.write(&mut self.turn.batches),
+                None => self.turn.batches.clear(),
+            }
+        }
+        for &slot in &dirty {
+            let group = &mut self.groups[slot];
+            group.dirty = false;
+            group.report();
+            group.execute();
+        }
+        for (slot, fetch) in self.turn.fetches.drain(..) {
+            if !self.fetcher.fetch(slot, self.groups[slot].id, fetch) {
+                let entries = Vec::new();
+                self.shared.inbox.push(Note::Fetched { slot, fetch, entries });
+            }
+        }
+        self.turn.dirty = dirty;
+        self.turn.dirty.clear();
+    }
+
+    /// First start, and answers to those who start later.
+    fn form(&mut self, now: Time, input: FormingInput) {
+        if matches!(self.state, State::Failed | State::Done) {
+            return;
+        }
+        self.forming.step(now, input, &mut self.turn.forming);
+        for (to, message) in self.turn.forming.messages.drain(..) {
+            self.transport.send(to, &Packet::Founding(message));
+        }
+        self.transport.flush();
+        if let Some(founding) = self.turn.forming.write.take()
+            && let Some(log) = &self.log
+        {
+            log.found(founding);
+        }
+        if !matches!(self.state, State::Forming(_)) {
+            return;
+        }
+        if let Some(founding) = self.forming.founding() {
+            let founding = founding.clone();
+            self.found(now, &founding);
+        } else if let excluded @ FormingState::Excluded { .. } = self.forming.state() {
+            tracing::warn!(node = self.shared.node.0, "{excluded}");
+            if let State::Forming(early) = std::mem::replace(&mut self.state, State::NotMember) {
+                early.into_iter().for_each(refuse_stranger);
+            }
+        }
+    }
+
+    /// The cluster is founded: the groups run.
+    fn found(&mut self, now: Time, founding: &Founding) {
+        tracing::info!(node = self.shared.node.0, cluster = %founding.cluster, "member of cluster");
+        self.identity.update(|identity| identity.cluster = Some(founding.cluster));
+        for (group, membership) in &founding.groups {
+            let Some(&slot) = self.slots.get(group) else {
+                tracing::warn!(group = group.0, "this node was not given a group of the cluster");
+                continue;
+            };
+            let Some((recovered, config)) = self.recovered[slot].take() else { continue };
+            let start = Start {
+                group: *group,
+                me: self.groups[slot].me,
+                boot: self.boot,
+                membership: membership.clone(),
+                recovered,
+                config,
+                now,
+            };
+            match Group::start(start) {
+                Ok(core) => self.groups[slot].run(core),
+                Err(error) => self.groups[slot].fail(&error.to_string().into()),
+            }
+            self.mark(slot);
+        }
+        if let State::Forming(early) = std::mem::replace(&mut self.state, State::Running) {
+            for request in early {
+                self.request(now, request);
+            }
+        }
+    }
+
+    /// Begins to shut down: hands over, and waits for what is under way, at most half of the time.
+    fn leave(&mut self, now: Time, deadline: Time) {
+        if matches!(self.state, State::Done | State::Leaving { .. }) {
+            return;
+        }
+        let running = matches!(self.state, State::Running);
+        let early = std::mem::replace(&mut self.state, State::Done);
+        if let State::Forming(early) = early {
+            early.into_iter().for_each(|request| self.shared.refuse(request));
+        }
+        if running {
+            for slot in 0..self.groups.len() {
+                if self.groups[slot].leads() {
+                    self.hand_over(now, slot);
+                }
+            }
+            // A node alone has nobody to hand over to, and need not wait for it.
+            let until = now + deadline.since(now) / 2;
+            let alone = self.transport.status().all(|(_, link)| !link.connected);
+            self.state = State::Leaving { until: if alone { now } else { until } };
+        }
+    }
+
+    /// Hands leadership of a group over to the next node that is connected.
+    fn hand_over(&mut self, now: Time, slot: usize) {
+        let me = self.shared.node;
+        let connected = || self.transport.status().filter(|(_, link)| link.connected);
+        let above = connected().map(|(peer, _)| peer).find(|&peer| peer > me);
+        let Some(to) = above.or_else(|| connected().map(|(peer, _)| peer).next()) else { return };
+        self.mark(slot);
+        self.groups[slot].step(now, Input::Transfer(to));
+    }
+
+    /// The log has stopped, and with it the node (I7): it says nothing more to anybody.
+    fn fail(&mut self, reason: &Arc<str>) {
+        if matches!(self.state, State::Failed | State::Done) {
+            return;
+        }
+        tracing::error!(node = self.shared.node.0, %reason, "node has stopped");
+        self.shared.fail(reason);
+        self.transport.close();
+        self.log = None;
+        self.turn.timers.clear();
+        for group in &mut self.groups {
+            group.halt(reason);
+            group.armed = None;
+        }
+        if let State::Forming(early) = std::mem::replace(&mut self.state, State::Failed) {
+            early.into_iter().for_each(|request| self.shared.refuse(request));
+        }
+    }
+
+    fn status(&self) -> NodeStatus {
+        let state = match &self.state {
+            State::Forming(_) => NodeState::Forming(self.forming.state().to_string()),
+            State::NotMember => NodeState::NotMember(self.forming.state().to_string()),
+            State::Running => NodeState::Running,
+            State::Leaving { .. } | State::Done => NodeState::ShuttingDown,
+            State::Failed => NodeState::Failed(
+                self.shared.failure().map_or_else(|| "unknown".into(), Arc::clone),
+            ),
+        };
+        NodeStatus {
+            node: self.shared.node,
+            cluster: self.forming.founding().map(|founding| founding.cluster),
+            state,
+            groups: self.groups.iter().map(Hosted::status).collect(),
+            peers: self.transport.status().collect(),
+        }
+    }
+
+    /// Closes everything, and releases whoever still waits.
+    fn end(mut self) {
+        self.shared.shut_down();
+        self.transport.flush();
+        self.transport.close();
+        for group in &mut self.groups {
+            group.release(&self.shared.propose_error(), &self.shared.read_error());
+        }
+        let mut notes = Vec::new();
+        self.shared.inbox.drain_into(&mut notes);
+        for note in notes {
+            if let Note::Request(request) = note {
+                self.shared.refuse(request);
+            }
+        }
+        if let Some(log) = self.log.take() {
+            log.close();
+        }
+        tracing::info!(node = self.shared.node.0, "shut down");
+    }
+}
+
+fn refuse_stranger(request: Request) {
+    request.refuse(ProposeError::NotMember, ReadError::NotMember, NodeError::NotLeader(None));
+}
+
+/// How often a node that leaves looks whether it may go.
+const LEAVING_INTERVAL: Duration = Duration::from_millis(5);

@@ -1,0 +1,151 @@
+//! What can go wrong, for whoever embeds a node.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use synod_core::{ConfigError, GroupId, NodeId, SmId};
+use thiserror::Error;
+
+use crate::MachineError;
+
+/// Why a node did not start. Nothing was changed but what a log's recovery may do.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The builder was not told something that has no default.
+    #[error("{0} is missing: set it on the builder")]
+    Missing(&'static str),
+    /// Node ids start at 1.
+    #[error("0 is no node id: number nodes from 1")]
+    ZeroId,
+    /// A node is listed twice, or as its own peer.
+    #[error("node {0} is listed twice")]
+    PeerTwice(NodeId),
+    /// A group is listed twice.
+    #[error("group {0} is listed twice")]
+    GroupTwice(GroupId),
+    /// A cluster of one that nobody asked for might be a second one beside an existing cluster.
+    #[error(
+        "node {0} was given no peers: list them, \
+         or found a cluster of one with `bootstrap(Bootstrap::Found)`"
+    )]
+    Alone(NodeId),
+    /// The settings cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A group's state machines cannot work.
+    #[error("group {0}: {1}")]
+    Machines(GroupId, MachineError),
+    /// The address to listen at cannot be resolved or bound.
+    #[error("cannot listen at {0:?}: {1}")]
+    Listen(String, #[source] io::Error),
+    /// The data directory cannot be opened or read; the message says what to do.
+    #[error("data directory {0:?}: {1}")]
+    Log(PathBuf, String),
+    /// What the log gave back contradicts itself: the directory must not be used any more.
+    #[error("group {0}: {1}")]
+    Recovered(GroupId, String),
+    /// The operating system gives no random numbers, threads or sockets.
+    #[error("cannot set up the node: {0}")]
+    System(#[source] io::Error),
+}
+
+/// Why a proposal was not answered with an output.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ProposeError {
+    /// Too much waits here or at the leader. The command was not taken and never will be: try again
+    /// after a while, with fewer at a time.
+    #[error("overloaded: a queue is at its limit, here or at the leader; try again later")]
+    Overloaded,
+    /// The command is larger than `Config::command_bytes_max`. It was not taken.
+    #[error("a command of {bytes} bytes is above the limit of {max}: raise command_bytes_max")]
+    TooLarge {
+        /// The command's size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// No state machine of the group has this id. The command was not taken.
+    #[error("the group has no state machine {}", .0.0)]
+    NoMachine(SmId),
+    /// This node's memory is not a member of the group: it was wiped, or removed. The command was
+    /// not taken; propose at another node.
+    #[error("this node's memory is not in the membership of the group: propose at another node")]
+    NotMember,
+    /// The cluster has not formed within the time given. The command was not taken.
+    #[error("the cluster has not formed yet: {0}")]
+    Forming(String),
+    /// The time given has passed. The command may still be executed, once, or never. Mostly no
+    /// quorum of the group could be reached: see the status of the nodes.
+    #[error("no answer in time: the command may still be executed, once, or never")]
+    Unknown,
+    /// The node is being shut down. A command that it had taken may still be executed, once.
+    #[error("the node is shutting down: the command may still be executed, once, or never")]
+    ShuttingDown,
+    /// The group or node has stopped here; the status says the same. A command that it had taken may
+    /// still be executed by the other nodes, once.
+    #[error("stopped: {reason}")]
+    Failed {
+        /// Why.
+        reason: Arc<str>,
+    },
+}
+
+/// Why a read was not answered. A read changes nothing, so it can always be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Too many reads wait here: try again after a while, with fewer at a time.
+    #[error("overloaded: too many reads wait; try again later")]
+    Overloaded,
+    /// No state machine of the group has this id.
+    #[error("the group has no state machine {}", .0.0)]
+    NoMachine(SmId),
+    /// This node's memory is not a member of the group: read at another node.
+    #[error("this node's memory is not in the membership of the group: read at another node")]
+    NotMember,
+    /// The cluster has not formed within the time given.
+    #[error("the cluster has not formed yet: {0}")]
+    Forming(String),
+    /// No leader was confirmed by a quorum within the time given.
+    #[error("no quorum confirmed a leader in time")]
+    TimedOut,
+    /// The node is being shut down.
+    #[error("the node is shutting down")]
+    ShuttingDown,
+    /// The group or node has stopped here; the status says the same.
+    #[error("stopped: {reason}")]
+    Failed {
+        /// Why.
+        reason: Arc<str>,
+    },
+}
+
+/// Why the answer to a request other than a proposal or read is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The node has no such group.
+    #[error("the node has no group {0}")]
+    NoGroup(GroupId),
+    /// It did not happen within the time given.
+    #[error("not within the time given")]
+    TimedOut,
+    /// This node does not lead the group, so it cannot hand over: ask the leader.
+    #[error("this node does not lead the group: ask node {0:?}")]
+    NotLeader(Option<NodeId>),
+    /// Too many requests wait: try again later.
+    #[error("overloaded: too many requests wait; try again later")]
+    Overloaded,
+    /// The node is shutting down, or has.
+    #[error("the node is shutting down")]
+    ShuttingDown,
+    /// The node or group has stopped.
+    #[error("stopped: {reason}")]
+    Failed {
+        /// Why.
+        reason: Arc<str>,
+    },
+}

@@ -1,0 +1,205 @@
+//! What reaches the driver, and what it shares with everybody who can reach it.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use synod_core::{Durable, Fetch, NodeId, SmId, Stored, Time};
+use synod_proto::Packet;
+use tokio::sync::oneshot;
+
+use super::applier::{Progress, ProposeReply, ReadReply};
+use super::clock::Clock;
+use super::error::{NodeError, ProposeError, ReadError};
+use super::inbox::Inbox;
+use super::log_thread::Durably;
+use super::status::NodeStatus;
+use crate::MachineError;
+use crate::log::LogError;
+use crate::transport::Inlet;
+
+/// One thing for the driver to look at. Groups are named by their slot.
+#[derive(Debug)]
+pub(super) enum Note {
+    Request(Request),
+    Status(oneshot::Sender<NodeStatus>),
+    Shutdown {
+        deadline: Time,
+    },
+    /// The `Node` was dropped.
+    Stop,
+    Packet(NodeId, Packet),
+    Durable(Durable),
+    Fetched {
+        slot: usize,
+        fetch: Fetch,
+        entries: Vec<Stored>,
+    },
+    Founded,
+    LogFailed(Arc<str>),
+    /// Look at what the group's applier has applied.
+    Applied {
+        slot: usize,
+    },
+    MachineFailed {
+        slot: usize,
+        reason: Arc<str>,
+    },
+}
+
+/// What a user asks of a group.
+#[derive(Debug)]
+pub(super) enum Request {
+    Propose { slot: usize, sm: SmId, command: Bytes, deadline: Time, reply: ProposeReply },
+    Read { slot: usize, sm: SmId, query: Bytes, deadline: Time, reply: ReadReply },
+    Transfer { slot: usize, to: NodeId, reply: oneshot::Sender<Result<(), NodeError>> },
+}
+
+impl Request {
+    /// When to give up.
+    pub(super) const fn deadline(&self) -> Option<Time> {
+        match self {
+            Self::Propose { deadline, .. } | Self::Read { deadline, .. } => Some(*deadline),
+            Self::Transfer { .. } => None,
+        }
+    }
+
+    /// Answers with whichever of the errors fits.
+    pub(super) fn refuse(self, propose: ProposeError, read: ReadError, other: NodeError) {
+        match self {
+            Self::Propose { reply, .. } => answer(reply, Err(propose)),
+            Self::Read { reply, .. } => answer(reply, Err(read)),
+            Self::Transfer { reply, .. } => answer(reply, Err(other)),
+        }
+    }
+}
+
+/// Answers; whoever asked may have gone, and then nobody is told.
+pub(super) fn answer<T>(reply: oneshot::Sender<T>, answer: T) {
+    drop(reply.send(answer));
+}
+
+/// Shared by the driver, its threads, and the handles.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) node: NodeId,
+    pub(super) clock: Clock,
+    pub(super) inbox: Inbox<Note>,
+    ending: OnceLock<Ending>,
+}
+
+/// Why a node no longer answers.
+#[derive(Clone, Debug)]
+enum Ending {
+    ShuttingDown,
+    Failed(Arc<str>),
+}
+
+impl Shared {
+    pub(super) fn new(node: NodeId, clock: Clock) -> Self {
+        Self { node, clock, inbox: Inbox::new(), ending: OnceLock::new() }
+    }
+
+    /// From now on nothing more is taken. The first reason counts.
+    pub(super) fn shut_down(&self) {
+        self.ending.get_or_init(|| Ending::ShuttingDown);
+    }
+
+    /// From now on nothing more is taken. The first reason counts.
+    pub(super) fn fail(&self, reason: &Arc<str>) {
+        self.ending.get_or_init(|| Ending::Failed(Arc::clone(reason)));
+    }
+
+    /// Whether the node still takes requests.
+    pub(super) fn is_open(&self) -> bool {
+        self.ending.get().is_none()
+    }
+
+    /// Why the node stopped, if it was not told to.
+    pub(super) fn failure(&self) -> Option<&Arc<str>> {
+        match self.ending.get() {
+            Some(Ending::Failed(reason)) => Some(reason),
+            Some(Ending::ShuttingDown) | None => None,
+        }
+    }
+
+    /// What to tell a proposer who gets no answer.
+    pub(super) fn propose_error(&self) -> ProposeError {
+        self.failure().map_or(ProposeError::ShuttingDown, |reason| ProposeError::Failed {
+            reason: Arc::clone(reason),
+        })
+    }
+
+    /// What to tell a reader who gets no answer.
+    pub(super) fn read_error(&self) -> ReadError {
+        self.failure().map_or(ReadError::ShuttingDown, |reason| ReadError::Failed {
+            reason: Arc::clone(reason),
+        })
+    }
+
+    /// Refuses a request because the node takes no more.
+    pub(super) fn refuse(&self, request: Request) {
+        request.refuse(self.propose_error(), self.read_error(), self.node_error());
+    }
+
+    /// What to tell anybody else who gets no answer.
+    pub(super) fn node_error(&self) -> NodeError {
+        self.failure().map_or(NodeError::ShuttingDown, |reason| NodeError::Failed {
+            reason: Arc::clone(reason),
+        })
+    }
+}
+
+/// Packets from the network. The connections stop reading while [`PACKETS_MAX`] notes wait.
+pub(super) struct FromPeers(pub(super) Arc<Shared>);
+
+impl Inlet for FromPeers {
+    fn deliver(&self, from: NodeId, packets: &mut Vec<Packet>) {
+        self.0.inbox.extend(packets.drain(..).map(|packet| Note::Packet(from, packet)));
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.inbox.len() >= PACKETS_MAX
+    }
+}
+
+/// What the log thread says.
+pub(super) struct FromLog(pub(super) Arc<Shared>);
+
+impl Durably for FromLog {
+    fn durable(&self, durables: &mut Vec<Durable>) {
+        self.0.inbox.extend(durables.drain(..).map(Note::Durable));
+    }
+
+    fn founded(&self) {
+        self.0.inbox.push(Note::Founded);
+    }
+
+    fn failed(&self, error: &LogError) {
+        let reason =
+            format!("the log has stopped: {error}; mend the disk and start the node again");
+        self.0.inbox.push(Note::LogFailed(reason.into()));
+    }
+}
+
+/// What a group's applier says.
+pub(super) struct FromMachines {
+    pub(super) shared: Arc<Shared>,
+    pub(super) slot: usize,
+}
+
+impl Progress for FromMachines {
+    fn applied(&self) {
+        self.shared.inbox.push(Note::Applied { slot: self.slot });
+    }
+
+    fn failed(&self, error: &MachineError) {
+        let reason = error.to_string().into();
+        self.shared.inbox.push(Note::MachineFailed { slot: self.slot, reason });
+    }
+}
+
+/// Notes that may wait before connections are no longer read.
+const PACKETS_MAX: usize = 16 * 1024;
+
+/// Notes that may wait before requests are refused as overload.
+pub(super) const REQUESTS_MAX: usize = 64 * 1024;

@@ -1,0 +1,206 @@
+//! From a builder to a running node.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+use std::time::Duration;
+
+use synod_core::{Bootstrap, Forming, FormingStart, Founder, GroupId, Incarnation, Member, SmId};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+
+use super::Node;
+use super::applier::Applier;
+use super::builder::{NodeBuilder, Valid};
+use super::clock::Clock;
+use super::driver::{Driver, State, Turn};
+use super::error::StartError;
+use super::fetcher::Fetcher;
+use super::handle::GroupHandle;
+use super::hosted::{Hosted, Limits};
+use super::log_thread::LogThread;
+use super::note::{FromLog, FromMachines, FromPeers, Note, Shared};
+use crate::Machines;
+use crate::log::{Log, LogConfig, Opened};
+use crate::transport::{Identity, Inlet, Settings, SharedIdentity, Transport};
+use crate::vfs::StdVfs;
+
+/// Starts the protocol thread, which sets everything up and says how that went.
+///
+/// The node has a runtime of its own on that thread: what users do in theirs never delays a vote,
+/// and a message from a peer reaches the protocol without a wake-up in between.
+pub(super) async fn start(builder: NodeBuilder) -> Result<Node, StartError> {
+    let valid = builder.validate()?;
+    let (tell, told) = oneshot::channel();
+    let name = format!("synod-{}", valid.id);
+    let thread = thread::Builder::new()
+        .name(name)
+        .spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(tell.send(Err(StartError::System(error)))),
+            };
+            runtime.block_on(async {
+                match set_up(builder, valid).await {
+                    Ok((driver, parts)) => {
+                        if tell.send(Ok(parts)).is_ok() {
+                            driver.run().await;
+                        }
+                    }
+                    Err(error) => drop(tell.send(Err(error))),
+                }
+            });
+            // A lookup of a name may hang for long.
+            runtime.shutdown_timeout(Duration::ZERO);
+        })
+        .map_err(StartError::System)?;
+    let lost = || StartError::System(io::Error::other("the node's thread has ended"));
+    let Parts { shared, groups, local } = told.await.map_err(|_| lost())??;
+    Ok(Node { shared, groups, local, thread: Some(thread) })
+}
+
+/// What the user's side gets.
+pub(super) struct Parts {
+    shared: Arc<Shared>,
+    groups: BTreeMap<GroupId, GroupHandle>,
+    local: std::net::SocketAddr,
+}
+
+async fn set_up(builder: NodeBuilder, valid: Valid) -> Result<(Driver, Parts), StartError> {
+    let Valid { id, listen, data_dir, peers } = valid;
+    let listener = bind(builder.listener, &listen)
+        .await
+        .map_err(|error| StartError::Listen(listen.clone(), error))?;
+
+    let random = || getrandom::u64().map_err(|error| StartError::System(io::Error::other(error)));
+    let mut drawn = Vec::new();
+    for &(group, _) in &builder.groups {
+        drawn.push((group, Incarnation(random()?.max(1))));
+    }
+    drawn.sort_unstable();
+    let salt = if builder.log.salt == 0 { random()? } else { builder.log.salt };
+    let log_config = LogConfig { salt, ..builder.log.clone() };
+    let opened = Log::open(StdVfs, &data_dir, log_config, &drawn)
+        .map_err(|error| StartError::Log(data_dir.clone(), error.to_string()))?;
+    let Opened { log, boot, batch, founding, groups: mut logs, report } = opened;
+    tracing::info!(node = id.0, boot, batch, ?report, "log opened");
+    if founding.is_none() && peers.is_empty() && builder.bootstrap == Bootstrap::Auto {
+        return Err(StartError::Alone(id));
+    }
+
+    let shared = Arc::new(Shared::new(id, Clock::start()));
+    let mut memories = Vec::new();
+    let (mut groups, mut recovered, mut slots) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut handles = BTreeMap::new();
+    for (group, make) in builder.groups {
+        let Some(its) = logs.remove(&group) else {
+            let text = "the log was not opened for it".to_owned();
+            return Err(StartError::Recovered(group, text));
+        };
+        let machines = make();
+        let ids: Arc<[SmId]> = machines.iter().map(|machine| machine.id()).collect();
+        let machines =
+            Machines::new(machines).map_err(|error| StartError::Machines(group, error))?;
+        let slot = groups.len();
+        let mut config = builder.config.clone();
+        config.seed = if config.seed == 0 { random()? } else { config.seed ^ u64::from(group.0) };
+        let applier = Applier::spawn(
+            format!("synod-{id}-sm-{group}"),
+            machines,
+            (config.apply_ahead_max / 4).max(1),
+            FromMachines { shared: Arc::clone(&shared), slot },
+        )
+        .map_err(StartError::System)?;
+        let (leader, watched) = watch::channel(None);
+        let me = Member { node: id, incarnation: its.incarnation };
+        let limits =
+            Limits { command_bytes_max: config.command_bytes_max, reads_max: config.reads_max };
+        handles.insert(
+            group,
+            GroupHandle {
+                shared: Arc::clone(&shared),
+                slot,
+                group,
+                machines: ids,
+                command_bytes_max: config.command_bytes_max,
+                timeout: builder.timeout,
+                leader: watched,
+            },
+        );
+        memories.push((group, its.incarnation));
+        slots.insert(group, slot);
+        recovered.push(Some((its.recovered, config)));
+        groups.push(Hosted::new(group, me, limits, applier, leader));
+    }
+    memories.sort_unstable();
+
+    let reader = log.reader();
+    let room_min = builder.log.segment_bytes / 8;
+    let room_low = builder.log.segment_bytes / 2;
+    let name = format!("synod-{id}-log");
+    let durable_batch = Arc::new(AtomicU64::new(batch));
+    let durably = FromLog(Arc::clone(&shared));
+    let log = LogThread::spawn(name, log, room_low, Arc::clone(&durable_batch), durably)
+        .map_err(StartError::System)?;
+    let fetched = Arc::clone(&shared);
+    let fetcher =
+        Fetcher::spawn(format!("synod-{id}-fetch"), reader, move |slot, fetch, entries| {
+            fetched.inbox.push(Note::Fetched { slot, fetch, entries });
+        })
+        .map_err(StartError::System)?;
+
+    let identity = SharedIdentity::new(Identity {
+        node: id,
+        cluster: founding.as_ref().map(|founding| founding.cluster),
+        boot,
+        durable_batch,
+        nonce: random()?,
+        groups: memories.clone(),
+    });
+    let inlet: Arc<dyn Inlet> = Arc::new(FromPeers(Arc::clone(&shared)));
+    let transport = Transport::start(listener, &identity, &peers, &Settings::default(), &inlet)
+        .map_err(|error| StartError::Listen(listen, error))?;
+    let local = transport.local();
+
+    let founders = peers.keys().copied().chain([id]).collect();
+    let forming = Forming::new(FormingStart {
+        me: id,
+        founder: Founder { founders, memories },
+        bootstrap: builder.bootstrap,
+        founding,
+        seed: random()?,
+        retry_interval: FORMING_INTERVAL,
+        now: shared.clock.now(),
+    });
+    let driver = Driver {
+        shared: Arc::clone(&shared),
+        groups,
+        slots,
+        recovered,
+        boot,
+        forming,
+        identity,
+        transport,
+        log: Some(log),
+        room_min,
+        fetcher,
+        state: State::Forming(Vec::new()),
+        turn: Turn::default(),
+    };
+    Ok((driver, Parts { shared, groups: handles, local }))
+}
+
+async fn bind(bound: Option<std::net::TcpListener>, address: &str) -> io::Result<TcpListener> {
+    match bound {
+        Some(listener) => {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        }
+        None => TcpListener::bind(address).await,
+    }
+}
+
+/// How long a round of questions to the founders takes at first.
+const FORMING_INTERVAL: Duration = Duration::from_millis(50);

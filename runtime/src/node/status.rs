@@ -1,0 +1,67 @@
+//! What a node does, for people and metrics.
+
+use std::fmt;
+use std::sync::Arc;
+
+use synod_core::{ClusterId, GroupId, Member, NodeId, Status};
+
+pub use crate::transport::LinkStatus;
+
+/// A snapshot of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NodeStatus {
+    /// The node.
+    pub node: NodeId,
+    /// The cluster, once the node belongs to one.
+    pub cluster: Option<ClusterId>,
+    /// What the node does as a whole.
+    pub state: NodeState,
+    /// Its groups, ascending.
+    pub groups: Vec<GroupStatus>,
+    /// Its ways out to its peers, ascending by node.
+    pub peers: Vec<(NodeId, LinkStatus)>,
+}
+
+/// What a node does as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeState {
+    /// The cluster is not founded yet, as far as this node knows; the text says for whom it waits.
+    Forming(String),
+    /// There is a cluster, and this node's memory is not in its membership: it waits to be swapped
+    /// in, and does not vote. The text says so in full.
+    NotMember(String),
+    /// It takes part.
+    Running,
+    /// It is being shut down.
+    ShuttingDown,
+    /// It has stopped for this reason, a disk that failed a write; start it again.
+    Failed(Arc<str>),
+}
+
+/// A snapshot of one group on one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupStatus {
+    /// The group.
+    pub group: GroupId,
+    /// This node, and the memory that it has of the group.
+    pub member: Member,
+    /// The protocol's state; none while the node does not take part.
+    pub core: Option<Status>,
+    /// Why the group has stopped here, if it has.
+    pub failed: Option<Arc<str>>,
+}
+
+impl fmt::Display for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forming(waits) => write!(f, "forming: {waits}"),
+            Self::NotMember(waits) => f.write_str(waits),
+            Self::Running => f.write_str("running"),
+            Self::ShuttingDown => f.write_str("shutting down"),
+            Self::Failed(reason) => write!(f, "stopped: {reason}"),
+        }
+    }
+}

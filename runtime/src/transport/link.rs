@@ -1,0 +1,180 @@
+//! The way out to one peer: a bounded queue of frames, and the connection that takes them.
+
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Buf;
+use synod_core::NodeId;
+use synod_proto::{FrameBuf, Packet};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use super::Settings;
+
+/// What is known of the way out to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkStatus {
+    /// Whether there is a connection to the peer.
+    pub connected: bool,
+    /// Bytes that wait to be written.
+    pub queued_bytes: usize,
+    /// Messages dropped since the start: the peer was not connected, or too far behind.
+    pub dropped: u64,
+}
+
+/// A queue of frames, written by whoever flushes it, mostly the driver itself: so a message costs no
+/// wake-up on its way out. Only when the connection takes no more does its own task help.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(super) peer: NodeId,
+    queue_bytes_max: usize,
+    state: Mutex<State>,
+    /// Rings when the connection is full, has broken, or is to be tried at once.
+    pub(super) bell: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    frames: FrameBuf,
+    stream: Option<Arc<TcpStream>>,
+    /// The connection takes no more for now; its task waits for it and flushes.
+    full: bool,
+    /// Something was queued since the last flush.
+    dirty: bool,
+    dropped: u64,
+}
+
+/// What became of a flush.
+#[derive(Debug)]
+pub(super) enum Flushed {
+    /// Nothing waits.
+    All,
+    /// The connection takes no more for now.
+    Full,
+    /// There is no connection, any more.
+    Broken(Option<io::Error>),
+}
+
+impl Link {
+    pub(super) fn new(peer: NodeId, settings: &Settings) -> Self {
+        let frames = FrameBuf::new(settings.frame_bytes_max);
+        let state = State { frames, stream: None, full: false, dirty: false, dropped: 0 };
+        Self {
+            peer,
+            queue_bytes_max: settings.queue_bytes_max,
+            state: Mutex::new(state),
+            bell: Notify::new(),
+        }
+    }
+
+    /// Queues a packet or drops it; returns whether a flush is due that was not due before.
+    pub(super) fn queue(&self, packet: &Packet) -> bool {
+        let mut state = self.lock();
+        let max = if carries_values(packet) {
+            self.queue_bytes_max
+        } else {
+            self.queue_bytes_max.saturating_add(SMALL_BYTES_MAX)
+        };
+        if state.stream.is_none() || state.frames.len() >= max {
+            state.dropped += 1;
+            return false;
+        }
+        if let Err(error) = state.frames.push(packet) {
+            state.dropped += 1;
+            tracing::warn!(peer = self.peer.0, %error, "message dropped");
+            return false;
+        }
+        let due = !state.dirty && !state.full;
+        state.dirty = true;
+        due
+    }
+
+    /// Writes as much as the connection takes now.
+    pub(super) fn flush(&self) -> Flushed {
+        let mut state = self.lock();
+        state.dirty = false;
+        let flushed = write(&mut state);
+        if !matches!(flushed, Flushed::All) {
+            drop(state);
+            self.bell.notify_one();
+        }
+        flushed
+    }
+
+    /// Takes a fresh connection into use.
+    pub(super) fn connect(&self, stream: Arc<TcpStream>) {
+        let mut state = self.lock();
+        state.frames.clear();
+        state.stream = Some(stream);
+        (state.full, state.dirty) = (false, false);
+    }
+
+    /// Drops the connection, and what waited for it.
+    pub(super) fn disconnect(&self) {
+        let mut state = self.lock();
+        state.frames.clear();
+        state.stream = None;
+        (state.full, state.dirty) = (false, false);
+    }
+
+    /// Whether frames wait for the connection to take more.
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().full
+    }
+
+    /// Whether there is a connection.
+    pub(super) fn is_connected(&self) -> bool {
+        self.lock().stream.is_some()
+    }
+
+    pub(super) fn status(&self) -> LinkStatus {
+        let state = self.lock();
+        LinkStatus {
+            connected: state.stream.is_some(),
+            queued_bytes: state.frames.len(),
+            dropped: state.dropped,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write(state: &mut State) -> Flushed {
+    let Some(stream) = &state.stream else { return Flushed::Broken(None) };
+    while state.frames.has_remaining() {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = state.frames.chunks_vectored(&mut slices);
+        match stream.try_write_vectored(&slices[..filled]) {
+            Ok(written) => state.frames.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                state.full = true;
+                return Flushed::Full;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                state.stream = None;
+                state.frames.clear();
+                return Flushed::Broken(Some(error));
+            }
+        }
+    }
+    state.full = false;
+    Flushed::All
+}
+
+/// The rest is a few dozen bytes each, and what the cluster needs to get out of a jam.
+fn carries_values(packet: &Packet) -> bool {
+    match packet {
+        Packet::Hello(_) | Packet::Founding(_) => false,
+        Packet::Group { message, .. } => message.value_bytes() > 0,
+    }
+}
+
+/// Above the queue's limit there is so much room for messages without values.
+const SMALL_BYTES_MAX: usize = 1024 * 1024;
+
+/// Pieces given to one vectored write.
+const SLICES_MAX: usize = 64;

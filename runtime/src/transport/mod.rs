@@ -1,0 +1,190 @@
+//! The network between nodes: one TCP connection per peer and direction.
+//!
+//! We dial a peer to send to it, and it dials us to send to us. Each side says a
+//! [`Hello`] first. [`Transport::send`] never waits: what does not fit is dropped and counted, since
+//! Paxos tolerates loss and a queue without a bound does not. This is the seam for other networks:
+//! `send`, `flush`, and packets delivered into an [`Inlet`].
+
+mod accept;
+mod dial;
+mod handshake;
+mod link;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use synod_core::{ClusterId, GroupId, Incarnation, NodeId};
+use synod_proto::{FRAME_BYTES_MAX, Hello, Packet, VERSION};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+pub use link::LinkStatus;
+
+/// Where packets from peers go.
+pub(crate) trait Inlet: Send + Sync + 'static {
+    /// Packets of one peer, in the order sent. Takes them all out of `packets`.
+    fn deliver(&self, from: NodeId, packets: &mut Vec<Packet>);
+
+    /// Whether so much waits that connections had better not be read any further now.
+    fn is_full(&self) -> bool;
+}
+
+/// Limits and times of the network.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Bytes of frames that wait for one peer. At the limit messages that carry values are dropped;
+    /// others, which are small, are dropped a mebibyte above it.
+    pub(crate) queue_bytes_max: usize,
+    /// The largest frame sent or read.
+    pub(crate) frame_bytes_max: u32,
+    /// For resolving, connecting and exchanging hellos, each.
+    pub(crate) connect_timeout: Duration,
+    /// Between attempts to reach a peer: doubles from the first to the second.
+    pub(crate) backoff: (Duration, Duration),
+    /// How long sent bytes may stay unacknowledged before the connection is given up.
+    pub(crate) unacknowledged_max: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            queue_bytes_max: 64 * 1024 * 1024,
+            frame_bytes_max: FRAME_BYTES_MAX,
+            connect_timeout: Duration::from_secs(2),
+            backoff: (Duration::from_millis(10), Duration::from_secs(1)),
+            unacknowledged_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What this node says of itself in every hello; changes when it joins a cluster and as its log
+/// grows.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) node: NodeId,
+    pub(crate) cluster: Option<ClusterId>,
+    pub(crate) boot: u64,
+    pub(crate) durable_batch: Arc<AtomicU64>,
+    pub(crate) nonce: u64,
+    pub(crate) groups: Vec<(GroupId, Incarnation)>,
+}
+
+impl Identity {
+    fn hello(&self, to: NodeId) -> Hello {
+        Hello {
+            version_min: u32::from(VERSION),
+            version_max: u32::from(VERSION),
+            cluster: self.cluster,
+            node: self.node,
+            to,
+            boot: self.boot,
+            durable_batch: self.durable_batch.load(Ordering::Relaxed),
+            nonce: self.nonce,
+            groups: self.groups.clone(),
+        }
+    }
+}
+
+/// The identity as all connections share it.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedIdentity(Arc<Mutex<Identity>>);
+
+impl SharedIdentity {
+    pub(crate) fn new(identity: Identity) -> Self {
+        Self(Arc::new(Mutex::new(identity)))
+    }
+
+    /// Changes what later hellos say.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Identity)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn hello(&self, to: NodeId) -> Hello {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).hello(to)
+    }
+
+    fn node(&self) -> NodeId {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).node
+    }
+}
+
+/// The connections of one node. Dropping it closes them all.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    links: BTreeMap<NodeId, Arc<link::Link>>,
+    /// Links with something queued since the last flush.
+    dirty: Vec<Arc<link::Link>>,
+    local: SocketAddr,
+    tasks: JoinSet<()>,
+}
+
+impl Transport {
+    /// Starts to accept connections and to dial the peers, in tasks of the current runtime.
+    pub(crate) fn start(
+        listener: TcpListener,
+        identity: &SharedIdentity,
+        peers: &BTreeMap<NodeId, String>,
+        settings: &Settings,
+        inlet: &Arc<dyn Inlet>,
+    ) -> io::Result<Self> {
+        let local = listener.local_addr()?;
+        let mut tasks = JoinSet::new();
+        let links: BTreeMap<_, _> =
+            peers.keys().map(|&peer| (peer, Arc::new(link::Link::new(peer, settings)))).collect();
+        for (peer, address) in peers {
+            let link = Arc::clone(&links[peer]);
+            let (identity, settings) = (identity.clone(), settings.clone());
+            tasks.spawn(dial::run(link, address.clone(), identity, settings));
+        }
+        let acceptor = accept::Acceptor::new(
+            identity.clone(),
+            links.clone(),
+            settings.clone(),
+            Arc::clone(inlet),
+        );
+        tasks.spawn(acceptor.run(listener));
+        Ok(Self { links, dirty: Vec::new(), local, tasks })
+    }
+
+    /// The address that peers may connect to; tells the port if any was asked for.
+    pub(crate) const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Queues a packet for a peer; drops it if the peer is unknown, not connected or too far
+    /// behind. Leaves with the next [`flush`](Self::flush).
+    pub(crate) fn send(&mut self, to: NodeId, packet: &Packet) {
+        if let Some(link) = self.links.get(&to)
+            && link.queue(packet)
+        {
+            self.dirty.push(Arc::clone(link));
+        }
+    }
+
+    /// Writes what was queued, as far as the connections take it without waiting; their own tasks
+    /// write the rest.
+    pub(crate) fn flush(&mut self) {
+        for link in self.dirty.drain(..) {
+            link.flush();
+        }
+    }
+
+    /// The peers' connections, ascending by node.
+    pub(crate) fn status(&self) -> impl Iterator<Item = (NodeId, LinkStatus)> {
+        self.links.iter().map(|(&peer, link)| (peer, link.status()))
+    }
+
+    /// Closes every connection, and the listener.
+    pub(crate) fn close(&mut self) {
+        self.tasks.abort_all();
+        for link in self.links.values() {
+            link.disconnect();
+        }
+    }
+}
