@@ -68,7 +68,11 @@ impl Learner {
     }
 
     /// Asks somebody who knows more, if somebody does and nobody is being asked.
+    /// Not while writes in flight are at their limit: the answer could not be taken.
     pub(crate) fn ask(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
+        if ctx.writes_full() {
+            return;
+        }
         if let Some(question) = self.asked {
             if question.from > entries.chosen() && ctx.now < question.until {
                 return;
@@ -130,11 +134,15 @@ impl Learner {
         teach(to, from, values, entries, ctx);
     }
 
-    /// The answer to our question has come, whatever it holds.
-    pub(crate) fn on_answer(&mut self, from: NodeId, empty: bool) {
-        if self.asked.is_some_and(|question| question.to == from) {
+    /// An answer has come, and what could be taken from it is taken. Only one that led further lets
+    /// us ask for more at once. Where the peer had nothing to give the question stands until its time
+    /// is up: asked again at once it would only be answered in the same way, as fast as the network
+    /// carries it. Where this node had no room, it asks when it has.
+    pub(crate) fn on_answer(&mut self, from: NodeId, chosen: Instance, has_room: bool) {
+        let Some(question) = self.asked.filter(|question| question.to == from) else { return };
+        if question.from <= chosen || !has_room {
             self.asked = None;
-            self.silent = empty.then_some(from);
+            self.silent = None;
         }
     }
 

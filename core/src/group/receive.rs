@@ -102,10 +102,11 @@ impl Group {
             }
             Message::Learned { from: first, values, chosen, cleaned: _ } => {
                 self.learner.note(from.node, chosen);
-                self.learner.on_answer(from.node, values.is_empty());
                 for (above, value) in (0..).zip(&values) {
                     self.learn(Instance(first.0.saturating_add(above)), value, out);
                 }
+                let has_room = !self.env.writes_full();
+                self.learner.on_answer(from.node, self.entries.chosen(), has_room);
             }
             Message::Forward { commands } => {
                 let Some(leadership) = self.proposer.leading() else { return };
