@@ -198,7 +198,6 @@ impl Checkers {
                 self.choices.known(place, *chosen)
             }
             Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),
-            Message::ReadPoint { instance, .. } => self.choices.known(place, *instance),
             Message::Canvass { .. }
             | Message::Behind { .. }
             | Message::Nack { .. }
@@ -206,7 +205,11 @@ impl Checkers {
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
-            | Message::Transfer { .. } => Ok(()),
+            | Message::ReadPoint { .. } => Ok(()),
+            Message::Transfer { ballot } => {
+                self.ballots.released(place.group, life, *ballot);
+                Ok(())
+            }
         }
     }
 
@@ -231,6 +234,12 @@ impl Checkers {
                 self.stored(place, stored.instance, stored.ballot, value);
             }
         }
+    }
+
+    /// This is what a node would read from its disk if the power failed now.
+    pub fn read_back(&mut self, place: Place, recovered: &Recovered) {
+        let verdict = self.disk.read_back(place, recovered);
+        self.note(verdict);
     }
 
     /// A group started, with this promise.

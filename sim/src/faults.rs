@@ -282,9 +282,11 @@ fn lasting(rng: &mut Rng, shape: &Shape) -> Duration {
     Duration::from_nanos(rng.spread(election / 8, election.saturating_mul(12)))
 }
 
-/// How long a node stays down: from a millisecond, which is faster than its disk, to seconds.
-fn down(rng: &mut Rng) -> Duration {
-    Duration::from_micros(rng.spread(1_000, 3_000_000))
+/// How long a node stays down: from a millisecond, which is faster than its disk, to what feels like
+/// minutes.
+fn down(rng: &mut Rng, shape: &Shape) -> Duration {
+    let election = u64::try_from(shape.election.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(rng.spread(1_000, election * 8))
 }
 
 #[cfg(test)]

@@ -137,6 +137,12 @@ impl Kv {
 pub struct Store(Arc<Mutex<Kv>>);
 
 impl Store {
+    /// A store with this state, shared with nobody yet.
+    #[must_use]
+    pub fn holding(state: Kv) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
     /// The state, to look at.
     pub fn state(&self) -> MutexGuard<'_, Kv> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

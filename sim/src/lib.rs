@@ -8,10 +8,22 @@
 //! order of a hash table.
 
 pub mod checkers;
+pub mod clients;
 pub mod disk;
+pub mod env;
 pub mod faults;
 pub mod kv;
 pub mod network;
+pub mod node;
+pub mod plan;
 pub mod queue;
 pub mod rng;
+pub mod run;
+pub mod stats;
+pub mod sweep;
 pub mod trace;
+pub mod world;
+
+pub use plan::Plan;
+pub use run::{Failure, Options, Report, replay, run_seed};
+pub use stats::Stats;

@@ -1,3 +1,147 @@
-//! The `synod-sim` program.
+//! The `synod-sim` program: runs seeds, and shows what happened in one.
 
-fn main() {}
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use synod_sim::sweep::{Sweep, Swept};
+use synod_sim::{Failure, Plan, replay};
+
+/// Runs whole Synod clusters in virtual time, from a seed, under faults, and watches every rule.
+///
+/// A seed decides everything: the size of the cluster, its settings, what the clients ask, which
+/// disks fail when, what becomes of every message. The same seed does the same again, so a failure
+/// found once can be watched as often as you like. Build with `--profile sim`: optimised, with every
+/// assertion on.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Start with:  synod-sim run --seeds 1000")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs many seeds and says which broke a rule.
+    ///
+    /// For every seed: a cluster starts, clients work, faults strike. Then the faults stop, and the
+    /// cluster must answer new requests at every node within 30 election timeouts and agree.
+    Run {
+        /// How many seeds to run.
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// The first seed; the others follow.
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+        /// Threads to run them on; by default as many as there are cores.
+        #[arg(long)]
+        jobs: Option<usize>,
+        /// Go on after a failure, and show all of them at the end.
+        #[arg(long)]
+        keep_going: bool,
+        /// Run one seed in so many twice, and compare the hashes; 0 for none.
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        twice_every: u64,
+    },
+    /// Shows what happens in one seed: its plan, then a line for each event: time, node, what.
+    ///
+    /// `>` is said, `<` is heard. Everything up to a broken rule is shown, and the rule.
+    Replay {
+        /// Which seed.
+        seed: u64,
+        /// Show every event, not only the last 200.
+        #[arg(long, short)]
+        verbose: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run { seeds, first, jobs, keep_going, twice_every } => {
+            let jobs = jobs.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
+            let is_going_on = keep_going;
+            run(&Sweep { first, seeds, jobs, is_going_on, twice_every })
+        }
+        Command::Replay { seed, verbose } => show(seed, verbose),
+    }
+}
+
+fn run(sweep: &Sweep) -> ExitCode {
+    let style = "{bar:40} {pos}/{len} seeds  {per_sec}  {eta} left";
+    let style = ProgressStyle::with_template(style).expect("a good template");
+    let bar = ProgressBar::new(sweep.seeds).with_style(style);
+    let swept = sweep.run(|| bar.inc(1));
+    bar.finish_and_clear();
+    for failure in swept.failures.values() {
+        tell(failure);
+    }
+    summarise(&swept);
+    if swept.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn show(seed: u64, verbose: bool) -> ExitCode {
+    println!("{}", Plan::of(seed));
+    let (verdict, lines) = replay(seed, if verbose { usize::MAX } else { 200 });
+    for line in lines {
+        println!("{line}");
+    }
+    match verdict {
+        Ok(report) => {
+            println!("\nseed {seed} passed, trace hash {:016x}", report.hash);
+            ExitCode::SUCCESS
+        }
+        Err(violation) => {
+            println!("\nseed {seed} broke {violation}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn tell(failure: &Failure) {
+    println!("{failure}");
+    println!("  to watch it: synod-sim replay {} --verbose\n", failure.seed);
+}
+
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn summarise(swept: &Swept) {
+    let Swept { stats, passed, twice, failures, took } = swept;
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+    let rate = |count: u64| count.saturating_mul(1_000) / millis;
+    let simulated = u64::try_from(stats.simulated.as_millis()).unwrap_or(u64::MAX);
+    println!("{passed} seeds passed, {} failed, in {:.1?}", failures.len(), took);
+    if !failures.is_empty() {
+        let seeds: Vec<String> = failures.keys().map(ToString::to_string).collect();
+        println!("  failed seeds          {}", seeds.join(" "));
+    }
+    let rows = [
+        ("seeds per second", rate(*passed)),
+        ("events per second", rate(stats.events)),
+        ("simulated seconds", simulated / 1_000),
+        ("  per second", simulated / millis),
+        ("run twice, same hash", *twice),
+        ("starts of nodes", stats.starts),
+        ("elections", stats.elections),
+        ("syncs", stats.syncs),
+        ("messages", stats.messages),
+        ("  lost", stats.lost),
+        ("  doubled", stats.duplicated),
+        ("instances chosen", stats.chosen),
+        ("commands executed", stats.executed),
+        ("  acknowledged", stats.acknowledged),
+        ("  refused", stats.refused),
+        ("reads answered", stats.reads),
+        ("ends unknown", stats.unknown),
+        ("histories searched", stats.searched),
+        ("disks read back", stats.read_back),
+    ];
+    for (name, count) in rows {
+        println!("  {name:<21} {count:>12}");
+    }
+    println!("faults");
+    for (kind, count) in &stats.faults {
+        println!("  {kind:<25} {count:>8}");
+    }
+}

@@ -41,48 +41,57 @@ impl Disk {
         }
     }
 
-    /// A node read this from its disk.
+    /// A node read this from its disk at a start: it is on the disk now.
     ///
     /// # Errors
     ///
     /// If something is missing that was synced: the log lost it.
     pub fn recovered(&mut self, place: Place, recovered: &Recovered) -> Verdict {
+        self.read_back(place, recovered)?;
         let shadow = self.shadows.at(place);
-        let mut held = Shadow { promised: recovered.promised, accepted: Vec::new() };
-        let mut learned = Vec::new();
+        shadow.promised = recovered.promised;
         for stored in &recovered.entries {
-            held.accept(stored.instance, stored.ballot);
-            if stored.ballot == Ballot::ZERO || stored.value.is_none() {
-                learned.push(stored.instance);
-            }
-            if stored.value.is_none() {
-                let what = format!("{place} lost the value at {}", stored.instance);
-                return Err(Violation::new("disk", what));
-            }
+            shadow.accept(stored.instance, stored.ballot);
         }
-        if held.promised < shadow.promised {
+        Ok(())
+    }
+
+    /// This is what a node would read from its disk.
+    ///
+    /// # Errors
+    ///
+    /// If something is missing that was synced: the log lost it.
+    pub fn read_back(&mut self, place: Place, recovered: &Recovered) -> Verdict {
+        let shadow = self.shadows.at(place);
+        if recovered.promised < shadow.promised {
             let what = format!(
                 "{place} synced promise {}, and its log gives back {}",
-                shadow.promised, held.promised
+                shadow.promised, recovered.promised
             );
             return Err(Violation::new("disk", what));
         }
+        let mut stored = recovered.entries.iter().peekable();
         let open = to_index(recovered.chosen.0);
         for at in open..shadow.accepted.len() {
-            let back = held.accepted.get(at).copied().unwrap_or(Ballot::ZERO);
             let instance = Instance(to_u64(at) + 1);
-            let is_learned = learned.binary_search(&instance).is_ok();
-            if back < shadow.accepted[at] && !is_learned {
+            while stored.peek().is_some_and(|stored| stored.instance < instance) {
+                stored.next();
+            }
+            let synced = shadow.accepted[at];
+            if synced == Ballot::ZERO {
+                continue;
+            }
+            let back = stored.peek().filter(|stored| stored.instance == instance);
+            let is_there = back.is_some_and(|stored| {
+                let is_learned = stored.ballot == Ballot::ZERO;
+                stored.value.is_some() && (is_learned || stored.ballot >= synced)
+            });
+            if !is_there {
                 let what = format!(
-                    "{place} synced {} accepted in {}, and its log gives back {back}",
-                    instance, shadow.accepted[at],
+                    "{place} synced {instance} accepted in {synced}, and its log gives back {back:?}"
                 );
                 return Err(Violation::new("disk", what));
             }
-        }
-        shadow.promised = held.promised;
-        for (at, ballot) in held.accepted.into_iter().enumerate() {
-            shadow.accept(Instance(to_u64(at) + 1), ballot);
         }
         Ok(())
     }

@@ -7,8 +7,8 @@ use crate::rng::Rng;
 pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Fault {
     if rng.percent(8) {
         // Together, or one after the other.
-        let base = down(rng);
-        let down = (0..shape.nodes).map(|_| if rng.percent(50) { base } else { down(rng) });
+        let base = down(rng, shape);
+        let down = (0..shape.nodes).map(|_| if rng.percent(50) { base } else { down(rng, shape) });
         return Fault::Blackout { down: down.collect() };
     }
     let victim = if rng.percent(40) {
@@ -24,5 +24,5 @@ pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Fault {
             rng.pick(&[Moment::Now, Moment::Written, Moment::Synced, Moment::Told])
         }
     };
-    Fault::Crash { victim, how, moment, down: down(rng) }
+    Fault::Crash { victim, how, moment, down: down(rng, shape) }
 }

@@ -6,7 +6,7 @@ use crate::rng::Rng;
 pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Fault {
     let node = rng.index(shape.nodes);
     match rng.below(3) {
-        0 => Fault::FailedSync { node, down: down(rng) },
+        0 => Fault::FailedSync { node, down: down(rng, shape) },
         1 => {
             Fault::SlowDisk { node, factor: rng.pick(&[5, 20, 100]), lasting: lasting(rng, shape) }
         }

@@ -1,0 +1,345 @@
+//! The clients: what they ask, of whom, and what they make of the answers.
+//!
+//! A client retries elsewhere only with a *new* operation. One whose outcome is unknown stays unknown:
+//! it may still be executed, and the rules must allow both.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_core::{Position, Time};
+
+use crate::checkers::search::{Call as Seen, Histories};
+use crate::checkers::{Checkers, Violation};
+use crate::kv::{Action, Op};
+use crate::plan::Load;
+use crate::rng::{Rng, to_index, to_u64};
+
+/// Names a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// A request, from its beginning to its end.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Who asks; `None` is the world itself, which looks whether everything works again.
+    pub client: Option<usize>,
+    /// Which node is asked.
+    pub node: usize,
+    /// Which group.
+    pub group: usize,
+    /// What is asked.
+    pub ask: Ask,
+    /// When it was asked.
+    pub invoked: Time,
+    /// The answer must come from above this.
+    pub after: Position,
+    /// When the node has to have given up.
+    pub deadline: Time,
+    /// How it ended, if it did.
+    pub end: Option<End>,
+    /// The core has done its part; the rest is the state machine's.
+    pub is_handed_out: bool,
+}
+
+/// What a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// To execute an operation, padded with so many bytes.
+    Propose(Op, usize),
+    /// To read a key, linearizably.
+    Read(u16),
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The command was executed there, with that output.
+    Committed(Position, u64),
+    /// The command was executed there; the output was lost with an earlier life of the process.
+    Skipped(Position),
+    /// The key held this in a state that had executed everything up to there.
+    Read(Position, u64),
+    /// Not taken, and never will be.
+    Refused,
+    /// Nobody knows.
+    Unknown,
+    /// The read was not answered.
+    Unread,
+}
+
+/// All clients and all requests of a run.
+#[derive(Debug)]
+pub struct Clients {
+    load: Load,
+    nodes: usize,
+    groups: usize,
+    rng: Rng,
+    homes: Vec<usize>,
+    calls: Vec<Call>,
+    open: Vec<Vec<CallId>>,
+    left: u64,
+    histories: Histories,
+}
+
+impl Clients {
+    /// The clients of a run.
+    #[must_use]
+    pub fn new(seed: u64, load: &Load, nodes: usize, groups: usize) -> Self {
+        let mut rng = Rng::stream(seed, "clients");
+        let homes = (0..load.clients).map(|_| rng.index(nodes)).collect();
+        Self {
+            load: load.clone(),
+            nodes,
+            groups,
+            rng,
+            homes,
+            calls: Vec::new(),
+            open: vec![Vec::new(); nodes],
+            left: load.requests,
+            histories: Histories::default(),
+        }
+    }
+
+    /// The client's next request, unless all were made.
+    pub fn next(&mut self, client: usize, now: Time, checkers: &Checkers) -> Option<CallId> {
+        self.left = self.left.checked_sub(1)?;
+        let group = self.rng.index(self.groups);
+        let key = if self.rng.percent(self.load.hot_percent) {
+            0
+        } else {
+            u16::try_from(self.rng.below(self.load.keys)).expect("few keys")
+        };
+        let ask = if self.rng.percent(self.load.read_percent) {
+            Ask::Read(key)
+        } else {
+            let padding = to_index(self.rng.below(self.load.padding_max + 1));
+            Ask::Propose(self.operation(key), padding)
+        };
+        let (least, most) = self.load.patience;
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let patience = Duration::from_nanos(self.rng.within(nanos(least), nanos(most)));
+        let node = self.homes[client];
+        Some(self.begin(Some(client), node, group, ask, now, now + patience, checkers))
+    }
+
+    /// A request of the world itself: a new operation or a read at this node, in this group.
+    pub fn probe(
+        &mut self,
+        node: usize,
+        group: usize,
+        is_read: bool,
+        now: Time,
+        deadline: Time,
+        checkers: &Checkers,
+    ) -> CallId {
+        let ask = if is_read { Ask::Read(0) } else { Ask::Propose(self.operation(0), 0) };
+        self.begin(None, node, group, ask, now, deadline, checkers)
+    }
+
+    /// A request ends: the rules hear of it, and the client may turn to another node.
+    ///
+    /// # Errors
+    ///
+    /// If it had ended before.
+    pub fn end(
+        &mut self,
+        id: CallId,
+        end: End,
+        now: Time,
+        checkers: &mut Checkers,
+    ) -> Result<(), Violation> {
+        let call = &mut self.calls[to_index(id.0)];
+        if let Some(first) = call.end {
+            let what = format!("request {} ended as {first:?}, and again as {end:?}", id.0);
+            return Err(Violation::new("answers", what));
+        }
+        call.end = Some(end);
+        let Call { group, ask, invoked, after, client, node, .. } = *call;
+        self.open[node].retain(|&open| open != id);
+        let seen = |op, output| Seen { op, invoked, returned: Some((now, output)) };
+        match (ask, end) {
+            (Ask::Propose(op, _), End::Committed(at, output)) => {
+                checkers.committed(group, &op, after, at);
+                self.histories.add(group, seen(op, output));
+            }
+            (Ask::Propose(op, _), End::Skipped(at)) => {
+                checkers.committed(group, &op, after, at);
+                self.histories.add(group, Seen { op, invoked, returned: None });
+            }
+            (Ask::Propose(op, _), End::Unknown) => {
+                self.histories.add(group, Seen { op, invoked, returned: None });
+            }
+            (Ask::Propose(op, _), End::Refused) => checkers.refused(group, &op),
+            (Ask::Read(key), End::Read(at, output)) => {
+                checkers.read(group, key, after, at, output);
+                self.histories.add(group, seen(Op { key, tag: 0, action: Action::Get }, output));
+            }
+            (Ask::Read(_), End::Unread) => {}
+            (ask, end) => {
+                let what = format!("request {} asked for {ask:?} and ended as {end:?}", id.0);
+                return Err(Violation::new("answers", what));
+            }
+        }
+        let is_disappointed = matches!(end, End::Refused | End::Unknown | End::Unread);
+        if let Some(client) = client
+            && is_disappointed
+            && self.rng.percent(self.load.fickle_percent)
+        {
+            self.homes[client] = self.rng.index(self.nodes);
+        }
+        Ok(())
+    }
+
+    /// A node goes down: nobody will hear what became of its open requests.
+    pub fn lost(&mut self, node: usize, now: Time, checkers: &mut Checkers) -> Vec<CallId> {
+        let open = std::mem::take(&mut self.open[node]);
+        for &id in &open {
+            let end = match self.calls[to_index(id.0)].ask {
+                Ask::Propose(..) => End::Unknown,
+                Ask::Read(_) => End::Unread,
+            };
+            let verdict = self.end(id, end, now, checkers);
+            checkers.note(verdict);
+        }
+        open
+    }
+
+    /// The core has done its part: the command is with the state machine, the read has its point.
+    pub fn handed_out(&mut self, id: CallId) {
+        self.calls[to_index(id.0)].is_handed_out = true;
+    }
+
+    /// The deadline of a request is past.
+    ///
+    /// # Errors
+    ///
+    /// If the core still sits on it.
+    pub fn due(&self, id: CallId) -> Result<(), Violation> {
+        let call = self.call(id);
+        if call.end.is_some() || call.is_handed_out {
+            return Ok(());
+        }
+        let what = format!(
+            "n{} still sits on request {} of group {} ({:?}), asked at {}, due at {}",
+            call.node + 1,
+            id.0,
+            call.group,
+            call.ask,
+            call.invoked,
+            call.deadline
+        );
+        Err(Violation::new("deadlines", what))
+    }
+
+    /// When a client asks next, and whether it waits for its answer first.
+    pub fn pause(&mut self, client: usize) -> (Duration, bool) {
+        let nanos = u64::try_from(self.load.think.as_nanos()).unwrap_or(u64::MAX);
+        let is_open = to_u64(client) * 100 < self.load.open_percent * to_u64(self.load.clients);
+        (Duration::from_nanos(self.rng.tail(nanos)), is_open)
+    }
+
+    /// A request.
+    #[must_use]
+    pub fn call(&self, id: CallId) -> &Call {
+        &self.calls[to_index(id.0)]
+    }
+
+    /// All requests.
+    #[must_use]
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// What clients saw, for the search.
+    #[must_use]
+    pub const fn histories(&self) -> &Histories {
+        &self.histories
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a request has that many parts")]
+    fn begin(
+        &mut self,
+        client: Option<usize>,
+        node: usize,
+        group: usize,
+        ask: Ask,
+        invoked: Time,
+        deadline: Time,
+        checkers: &Checkers,
+    ) -> CallId {
+        let id = CallId(to_u64(self.calls.len()));
+        let after = checkers.invoked(group);
+        let (end, is_handed_out) = (None, false);
+        let call = Call { client, node, group, ask, invoked, after, deadline, end, is_handed_out };
+        self.calls.push(call);
+        self.open[node].push(id);
+        id
+    }
+
+    fn operation(&mut self, key: u16) -> Op {
+        let tag = to_u64(self.calls.len()) + 1;
+        let action = match self.rng.below(4) {
+            0 => Action::Put,
+            1 => Action::Get,
+            2 => {
+                // Sometimes what an earlier operation put there, so that it may succeed.
+                Action::Cas(self.rng.below(tag))
+            }
+            _ => Action::Append,
+        };
+        Op { key, tag, action }
+    }
+}
+
+impl Ask {
+    /// The command or query as the node gets it.
+    #[must_use]
+    pub fn bytes(&self) -> Bytes {
+        match self {
+            Self::Propose(op, padding) => op.encode(*padding),
+            Self::Read(key) => Bytes::copy_from_slice(&key.to_le_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+
+    fn clients() -> (Clients, Checkers) {
+        let load = Load { read_percent: 0, requests: 2, ..Plan::of(1).load };
+        (Clients::new(1, &load, 3, 1), Checkers::new(3, 1))
+    }
+
+    #[test]
+    fn requests_end_once() {
+        let (mut clients, mut checkers) = clients();
+        let id = clients.next(0, Time::ZERO, &checkers).unwrap();
+        assert_eq!(clients.end(id, End::Refused, Time::ZERO, &mut checkers), Ok(()));
+        assert!(clients.end(id, End::Unknown, Time::ZERO, &mut checkers).is_err());
+        assert!(clients.next(0, Time::ZERO, &checkers).is_some());
+        assert!(clients.next(0, Time::ZERO, &checkers).is_none(), "two were planned");
+    }
+
+    #[test]
+    fn a_request_that_is_overdue_is_found() {
+        let (mut clients, mut checkers) = clients();
+        let id = clients.next(0, Time::ZERO, &checkers).unwrap();
+        assert!(clients.due(id).is_err());
+        clients.end(id, End::Unknown, Time::ZERO, &mut checkers).unwrap();
+        assert_eq!(clients.due(id), Ok(()));
+        let slow = clients.next(0, Time::ZERO, &checkers).unwrap();
+        clients.handed_out(slow);
+        assert_eq!(clients.due(slow), Ok(()), "that is the state machine's time");
+    }
+
+    #[test]
+    fn a_crash_leaves_its_requests_unknown() {
+        let (mut clients, mut checkers) = clients();
+        let id = clients.next(0, Time::ZERO, &checkers).unwrap();
+        let node = clients.call(id).node;
+        assert_eq!(clients.lost(node, Time::ZERO, &mut checkers), [id]);
+        assert_eq!(clients.call(id).end, Some(End::Unknown));
+    }
+}

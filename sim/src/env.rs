@@ -1,0 +1,202 @@
+//! What surrounds the nodes: time, the network, the rules that listen, the account that is kept.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_core::{Fetch, Member, Message, Time};
+use synod_proto::{Packet, encode_frame};
+
+use crate::checkers::{Checkers, Place};
+use crate::clients::{CallId, End};
+use crate::faults::Crash;
+use crate::network::{Fate, Network};
+use crate::plan::Plan;
+use crate::queue::Queue;
+use crate::rng::to_u64;
+use crate::stats::Stats;
+use crate::trace::Trace;
+
+/// Everything outside the nodes that nodes act on.
+#[derive(Debug)]
+pub struct Env {
+    /// The time.
+    pub now: Time,
+    /// What happens next.
+    pub queue: Queue<Event>,
+    /// The links.
+    pub network: Network,
+    /// The rules.
+    pub checkers: Checkers,
+    /// The account.
+    pub trace: Trace,
+    /// The counts.
+    pub stats: Stats,
+    /// What nodes answered, for the clients.
+    pub answers: Vec<(CallId, Answer)>,
+    /// A node that crashes as soon as it has done what it is doing.
+    pub crash: Option<(usize, Crash, Duration)>,
+    /// The faults are over.
+    pub is_mended: bool,
+}
+
+/// What happens at some time.
+#[derive(Debug)]
+pub enum Event {
+    /// A frame arrives.
+    Deliver {
+        /// Who sent it.
+        from: usize,
+        /// Who gets it.
+        to: usize,
+        /// The bytes.
+        frame: Bytes,
+    },
+    /// Something happens inside a node, if it still is the same process.
+    Node {
+        /// Which node.
+        node: usize,
+        /// In which of its lives.
+        life: u64,
+        /// What.
+        what: Inside,
+    },
+    /// A node starts.
+    Start {
+        /// Which.
+        node: usize,
+    },
+    /// A node loses power, whatever it is doing.
+    Power {
+        /// Which.
+        node: usize,
+        /// How long it stays down.
+        down: Duration,
+    },
+    /// A planned fault strikes.
+    Fault(usize),
+    /// A planned fault passes.
+    Pass(usize),
+    /// A client wants something.
+    Client(usize),
+    /// A request should be over by now.
+    Due(CallId),
+    /// Faults end.
+    Mend,
+    /// Look whether everything works again.
+    Check,
+}
+
+/// What happens inside a process.
+#[derive(Debug)]
+pub enum Inside {
+    /// A group wanted to be woken.
+    Wake(usize),
+    /// Founding goes on.
+    Form,
+    /// The disk syncs what was written.
+    Sync,
+    /// The node hears of the sync.
+    Told,
+    /// State machines execute what they were handed.
+    Execute(usize),
+    /// Older entries were read.
+    Fetched(usize, Fetch),
+}
+
+/// What a node answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The core has done its part.
+    HandedOut,
+    /// It is over.
+    End(End),
+}
+
+impl Env {
+    /// The surroundings of a run, before anything happens; keeps the last `lines_max` lines.
+    #[must_use]
+    pub fn new(plan: &Plan, lines_max: usize) -> Self {
+        Self {
+            now: Time::ZERO,
+            queue: Queue::default(),
+            network: Network::new(plan.seed, plan.nodes, plan.noise.clone()),
+            checkers: Checkers::new(plan.nodes, plan.groups),
+            trace: Trace::new(lines_max),
+            stats: Stats::default(),
+            answers: Vec::new(),
+            crash: None,
+            is_mended: false,
+        }
+    }
+
+    /// Lets something happen after a while.
+    pub fn after(&mut self, wait: Duration, event: Event) {
+        self.queue.push(self.now + wait, event);
+    }
+
+    /// Writes a line about a node, if lines are kept.
+    pub fn line(&mut self, node: usize, what: impl FnOnce() -> String) {
+        self.trace.line(self.now, Some(node), what);
+    }
+
+    /// A node says something about a group: the rules hear it, and the network takes it.
+    pub fn say(&mut self, place: Place, me: Member, life: u64, to: usize, message: Message) {
+        self.checkers.said(place, me, life, &message);
+        self.line(place.node, || format!("g{} > n{}  {message:?}", place.group, to + 1));
+        let group = synod_core::GroupId(u32::try_from(place.group).expect("few groups"));
+        self.send(place.node, to, &Packet::Group { group, from: me.incarnation, message });
+    }
+
+    /// Puts a packet on the wire.
+    pub fn send(&mut self, from: usize, to: usize, packet: &Packet) {
+        self.stats.messages += 1;
+        let fate = self.network.send(from, to);
+        if fate == Fate::Lost {
+            self.stats.lost += 1;
+            return;
+        }
+        let frame = encode_frame(packet);
+        let deliver = |frame| Event::Deliver { from, to, frame };
+        match fate {
+            Fate::Lost => {}
+            Fate::Once(wait) => self.after(wait, deliver(frame)),
+            Fate::Twice(first, second) => {
+                self.stats.duplicated += 1;
+                self.after(first, deliver(frame.clone()));
+                self.after(second, deliver(frame));
+            }
+        }
+    }
+
+    /// Counts an event into the account.
+    pub fn account(&mut self, event: &Event) {
+        let (kind, detail) = match event {
+            Event::Deliver { from, to, frame } => {
+                // The checksum stands for the bytes.
+                let sum = frame.get(4..8).and_then(|sum| sum.try_into().ok());
+                let sum = u64::from(sum.map_or(0, u32::from_le_bytes));
+                (1, sum << 16 | to_u64(*from) << 8 | to_u64(*to))
+            }
+            Event::Node { node, life, what } => {
+                let what = match what {
+                    Inside::Wake(group) => 16 + to_u64(*group),
+                    Inside::Form => 1,
+                    Inside::Sync => 2,
+                    Inside::Told => 3,
+                    Inside::Execute(group) => 32 + to_u64(*group),
+                    Inside::Fetched(group, fetch) => 48 + to_u64(*group) + fetch.from.0,
+                };
+                (2, what << 32 | to_u64(*node) << 24 | *life)
+            }
+            Event::Start { node } => (3, to_u64(*node)),
+            Event::Power { node, .. } => (4, to_u64(*node)),
+            Event::Fault(n) => (5, to_u64(*n)),
+            Event::Pass(n) => (6, to_u64(*n)),
+            Event::Client(n) => (7, to_u64(*n)),
+            Event::Due(id) => (8, id.0),
+            Event::Mend => (9, 0),
+            Event::Check => (10, 0),
+        };
+        self.trace.event(self.now, kind, detail);
+    }
+}

@@ -1,0 +1,313 @@
+//! One simulated machine: what outlives its processes, and the process that runs on it, if one does.
+//!
+//! A crash drops the [`Process`] with everything in its memory. What stays is the disk, and whatever
+//! a state machine keeps by itself. Everything that happens inside a process carries the number of
+//! the process life, so that nothing of an earlier life reaches a later one.
+
+mod disk;
+mod hosted;
+mod process;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_core::{Config, Founding, GroupId, Incarnation, Member, NodeId, Status, Time};
+use synod_proto::{Packet, decode_frame};
+
+use crate::checkers::Violation;
+use crate::clients::{Ask, CallId};
+use crate::env::{Env, Event, Inside};
+use crate::faults::{Crash, Moment};
+use crate::kv::{Kv, Store};
+use crate::plan::{self, Plan};
+use crate::rng::{Rng, to_u64};
+
+use disk::Files;
+use process::{Failed, Process};
+
+/// One simulated machine.
+#[derive(Debug)]
+pub struct Node {
+    machine: Machine,
+    process: Option<Process>,
+}
+
+/// What outlives a process.
+#[derive(Debug)]
+struct Machine {
+    index: usize,
+    life: u64,
+    rng: Rng,
+    files: Files,
+    memories: Vec<(GroupId, Incarnation)>,
+    founding: Founding,
+    core: Config,
+    disk: plan::Disk,
+    delay: Duration,
+    /// The state machines' own state, by group, if they keep any.
+    stores: Option<Vec<Store>>,
+    /// What would be left of that after a power loss.
+    saved: Vec<Kv>,
+    mood: Mood,
+}
+
+/// What is wrong with a machine at present.
+#[derive(Clone, Debug, Default)]
+struct Mood {
+    /// Multiplies the disk's times, if not zero.
+    disk_factor: u32,
+    /// The disk finishes nothing before this.
+    stalled_until: Time,
+    /// State machines take so much longer.
+    delay: Duration,
+    /// Crash at the next moment of this kind.
+    armed: Option<(Moment, Crash, Duration)>,
+    /// The next sync fails, and the node stays down so long.
+    sync_fails: Option<Duration>,
+    /// The power fails soon after the next start: the node stays down so long then.
+    power_after_start: Option<Duration>,
+    /// The last process was killed, and what it wrote may be in the page cache only.
+    has_cache: bool,
+}
+
+impl Node {
+    /// A machine with an empty disk.
+    #[must_use]
+    pub fn new(plan: &Plan, index: usize, founding: &Founding) -> Self {
+        let id = to_u64(index);
+        let mut rng = Rng::numbered(plan.seed, "node", id);
+        let memories = founding.groups.iter().map(|(group, membership)| {
+            let me = membership.voters().iter().find(|voter| voter.node == node_id(index));
+            (*group, me.expect("all nodes vote").incarnation)
+        });
+        let keeps = plan.machine.keeps[index];
+        let machine = Machine {
+            index,
+            life: 0,
+            files: Files::new(plan.seed, index, plan.segment_bytes),
+            memories: memories.collect(),
+            founding: founding.clone(),
+            core: Config { seed: rng.bits(), ..plan.core.clone() },
+            disk: plan.disk.clone(),
+            delay: plan.machine.delay,
+            stores: keeps.then(|| (0..plan.groups).map(|_| Store::default()).collect()),
+            saved: vec![Kv::default(); plan.groups],
+            mood: Mood::default(),
+            rng,
+        };
+        Self { machine, process: None }
+    }
+
+    /// Whether a process runs.
+    #[must_use]
+    pub const fn is_up(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Starts a process, unless one runs.
+    ///
+    /// # Errors
+    ///
+    /// If its log does not open: no fault that is simulated may do that.
+    pub fn start(&mut self, env: &mut Env) -> Result<(), Violation> {
+        if self.is_up() {
+            return Ok(());
+        }
+        self.machine.life += 1;
+        env.stats.starts += 1;
+        if let Some(stores) = &mut self.machine.stores {
+            // The earlier process's handle goes with it.
+            for store in stores {
+                let state = store.state().clone();
+                *store = Store::holding(state);
+            }
+        }
+        let has_cache = std::mem::take(&mut self.machine.mood.has_cache);
+        let down = self.machine.mood.power_after_start;
+        if down.is_some() && self.machine.rng.percent(40) {
+            // In the middle of recovery, if it gets that far.
+            self.machine.mood.power_after_start = None;
+            self.machine.files.stop_after(self.machine.rng.spread(1, 60));
+        }
+        match Process::start(&mut self.machine, env) {
+            Ok(process) => self.process = Some(process),
+            Err(Failed::Stopped) => {
+                env.line(self.machine.index, || "stops in the middle of its start".to_owned());
+                env.crash = Some((self.machine.index, Crash::Power, down.unwrap_or_default()));
+                return Ok(());
+            }
+            Err(Failed::Broken(violation)) => return Err(violation),
+        }
+        if has_cache {
+            // What it read may have been in the page cache only; it must not rest on that.
+            self.machine.read_back(env)?;
+        }
+        if let Some(down) = self.machine.mood.power_after_start.take() {
+            // Before it did anything, or after it said a little.
+            let soon = Duration::from_micros(self.machine.rng.spread(1, 60_000));
+            env.after(soon, Event::Power { node: self.machine.index, down });
+        }
+        Ok(())
+    }
+
+    /// Ends the process, and decides what the disk keeps.
+    pub fn crash(&mut self, how: Crash, down: Duration, env: &mut Env) {
+        let machine = &mut self.machine;
+        self.process = None;
+        env.line(machine.index, || format!("crashes: {how:?}, down for {down:?}"));
+        match how {
+            Crash::Kill => {
+                machine.files.kill();
+                machine.mood.has_cache = true;
+            }
+            Crash::KillThenPower => {
+                machine.files.kill();
+                machine.mood.has_cache = true;
+                machine.mood.power_after_start = Some(down);
+            }
+            Crash::Power => {
+                machine.files.power_loss();
+                machine.mood.has_cache = false;
+                for (store, saved) in machine.stores.iter_mut().flatten().zip(&machine.saved) {
+                    *store = Store::holding(saved.clone());
+                }
+            }
+        }
+        machine.mood.armed = None;
+        machine.mood.sync_fails = None;
+    }
+
+    /// Loses power, running or not.
+    pub fn power(&mut self, down: Duration, env: &mut Env) {
+        self.crash(Crash::Power, down, env);
+    }
+
+    /// A frame arrives.
+    ///
+    /// # Errors
+    ///
+    /// If it is none: nobody damages frames here.
+    pub fn deliver(&mut self, from: usize, frame: Bytes, env: &mut Env) -> Result<(), Violation> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        match decode_frame(frame) {
+            Ok(Packet::Group { group, from: incarnation, message }) => {
+                let from = Member { node: node_id(from), incarnation };
+                process.receive(&mut self.machine, group, from, message, env);
+                Ok(())
+            }
+            Ok(Packet::Founding(_) | Packet::Hello(_)) => Ok(()),
+            Err(error) => {
+                let what = format!("a frame from n{} does not decode: {error}", from + 1);
+                Err(Violation::new("codec", what))
+            }
+        }
+    }
+
+    /// Something happens inside the process of this life.
+    ///
+    /// # Errors
+    ///
+    /// What a state machine or the log has to say.
+    pub fn inside(&mut self, life: u64, what: Inside, env: &mut Env) -> Result<(), Violation> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        if life != self.machine.life {
+            return Ok(());
+        }
+        process.inside(&mut self.machine, what, env)
+    }
+
+    /// A client asks something. Says whether anybody heard.
+    pub fn ask(
+        &mut self,
+        id: CallId,
+        group: usize,
+        ask: &Ask,
+        deadline: Time,
+        env: &mut Env,
+    ) -> bool {
+        let Some(process) = &mut self.process else { return false };
+        process.ask(&mut self.machine, id, group, ask, deadline, env)
+    }
+
+    /// What a group does here, if anything.
+    #[must_use]
+    pub fn status(&self, group: usize) -> Option<Status> {
+        self.process.as_ref()?.status(group)
+    }
+
+    /// Crashes at the next moment of this kind.
+    pub const fn arm(&mut self, moment: Moment, how: Crash, down: Duration) {
+        self.machine.mood.armed = Some((moment, how, down));
+    }
+
+    /// The next sync fails.
+    pub const fn fail_sync(&mut self, down: Duration) {
+        self.machine.mood.sync_fails = Some(down);
+    }
+
+    /// The disk takes so many times longer; 1 is its own speed.
+    pub const fn slow_disk(&mut self, factor: u32) {
+        self.machine.mood.disk_factor = factor;
+    }
+
+    /// The disk finishes nothing before `until`.
+    pub fn stall_disk(&mut self, until: Time) {
+        self.machine.mood.stalled_until = self.machine.mood.stalled_until.max(until);
+    }
+
+    /// State machines take so much longer.
+    pub const fn slow_machines(&mut self, delay: Duration) {
+        self.machine.mood.delay = delay;
+    }
+
+    /// Nothing is wrong any more, and everything is fast.
+    pub fn mend(&mut self) {
+        let machine = &mut self.machine;
+        machine.mood = Mood::default();
+        machine.delay = machine.delay.min(Duration::from_micros(50));
+        machine.disk.sync = machine.disk.sync.min(machine.core.election_timeout / 50);
+        machine.disk.tell = machine.disk.tell.min(machine.core.election_timeout / 50);
+    }
+
+    /// Whether what recovery would read from the durable image is what was promised.
+    ///
+    /// # Errors
+    ///
+    /// If a vote on the wire is not on the disk.
+    pub fn read_back(&mut self, env: &mut Env) -> Result<(), Violation> {
+        self.machine.read_back(env)
+    }
+}
+
+impl Machine {
+    fn id(&self) -> NodeId {
+        node_id(self.index)
+    }
+
+    /// A process's own event, after a while.
+    fn later(&self, wait: Duration, what: Inside, env: &mut Env) {
+        env.after(wait, Event::Node { node: self.index, life: self.life, what });
+    }
+
+    /// Crashes now if that was planned for this kind of moment.
+    fn moment(&mut self, moment: Moment, env: &mut Env) {
+        if let Some((armed, how, down)) = self.mood.armed
+            && armed == moment
+        {
+            env.crash = Some((self.index, how, down));
+            self.mood.armed = None;
+        }
+    }
+
+    /// A random time around a mean.
+    fn around(&mut self, mean: Duration) -> Duration {
+        let nanos = u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(self.rng.tail(nanos))
+    }
+}
+
+/// The node at an index.
+#[must_use]
+pub fn node_id(index: usize) -> NodeId {
+    NodeId(to_u64(index) + 1)
+}

@@ -1,0 +1,201 @@
+//! The machine's disk, the production log on it, and the one writer that feeds it.
+//!
+//! As in production: one batch is written and synced at a time, and while it is under way everything
+//! else gathers. Between the write, the sync and the node hearing of it there is time for a crash.
+
+use std::fmt;
+use std::path::Path;
+
+use synod::log::{Log, LogConfig, OpenError};
+use synod_core::{Fetch, Founding, GroupId, Stored, WriteBatch};
+
+use super::Machine;
+use super::process::Failed;
+use crate::checkers::{Place, Violation};
+use crate::disk::SimVfs;
+use crate::env::{Env, Inside};
+use crate::faults::{Crash, Moment};
+use crate::rng::{Rng, to_u64};
+
+pub(super) type Opened = synod::log::Opened<SimVfs>;
+
+/// What a machine keeps on disk.
+#[derive(Debug)]
+pub(super) struct Files {
+    vfs: SimVfs,
+    rng: Rng,
+    config: LogConfig,
+    /// The process is to stop in the middle of what it does.
+    is_armed: bool,
+}
+
+impl Files {
+    pub(super) fn new(seed: u64, index: usize, segment_bytes: u64) -> Self {
+        let mut rng = Rng::numbered(seed, "disk", to_u64(index));
+        let config = LogConfig {
+            segment_bytes,
+            preallocate_bytes: segment_bytes / 4,
+            salt: rng.bits(),
+            ..LogConfig::default()
+        };
+        Self { vfs: SimVfs::new(), rng, config, is_armed: false }
+    }
+
+    /// The process is gone; what it wrote is in the page cache.
+    pub(super) fn kill(&mut self) {
+        self.is_armed = false;
+        self.vfs.crash_process();
+    }
+
+    /// Power is gone; of what was not synced any part survives.
+    pub(super) fn power_loss(&mut self) {
+        self.is_armed = false;
+        let rng = &mut self.rng;
+        self.vfs.power_loss(&mut || rng.bits());
+    }
+
+    /// After so many more changes to the disk the process stops.
+    pub(super) fn stop_after(&mut self, operations: u64) {
+        self.is_armed = true;
+        self.vfs.stop_after(operations);
+    }
+}
+
+/// The log of a running process, and what is on its way into it.
+#[derive(Debug)]
+pub(super) struct Journal {
+    log: Log<SimVfs>,
+    waiting: Vec<WriteBatch>,
+    flying: Vec<WriteBatch>,
+    is_busy: bool,
+}
+
+/// Batches that are durable, and of which the groups should hear.
+pub(super) struct Told {
+    pub(super) batches: Vec<WriteBatch>,
+}
+
+impl Journal {
+    /// The journal over a log that was opened.
+    pub(super) const fn new(log: Log<SimVfs>) -> Self {
+        Self { log, waiting: Vec::new(), flying: Vec::new(), is_busy: false }
+    }
+
+    pub(super) fn found(&mut self, machine: &Machine, founding: &Founding) -> Result<(), Failed> {
+        self.log.found(founding).map_err(|error| machine.failed("does not found", &error))
+    }
+
+    /// Takes a batch that a group wants written.
+    pub(super) fn enqueue(&mut self, batch: WriteBatch) {
+        self.waiting.push(batch);
+    }
+
+    /// Writes what waits, if nothing is under way.
+    pub(super) fn pump(&mut self, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
+        if self.is_busy || self.waiting.is_empty() {
+            return Ok(());
+        }
+        std::mem::swap(&mut self.waiting, &mut self.flying);
+        self.log.write(&self.flying).map_err(|error| broken(machine, "does not write", &error))?;
+        self.is_busy = true;
+        let factor = machine.mood.disk_factor.max(1);
+        let wait = (machine.disk.write + machine.around(machine.disk.sync)) * factor;
+        machine.later(wait, Inside::Sync, env);
+        machine.moment(Moment::Written, env);
+        Ok(())
+    }
+
+    /// Syncs what was written.
+    pub(super) fn sync(&mut self, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
+        if machine.mood.stalled_until > env.now {
+            machine.later(machine.mood.stalled_until.since(env.now), Inside::Sync, env);
+            return Ok(());
+        }
+        if let Some(down) = machine.mood.sync_fails.take() {
+            machine.files.vfs.fail_next_sync();
+            return match self.log.sync() {
+                Ok(()) => Err(broken(machine, "took a failed sync for a good one", &"")),
+                Err(error) => {
+                    // The node has ended; recovery will say what is there (I7).
+                    env.line(machine.index, || format!("ends: {error}"));
+                    env.crash = Some((machine.index, Crash::Kill, down));
+                    Ok(())
+                }
+            };
+        }
+        self.log.sync().map_err(|error| broken(machine, "does not sync", &error))?;
+        env.stats.syncs += 1;
+        env.line(machine.index, || "synced".to_owned());
+        for batch in &self.flying {
+            let group = usize::try_from(batch.group().0).expect("few groups");
+            env.checkers.synced(Place { node: machine.index, group }, batch.records());
+        }
+        let wait = machine.around(machine.disk.tell);
+        machine.later(wait, Inside::Told, env);
+        machine.moment(Moment::Synced, env);
+        Ok(())
+    }
+
+    /// The node hears that its batches are durable.
+    pub(super) fn told(&mut self, machine: &mut Machine, env: &mut Env) -> Told {
+        env.line(machine.index, || "hears of the sync".to_owned());
+        let _: &Machine = machine;
+        self.is_busy = false;
+        Told { batches: std::mem::take(&mut self.flying) }
+    }
+
+    /// Reads older entries.
+    pub(super) fn read(&self, group: GroupId, fetch: Fetch) -> Result<Vec<Stored>, Violation> {
+        self.log
+            .reader()
+            .read(group, fetch.from, fetch.to, fetch.bytes_max)
+            .map_err(|error| Violation::new("log", format!("a fetch of {fetch:?}: {error}")))
+    }
+}
+
+impl Machine {
+    /// Opens the log.
+    pub(super) fn open(&mut self, env: &mut Env) -> Result<Opened, Failed> {
+        let (vfs, config) = (self.files.vfs.clone(), self.files.config.clone());
+        let opened = Log::open(vfs, Path::new(DIR), config, &self.memories)
+            .map_err(|error: OpenError| self.failed("does not open", &error))?;
+        env.line(self.index, || format!("starts, boot {}, {:?}", opened.boot, opened.report));
+        Ok(opened)
+    }
+
+    /// The process started: from here on it goes on until something else happens.
+    pub(super) fn disarm(&mut self) {
+        if self.files.is_armed {
+            self.files.is_armed = false;
+            self.files.vfs.disarm();
+        }
+    }
+
+    /// Whether what recovery would read from the durable image is what was promised.
+    pub(super) fn read_back(&mut self, env: &mut Env) -> Result<(), Violation> {
+        let image = self.files.vfs.durable_view();
+        let opened = Log::open(image, Path::new(DIR), self.files.config.clone(), &self.memories)
+            .map_err(|error| broken(self, "does not open a second time", &error))?;
+        env.stats.read_back += 1;
+        for (group, log) in &opened.groups {
+            let group = usize::try_from(group.0).expect("few groups");
+            env.checkers.read_back(Place { node: self.index, group }, &log.recovered);
+        }
+        Ok(())
+    }
+
+    /// An error of the log: planned, or a broken rule.
+    pub(super) fn failed(&self, what: &str, error: &dyn fmt::Display) -> Failed {
+        if self.files.is_armed {
+            Failed::Stopped
+        } else {
+            Failed::Broken(broken(self, what, error))
+        }
+    }
+}
+
+fn broken(machine: &Machine, what: &str, error: &dyn fmt::Display) -> Violation {
+    Violation::new("log", format!("the log of n{} {what}: {error}", machine.index + 1))
+}
+
+const DIR: &str = "/log";

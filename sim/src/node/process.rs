@@ -1,0 +1,309 @@
+//! One process life: groups over the log, steps and what follows from them.
+
+use std::collections::BTreeMap;
+
+use synod::log::GroupLog;
+use synod_core::{
+    Durable, Fetch, Founding, Group, GroupId, Input, Member, Message, Outbox, Outcome, ProposalId,
+    ReadId, Start, Status, Stored, Time, WriteBatch,
+};
+
+use super::Machine;
+use super::disk::{Journal, Opened, Told};
+use super::hosted::Hosted;
+use crate::checkers::{Place, Violation};
+use crate::clients::{Ask, CallId, End};
+use crate::env::{Answer, Env, Inside};
+use crate::rng::to_index;
+
+/// One process life.
+#[derive(Debug)]
+pub(super) struct Process {
+    journal: Journal,
+    groups: Vec<Hosted>,
+    outbox: Outbox,
+}
+
+/// Why a process did not start.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// It was stopped on purpose.
+    Stopped,
+    /// A rule was broken.
+    Broken(Violation),
+}
+
+impl Process {
+    /// Opens the log and starts every group.
+    pub(super) fn start(machine: &mut Machine, env: &mut Env) -> Result<Self, Failed> {
+        let opened = machine.open(env)?;
+        let Opened { log, boot, founding, groups, .. } = opened;
+        let mut journal = Journal::new(log);
+        let founding = match founding {
+            Some(founding) => founding,
+            None => {
+                let founding = machine.founding.clone();
+                journal.found(machine, &founding)?;
+                founding
+            }
+        };
+        machine.disarm();
+        let mut process = Self { journal, groups: Vec::new(), outbox: Outbox::default() };
+        process.join(machine, &founding, boot, groups, env).map_err(Failed::Broken)?;
+        Ok(process)
+    }
+
+    fn join(
+        &mut self,
+        machine: &mut Machine,
+        founding: &Founding,
+        boot: u64,
+        mut logs: BTreeMap<GroupId, GroupLog>,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        for (index, (group, membership)) in founding.groups.iter().enumerate() {
+            let place = Place { node: machine.index, group: index };
+            let broken = |what: String| Violation::new("start", format!("{place}: {what}"));
+            let log = logs.remove(group).ok_or_else(|| broken("no log".to_owned()))?;
+            let me = Member { node: machine.id(), incarnation: log.incarnation };
+            if machine.memories[index].1 != me.incarnation {
+                return Err(broken("took a new incarnation without having lost anything".into()));
+            }
+            env.line(machine.index, || {
+                format!(
+                    "g{index} recovers: promise {}, chosen {}, {} entries above",
+                    log.recovered.promised,
+                    log.recovered.chosen,
+                    log.recovered.entries.len()
+                )
+            });
+            env.checkers.recovered(place, &log.recovered);
+            let group = Group::start(Start {
+                group: *group,
+                me,
+                boot,
+                membership: membership.clone(),
+                recovered: log.recovered,
+                config: machine.core.clone(),
+                now: env.now,
+            })
+            .map_err(|error| broken(error.to_string()))?;
+            env.checkers.started(place, group.status().promised);
+            let store = machine.stores.as_ref().map(|stores| stores[index].clone());
+            self.groups.push(Hosted::new(group, me, store.unwrap_or_default()));
+        }
+        for index in 0..self.groups.len() {
+            self.settle(machine, index, env);
+        }
+        Ok(())
+    }
+
+    /// A message arrives.
+    pub(super) fn receive(
+        &mut self,
+        machine: &mut Machine,
+        group: GroupId,
+        from: Member,
+        message: Message,
+        env: &mut Env,
+    ) {
+        let index = usize::try_from(group.0).unwrap_or(usize::MAX);
+        if index < self.groups.len() {
+            env.line(machine.index, || format!("g{index} < n{}  {message:?}", from.node));
+            self.step(machine, index, Input::Receive { from, message }, env);
+        }
+    }
+
+    /// A client asks something. Says whether the group runs.
+    pub(super) fn ask(
+        &mut self,
+        machine: &mut Machine,
+        id: CallId,
+        group: usize,
+        ask: &Ask,
+        deadline: Time,
+        env: &mut Env,
+    ) -> bool {
+        if group >= self.groups.len() {
+            return false;
+        }
+        let input = match ask {
+            Ask::Propose(..) => Input::Propose {
+                id: ProposalId(id.0),
+                sm: synod_core::SmId(0),
+                command: ask.bytes(),
+                deadline,
+            },
+            Ask::Read(key) => {
+                self.groups[group].asked(id, *key);
+                Input::Read { id: ReadId(id.0), deadline }
+            }
+        };
+        self.step(machine, group, input, env);
+        true
+    }
+
+    /// Something of its own comes up.
+    pub(super) fn inside(
+        &mut self,
+        machine: &mut Machine,
+        what: Inside,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        match what {
+            Inside::Wake(group) => {
+                let hosted = &mut self.groups[group];
+                if hosted.wake == env.now {
+                    hosted.wake = Time::MAX;
+                    self.step(machine, group, Input::Tick, env);
+                }
+            }
+            Inside::Form => {}
+            Inside::Sync => {
+                self.journal.sync(machine, env)?;
+                if machine.rng.ppm(READ_BACK_PPM) {
+                    machine.read_back(env)?;
+                }
+            }
+            Inside::Told => {
+                let Told { batches } = self.journal.told(machine, env);
+                for batch in batches {
+                    self.durable(machine, batch, env);
+                }
+                self.journal.pump(machine, env)?;
+                machine.moment(crate::faults::Moment::Told, env);
+            }
+            Inside::Execute(group) => {
+                let place = Place { node: machine.index, group };
+                let (applied, is_more) = self.groups[group].execute(place, env)?;
+                if let Some(stores) = &machine.stores
+                    && machine.rng.percent(30)
+                {
+                    machine.saved[group] = stores[group].state().clone();
+                }
+                if is_more {
+                    let wait = machine.around(machine.delay) + machine.mood.delay;
+                    machine.later(wait, Inside::Execute(group), env);
+                }
+                if let Some(instance) = applied {
+                    self.step(machine, group, Input::Applied(instance), env);
+                }
+            }
+            Inside::Fetched(group, fetch) => {
+                let entries = self.fetch(group, fetch)?;
+                self.step(machine, group, Input::Fetched { id: fetch.id, entries }, env);
+            }
+        }
+        self.journal.pump(machine, env)
+    }
+
+    /// What a group does.
+    pub(super) fn status(&self, group: usize) -> Option<Status> {
+        Some(self.groups.get(group)?.group.status())
+    }
+
+    fn fetch(&self, group: usize, fetch: Fetch) -> Result<Vec<Stored>, Violation> {
+        let id = GroupId(u32::try_from(group).expect("few groups"));
+        self.journal.read(id, fetch)
+    }
+
+    fn durable(&mut self, machine: &mut Machine, batch: WriteBatch, env: &mut Env) {
+        let proof: Durable = batch.durable();
+        let group = usize::try_from(proof.group().0).expect("few groups");
+        self.step(machine, group, Input::Durable(proof), env);
+    }
+
+    /// One step of a group and everything that follows from it.
+    fn step(&mut self, machine: &mut Machine, group: usize, input: Input, env: &mut Env) {
+        self.groups[group].group.step(env.now, input, &mut self.outbox);
+        self.act(machine, group, env);
+        self.settle(machine, group, env);
+    }
+
+    /// Does what the group wants.
+    fn act(&mut self, machine: &mut Machine, group: usize, env: &mut Env) {
+        let place = Place { node: machine.index, group };
+        let hosted = &mut self.groups[group];
+        let outbox = &mut self.outbox;
+        for event in outbox.events.drain(..) {
+            env.line(machine.index, || format!("g{group}   {event:?}"));
+            match event {
+                synod_core::Event::Leading(_) => env.stats.elections += 1,
+                synod_core::Event::Failed(why, at) => {
+                    let what = format!("{place} stops at {at}: {why}");
+                    env.checkers.note(Err(Violation::new("failed", what)));
+                }
+                synod_core::Event::Chosen(upto) => {
+                    let verdict = env.checkers.choices.known(place, upto);
+                    env.checkers.note(verdict);
+                }
+                synod_core::Event::Canvassing(_)
+                | synod_core::Event::Preparing(_)
+                | synod_core::Event::SteppedDown(..)
+                | synod_core::Event::Following(_)
+                | synod_core::Event::PeerLearns(_) => {}
+            }
+        }
+        if let Some(batch) = outbox.take_writes() {
+            env.line(machine.index, || format!("g{group}   writes {:?}", batch.records()));
+            self.journal.enqueue(batch);
+        }
+        for (to, message) in outbox.messages.drain(..) {
+            let to = to_index(to.0 - 1);
+            env.say(place, hosted.me, machine.life, to, message);
+        }
+        for outcome in outbox.outcomes.drain(..) {
+            env.line(machine.index, || format!("g{group}   {outcome:?}"));
+            let (id, answer) = match outcome {
+                Outcome::Refused(ProposalId(id), _) => (id, Answer::End(End::Refused)),
+                Outcome::Unknown(ProposalId(id)) => (id, Answer::End(End::Unknown)),
+                Outcome::ReadFailed(ReadId(id), _) => {
+                    hosted.unread(CallId(id));
+                    (id, Answer::End(End::Unread))
+                }
+                Outcome::ReadAt(ReadId(id), instance) => {
+                    hosted.read_at(CallId(id), instance);
+                    (id, Answer::HandedOut)
+                }
+            };
+            env.answers.push((CallId(id), answer));
+        }
+        let was_idle = hosted.is_idle();
+        for apply in outbox.applies.drain(..) {
+            if let synod_core::Apply::Command { proposal: Some(ProposalId(id)), .. } = &apply {
+                env.answers.push((CallId(*id), Answer::HandedOut));
+            }
+            hosted.hand(apply);
+        }
+        if was_idle && !hosted.is_idle() {
+            let wait = machine.around(machine.delay) + machine.mood.delay;
+            machine.later(wait, Inside::Execute(group), env);
+        }
+        for fetch in outbox.fetches.drain(..) {
+            let wait = machine.around(machine.disk.write);
+            machine.later(wait, Inside::Fetched(group, fetch), env);
+        }
+    }
+
+    /// Answers reads that wait for nothing more, writes what waits, and sleeps until the group's
+    /// deadline.
+    fn settle(&mut self, machine: &mut Machine, group: usize, env: &mut Env) {
+        let verdict = self.journal.pump(machine, env);
+        env.checkers.note(verdict);
+        let hosted = &mut self.groups[group];
+        let place = Place { node: machine.index, group };
+        hosted.answer_reads(place, env);
+        let Some(deadline) = hosted.group.deadline() else { return };
+        // What comes within the same short while leaves together.
+        let soonest = env.now + std::time::Duration::from_nanos(1 + machine.rng.below(20_000));
+        let wake = deadline.max(soonest);
+        if wake < hosted.wake && hosted.wake > soonest {
+            hosted.wake = wake;
+            machine.later(wake.since(env.now), Inside::Wake(group), env);
+        }
+    }
+}
+
+/// After how many syncs, out of a million, the disk is read back to see whether it holds what it
+/// should.
+const READ_BACK_PPM: u32 = 2_000;

@@ -1,0 +1,73 @@
+//! What a run, or many, did.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Counts of one run; those of many add up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Events that happened.
+    pub events: u64,
+    /// How long the clusters lived, in virtual time.
+    pub simulated: Duration,
+    /// Faults that took effect, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Messages put on the wire.
+    pub messages: u64,
+    /// Messages that the network lost.
+    pub lost: u64,
+    /// Messages that came twice.
+    pub duplicated: u64,
+    /// Times that a node became leader.
+    pub elections: u64,
+    /// Times that a node started.
+    pub starts: u64,
+    /// Successful syncs.
+    pub syncs: u64,
+    /// Instances chosen.
+    pub chosen: u64,
+    /// Commands executed, each counted once.
+    pub executed: u64,
+    /// Commands acknowledged to clients.
+    pub acknowledged: u64,
+    /// Commands refused.
+    pub refused: u64,
+    /// Commands and reads whose end their client never learned.
+    pub unknown: u64,
+    /// Reads answered.
+    pub reads: u64,
+    /// Histories that were searched for an order, besides being checked against the log.
+    pub searched: u64,
+    /// Disks that were read back in the middle of a run and compared with what was promised.
+    pub read_back: u64,
+}
+
+impl Stats {
+    /// Counts a fault.
+    pub fn fault(&mut self, kind: &'static str) {
+        *self.faults.entry(kind).or_default() += 1;
+    }
+
+    /// Adds the counts of another run.
+    pub fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.simulated += other.simulated;
+        for (kind, count) in &other.faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+        self.messages += other.messages;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.elections += other.elections;
+        self.starts += other.starts;
+        self.syncs += other.syncs;
+        self.chosen += other.chosen;
+        self.executed += other.executed;
+        self.acknowledged += other.acknowledged;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.reads += other.reads;
+        self.searched += other.searched;
+        self.read_back += other.read_back;
+    }
+}

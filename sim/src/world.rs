@@ -1,0 +1,422 @@
+//! The world: lets events happen, in order, until the plan is through and everything works again.
+
+use std::time::Duration;
+
+use synod_core::{
+    Ballot, ClusterId, Founding, GroupId, Incarnation, Member, Membership, Role, Time,
+};
+
+use crate::checkers::Violation;
+use crate::clients::{Ask, CallId, Clients, End};
+use crate::env::{Answer, Env, Event};
+use crate::faults::{Crash, Fault, Moment, Victim};
+use crate::node::{Node, node_id};
+use crate::plan::Plan;
+use crate::rng::{Rng, to_u64};
+use crate::stats::Stats;
+
+/// A cluster, its surroundings and its clients.
+#[derive(Debug)]
+pub struct World {
+    plan: Plan,
+    env: Env,
+    nodes: Vec<Node>,
+    clients: Clients,
+    /// What each fault under way has cut or slowed, to be undone.
+    effects: Vec<Vec<(usize, usize)>>,
+    /// The world's own requests after the faults, one for each node and group and kind.
+    probes: Vec<Probe>,
+}
+
+#[derive(Debug)]
+struct Probe {
+    node: usize,
+    group: usize,
+    is_read: bool,
+    call: Option<CallId>,
+    is_done: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The counts.
+    pub stats: Stats,
+    /// The hash over everything that happened.
+    pub hash: u64,
+    /// The rule that was broken, if one was.
+    pub broken: Option<Violation>,
+}
+
+impl World {
+    /// A world as planned, in which nothing has happened; keeps the last `lines_max` lines.
+    #[must_use]
+    pub fn new(plan: Plan, lines_max: usize) -> Self {
+        let mut rng = Rng::stream(plan.seed, "world");
+        let founding = founding(&plan, &mut rng);
+        let mut env = Env::new(&plan, lines_max);
+        let nodes = (0..plan.nodes).map(|index| Node::new(&plan, index, &founding)).collect();
+        let clients = Clients::new(plan.seed, &plan.load, plan.nodes, plan.groups);
+        for node in 0..plan.nodes {
+            // Not all at once.
+            env.after(Duration::from_micros(rng.spread(1, 20_000)), Event::Start { node });
+        }
+        for (n, (at, _)) in plan.faults.iter().enumerate() {
+            env.queue.push(*at, Event::Fault(n));
+        }
+        for client in 0..plan.load.clients {
+            env.after(Duration::from_micros(rng.spread(1, 100_000)), Event::Client(client));
+        }
+        env.queue.push(plan.until, Event::Mend);
+        env.queue.push(plan.until + plan.core.election_timeout, Event::Check);
+        let effects = vec![Vec::new(); plan.faults.len()];
+        Self { plan, env, nodes, clients, effects, probes: Vec::new() }
+    }
+
+    /// Lets everything happen.
+    #[must_use]
+    pub fn run(&mut self) -> Ended {
+        let broken = self.play().err();
+        let Self { env, clients, .. } = self;
+        let mut stats = env.stats.clone();
+        stats.events = env.trace.events();
+        stats.simulated = env.now.since(Time::ZERO);
+        for group in 0..self.plan.groups {
+            stats.chosen += env.checkers.choices.prefix(group).0;
+        }
+        stats.executed = to_u64(env.checkers.reference.commands());
+        for call in clients.calls() {
+            match call.end {
+                Some(End::Committed(..) | End::Skipped(_)) => stats.acknowledged += 1,
+                Some(End::Read(..)) => stats.reads += 1,
+                Some(End::Refused) => stats.refused += 1,
+                Some(End::Unknown | End::Unread) | None => stats.unknown += 1,
+            }
+        }
+        Ended { stats, hash: env.trace.hash(), broken }
+    }
+
+    /// The last lines, if lines were kept.
+    #[must_use]
+    pub fn into_lines(self) -> Vec<String> {
+        self.env.trace.into_lines()
+    }
+
+    fn play(&mut self) -> Result<(), Violation> {
+        while let Some((at, event)) = self.env.queue.pop() {
+            self.env.now = at;
+            self.env.account(&event);
+            let is_over = self.happen(event)?;
+            self.follow();
+            if let Some(violation) = self.env.checkers.broken() {
+                return Err(violation.clone());
+            }
+            if is_over {
+                break;
+            }
+            if self.env.trace.events() > EVENTS_MAX {
+                let what = format!("{EVENTS_MAX} events did not suffice");
+                return Err(Violation::new("budget", what));
+            }
+        }
+        self.env.checkers.finished();
+        self.env.stats.searched += self.clients.histories().judge(SEARCH_STEPS_MAX)?;
+        self.env.checkers.broken().map_or(Ok(()), |violation| Err(violation.clone()))
+    }
+
+    /// Lets one thing happen; says whether that was the last.
+    fn happen(&mut self, event: Event) -> Result<bool, Violation> {
+        let env = &mut self.env;
+        match event {
+            Event::Deliver { from, to, frame } => {
+                if env.network.is_cut(from, to) {
+                    env.stats.lost += 1;
+                } else {
+                    self.nodes[to].deliver(from, frame, env)?;
+                }
+            }
+            Event::Node { node, life, what } => self.nodes[node].inside(life, what, env)?,
+            Event::Start { node } => self.nodes[node].start(env)?,
+            Event::Power { node, down } => {
+                if !env.is_mended {
+                    env.crash = Some((node, Crash::Power, down));
+                }
+            }
+            Event::Fault(n) => self.strike(n),
+            Event::Pass(n) => self.pass(n),
+            Event::Client(client) => self.client(client),
+            Event::Due(id) => self.clients.due(id)?,
+            Event::Mend => self.mend()?,
+            Event::Check => return self.check(),
+        }
+        Ok(false)
+    }
+
+    /// What follows from any event: crashes that came due, answers to clients.
+    fn follow(&mut self) {
+        if let Some((node, how, down)) = self.env.crash.take() {
+            self.crash(node, how, down);
+        }
+        let mut answers = std::mem::take(&mut self.env.answers);
+        for (id, answer) in answers.drain(..) {
+            match answer {
+                Answer::HandedOut => self.clients.handed_out(id),
+                Answer::End(end) => self.end(id, end),
+            }
+        }
+        self.env.answers = answers;
+    }
+
+    fn end(&mut self, id: CallId, end: End) {
+        let call = self.clients.call(id);
+        let (client, node) = (call.client, call.node);
+        self.env.line(node, || format!("answers request {}: {end:?}", id.0));
+        let verdict = self.clients.end(id, end, self.env.now, &mut self.env.checkers);
+        self.env.checkers.note(verdict);
+        if let Some(client) = client {
+            let (pause, is_open) = self.clients.pause(client);
+            if !is_open {
+                self.env.after(pause, Event::Client(client));
+            }
+        } else if let Some(probe) = self.probes.iter_mut().find(|probe| probe.call == Some(id)) {
+            probe.is_done = matches!(end, End::Committed(..) | End::Skipped(_) | End::Read(..));
+            probe.call = None;
+        }
+    }
+
+    fn client(&mut self, client: usize) {
+        if self.env.is_mended {
+            return;
+        }
+        let now = self.env.now;
+        let Some(id) = self.clients.next(client, now, &self.env.checkers) else { return };
+        let (pause, is_open) = self.clients.pause(client);
+        if is_open {
+            self.env.after(pause, Event::Client(client));
+        }
+        self.ask(id);
+    }
+
+    /// Hands a request to its node.
+    fn ask(&mut self, id: CallId) {
+        let call = self.clients.call(id);
+        let (node, group, ask, deadline) = (call.node, call.group, call.ask, call.deadline);
+        self.env.line(node, || format!("g{group}   is asked {}: {ask:?}", id.0));
+        if self.nodes[node].ask(id, group, &ask, deadline, &mut self.env) {
+            self.env.queue.push(deadline + GRACE, Event::Due(id));
+        } else {
+            let end = match ask {
+                Ask::Propose(..) => End::Refused,
+                Ask::Read(_) => End::Unread,
+            };
+            self.env.answers.push((id, Answer::End(end)));
+        }
+    }
+
+    fn crash(&mut self, node: usize, how: Crash, down: Duration) {
+        self.nodes[node].crash(how, down, &mut self.env);
+        for id in self.clients.lost(node, self.env.now, &mut self.env.checkers) {
+            if let Some(client) = self.clients.call(id).client {
+                let (pause, is_open) = self.clients.pause(client);
+                if !is_open {
+                    self.env.after(pause, Event::Client(client));
+                }
+            }
+        }
+        // Before the power fails on it, it is up again at once.
+        let down = if how == Crash::KillThenPower { Duration::from_millis(1) } else { down };
+        self.env.after(down, Event::Start { node });
+    }
+
+    fn strike(&mut self, n: usize) {
+        let fault = self.plan.faults[n].1.clone();
+        self.env.trace.line(self.env.now, None, || format!("fault: {fault}"));
+        let until = |lasting: Duration| self.env.now + lasting;
+        let mut passes = None;
+        match &fault {
+            Fault::Cut { links, lasting, .. } => {
+                self.cut(n, links);
+                passes = Some(*lasting);
+            }
+            Fault::CutLeader { group, out, into, lasting } => {
+                let Some(leader) = self.leader(*group) else { return };
+                let others = (0..self.plan.nodes).filter(|&other| other != leader);
+                let links = others.flat_map(|other| {
+                    let out = out.then_some((leader, other));
+                    out.into_iter().chain(into.then_some((other, leader)))
+                });
+                let links: Vec<(usize, usize)> = links.collect();
+                self.cut(n, &links);
+                passes = Some(*lasting);
+            }
+            Fault::SlowLinks { links, factor, lasting } => {
+                for &(from, to) in links {
+                    self.env.network.slow(from, to, *factor);
+                }
+                self.effects[n].clone_from(links);
+                passes = Some(*lasting);
+            }
+            Fault::Crash { victim, how, moment, down } => {
+                let node = match *victim {
+                    Victim::Node(node) => Some(node),
+                    Victim::Leader(group) => self.leader(group),
+                };
+                let Some(node) = node.filter(|&node| self.nodes[node].is_up()) else { return };
+                if *moment == Moment::Now {
+                    self.env.crash = Some((node, *how, *down));
+                } else {
+                    self.nodes[node].arm(*moment, *how, *down);
+                }
+            }
+            Fault::Blackout { down } => {
+                for (node, &down) in down.iter().enumerate() {
+                    self.crash(node, Crash::Power, down);
+                }
+            }
+            Fault::FailedSync { node, down } => self.nodes[*node].fail_sync(*down),
+            Fault::SlowDisk { node, factor, lasting } => {
+                self.nodes[*node].slow_disk(*factor);
+                passes = Some(*lasting);
+            }
+            Fault::StalledDisk { node, lasting } => {
+                let until = until(*lasting);
+                self.nodes[*node].stall_disk(until);
+            }
+            Fault::SlowMachines { node, delay, lasting } => {
+                self.nodes[*node].slow_machines(*delay);
+                passes = Some(*lasting);
+            }
+        }
+        self.env.stats.fault(fault.kind());
+        if let Some(lasting) = passes {
+            self.env.after(lasting, Event::Pass(n));
+        }
+    }
+
+    fn pass(&mut self, n: usize) {
+        if self.env.is_mended {
+            return;
+        }
+        let effects = std::mem::take(&mut self.effects[n]);
+        match &self.plan.faults[n].1 {
+            Fault::Cut { .. } | Fault::CutLeader { .. } => {
+                effects.iter().for_each(|&(from, to)| self.env.network.join(from, to));
+            }
+            Fault::SlowLinks { .. } => {
+                effects.iter().for_each(|&(from, to)| self.env.network.slow(from, to, 1));
+            }
+            Fault::SlowDisk { node, .. } => self.nodes[*node].slow_disk(1),
+            Fault::SlowMachines { node, .. } => self.nodes[*node].slow_machines(Duration::ZERO),
+            Fault::Crash { .. }
+            | Fault::Blackout { .. }
+            | Fault::FailedSync { .. }
+            | Fault::StalledDisk { .. } => {}
+        }
+    }
+
+    fn cut(&mut self, n: usize, links: &[(usize, usize)]) {
+        links.iter().for_each(|&(from, to)| self.env.network.cut(from, to));
+        self.effects[n] = links.to_vec();
+    }
+
+    /// Who leads a group: of several that believe so, the one with the highest ballot.
+    fn leader(&self, group: usize) -> Option<usize> {
+        let leading = self.nodes.iter().enumerate().filter_map(|(index, node)| {
+            let status = node.status(group)?;
+            (status.role == Role::Leader).then_some((status.promised, index))
+        });
+        leading.max().map(|(_, index): (Ballot, usize)| index)
+    }
+
+    /// Faults end: the network is whole, everyone is up, everything is fast.
+    fn mend(&mut self) -> Result<(), Violation> {
+        self.env.is_mended = true;
+        self.env.trace.line(self.env.now, None, || "faults end".to_owned());
+        self.env.network.heal();
+        for node in &mut self.nodes {
+            node.mend();
+            node.start(&mut self.env)?;
+        }
+        for node in 0..self.plan.nodes {
+            for group in 0..self.plan.groups {
+                for is_read in [false, true] {
+                    let probe = Probe { node, group, is_read, call: None, is_done: false };
+                    self.probes.push(probe);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything works again; asks again what was refused.
+    fn check(&mut self) -> Result<bool, Violation> {
+        let (now, last) = (self.env.now, self.plan.until + self.plan.recovery);
+        if self.probes.iter().all(|probe| probe.is_done) && self.lagging().is_none() {
+            return Ok(true);
+        }
+        if now >= last {
+            return Err(Violation::new("liveness", self.complaint()));
+        }
+        for n in 0..self.probes.len() {
+            let Probe { node, group, is_read, call, is_done } = self.probes[n];
+            if is_done || call.is_some() {
+                continue;
+            }
+            let id = self.clients.probe(node, group, is_read, now, last, &self.env.checkers);
+            self.probes[n].call = Some(id);
+            self.ask(id);
+        }
+        self.env.after(self.plan.core.election_timeout / 4, Event::Check);
+        Ok(false)
+    }
+
+    /// A node and group that are not where the log is.
+    fn lagging(&self) -> Option<(usize, usize)> {
+        let all = (0..self.plan.nodes).flat_map(|n| (0..self.plan.groups).map(move |g| (n, g)));
+        all.into_iter().find(|&(node, group)| {
+            let prefix = self.env.checkers.choices.prefix(group);
+            let status = self.nodes[node].status(group);
+            status.is_none_or(|status| status.chosen != prefix || status.applied != prefix)
+        })
+    }
+
+    fn complaint(&self) -> String {
+        let recovery = self.plan.recovery;
+        if let Some(probe) = self.probes.iter().find(|probe| !probe.is_done) {
+            let Probe { node, group, is_read, .. } = probe;
+            let what = if *is_read { "read" } else { "proposal" };
+            return format!(
+                "{recovery:?} after the faults n{} has not finished a {what} in group {group}: {:?}",
+                node + 1,
+                self.nodes[*node].status(*group)
+            );
+        }
+        let (node, group) = self.lagging().unwrap_or_default();
+        format!(
+            "{recovery:?} after the faults n{} is behind in group {group}, where {} is chosen: {:?}",
+            node + 1,
+            self.env.checkers.choices.prefix(group),
+            self.nodes[node].status(group)
+        )
+    }
+}
+
+/// What the cluster starts from: all nodes vote in every group.
+fn founding(plan: &Plan, rng: &mut Rng) -> Founding {
+    let groups = (0..plan.groups).map(|group| {
+        let voters = (0..plan.nodes)
+            .map(|index| Member { node: node_id(index), incarnation: Incarnation(rng.bits() | 1) });
+        let membership = Membership::new(voters.collect(), Vec::new()).expect("some nodes");
+        (GroupId(u32::try_from(group).expect("few groups")), membership)
+    });
+    Founding { groups: groups.collect(), cluster: ClusterId(7) }
+}
+
+/// A run that takes more events than this is stuck in a storm.
+const EVENTS_MAX: u64 = 300_000;
+
+/// How many states the search for an order may look at, for each key.
+const SEARCH_STEPS_MAX: usize = 2_000;
+
+/// How late a node may be in giving up on a request.
+const GRACE: Duration = Duration::from_millis(1);
