@@ -92,7 +92,7 @@ impl Group {
             learner: Learner::default(),
             proposer: Proposer::Idle,
             origin: Origin::new(me.incarnation, boot),
-            reads: Reads::new(),
+            reads: Reads::new(me, boot),
             questions: Questions::default(),
             executor: Executor::new(cleaned),
             fetches: Fetches::default(),

@@ -7,7 +7,7 @@
 use alloc::collections::VecDeque;
 
 use crate::env::Ctx;
-use crate::ids::{Ballot, Instance, NodeId, ReadId};
+use crate::ids::{Ballot, Instance, Member, NodeId, ReadId};
 use crate::message::Message;
 use crate::outbox::{Outcome, ReadRefusal};
 use crate::time::Time;
@@ -16,7 +16,7 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(crate) struct Reads {
     waiting: VecDeque<Waiting>,
-    /// The newest question sent.
+    /// The newest question sent. Questions of other process lives have other high halves.
     round: u64,
     /// Reads that came after the newest question was sent wait for the next one.
     unasked: usize,
@@ -37,10 +37,16 @@ struct Waiting {
 }
 
 impl Reads {
-    pub(crate) const fn new() -> Self {
+    /// Counts questions from a number that no other life of this memory uses.
+    ///
+    /// An answer may be on its way while the asker restarts: it is true of what was chosen when its
+    /// own question was asked, and would serve a later read too low if the new life asked by the
+    /// same number.
+    pub(crate) const fn new(me: Member, boot: u64) -> Self {
+        let life = me.incarnation.0.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(boot);
         Self {
             waiting: VecDeque::new(),
-            round: 0,
+            round: life << 32,
             unasked: 0,
             asked: None,
             retry: Time::MAX,
@@ -78,6 +84,9 @@ impl Reads {
 
     /// A leader answers: reads that came before the question was sent may be served from there.
     pub(crate) fn on_point(&mut self, round: u64, instance: Instance, ctx: &mut Ctx<'_>) {
+        if round > self.round || round >> 32 != self.round >> 32 {
+            return; // never asked, or asked in an earlier life
+        }
         while let Some(waiting) = self.waiting.front()
             && waiting.round <= round
         {
