@@ -118,9 +118,10 @@ impl Entries {
         }
     }
 
-    /// Forgets old chosen values in memory, up to `handed_out`, while there are more than `bytes_max`.
-    pub(crate) fn evict(&mut self, handed_out: Instance, bytes_max: usize) {
-        while self.chosen_bytes > bytes_max && self.base < handed_out.min(self.chosen) {
+    /// Forgets old chosen values in memory while there are more than `bytes_max`, up to `limit`: what
+    /// is handed out and durable.
+    pub(crate) fn evict(&mut self, limit: Instance, bytes_max: usize) {
+        while self.chosen_bytes > bytes_max && self.base < limit.min(self.chosen) {
             self.forget_first();
         }
     }

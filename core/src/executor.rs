@@ -57,7 +57,9 @@ impl Executor {
             self.hand_out(next, value, origin, ctx);
         }
         self.through(before, ctx);
-        entries.evict(self.handed, ctx.config.cache_bytes_max);
+        // What leaves memory is read from the log from then on, so the log must give it back.
+        let settled = ctx.journal.settled(entries.chosen());
+        entries.evict(self.handed.min(settled), ctx.config.cache_bytes_max);
     }
 
     /// Hands out what came from disk.

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::ids::{GroupId, NodeId, WriteSeq};
+use crate::ids::{GroupId, Instance, NodeId, WriteSeq};
 use crate::message::{Gate, Message};
 use crate::outbox::Outbox;
 use crate::time::Time;
@@ -28,6 +28,10 @@ pub(crate) struct Journal {
     local: VecDeque<Message>,
     spare: Vec<Vec<Record>>,
     progress: Time,
+    /// When this much is durable, so is what was written of every instance up to there.
+    mark: (WriteSeq, Instance),
+    /// What was written of every instance up to here is durable.
+    settled: Instance,
 }
 
 impl Journal {
@@ -42,6 +46,8 @@ impl Journal {
             local: VecDeque::new(),
             spare: Vec::new(),
             progress: now,
+            mark: (WriteSeq(0), Instance::ZERO),
+            settled: Instance::ZERO,
         }
     }
 
@@ -98,6 +104,19 @@ impl Journal {
         {
             self.release(to, message, out);
         }
+    }
+
+    /// Up to where the log gives back every chosen entry: `chosen` itself, or what it was some
+    /// writes ago. Nothing more is written about an instance once it is chosen.
+    pub(crate) fn settled(&mut self, chosen: Instance) -> Instance {
+        if self.durable >= self.mark.0 {
+            self.settled = self.mark.1;
+            self.mark = (self.written, chosen);
+        }
+        if self.durable == self.written {
+            self.settled = chosen;
+        }
+        self.settled
     }
 
     /// The next message to ourselves, to be handled before the step ends.
@@ -161,7 +180,7 @@ const SPARE_MAX: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Ballot, Incarnation, Instance};
+    use crate::ids::{Ballot, Incarnation};
 
     const PEER: NodeId = NodeId(2);
 
@@ -235,6 +254,21 @@ mod tests {
         vote(&mut earlier, 1, &mut out);
         let batch = out.take_writes().unwrap();
         journal.durable(Time::ZERO, batch.durable(), &mut out);
+    }
+
+    #[test]
+    fn an_instance_is_settled_once_all_that_was_written_by_then_is_durable() {
+        let (mut journal, mut out) = (journal(), Outbox::default());
+        assert_eq!(journal.settled(Instance(3)), Instance(3));
+        vote(&mut journal, 4, &mut out);
+        assert_eq!(journal.settled(Instance(4)), Instance(3));
+        let first = out.take_writes().unwrap();
+        vote(&mut journal, 5, &mut out);
+        journal.durable(Time::ZERO, first.durable(), &mut out);
+        assert_eq!(journal.settled(Instance(5)), Instance(4), "the disk never rests");
+        let second = out.take_writes().unwrap();
+        journal.durable(Time::ZERO, second.durable(), &mut out);
+        assert_eq!(journal.settled(Instance(5)), Instance(5));
     }
 
     #[test]
