@@ -123,16 +123,11 @@ impl Acceptor {
         self.raise(ballot, ctx);
         if instance <= entries.chosen() {
             // Chosen already: no vote is needed, and none is given. Saying how far we know the log
-            // to be chosen lets the leader learn what it missed.
-            match entries.value(instance) {
-                Some(held) if *held != value => {
-                    ctx.fail("a leader proposed another value where one is chosen", instance);
-                }
-                Some(_) | None => {
-                    let chosen = entries.chosen();
-                    ctx.send(from, Message::HeartbeatAck { ballot, probe: 0, chosen });
-                }
-            }
+            // to be chosen lets the leader learn what it missed. It may well propose another value
+            // here: one whose ballot is below that which chose ours, which we may have learned
+            // without ever hearing of the higher ballot.
+            let chosen = entries.chosen();
+            ctx.send(from, Message::HeartbeatAck { ballot, probe: 0, chosen });
             return true;
         }
         let next = instance == entries.chosen().next();
@@ -142,10 +137,8 @@ impl Acceptor {
             return true; // the leader sends it again when we are further
         }
         match entries.slot(instance) {
-            Some(slot) if slot.is_learned() && slot.value.as_ref() != Some(&value) => {
-                ctx.fail("a leader proposed another value where one is chosen", instance);
-                return true;
-            }
+            // Known to be chosen, above a gap: a leader below the ballot that chose it gets no vote.
+            Some(slot) if slot.is_learned() && slot.value.as_ref() != Some(&value) => return true,
             Some(slot) if slot.ballot == ballot => match &slot.value {
                 Some(held) if *held != value => {
                     ctx.fail("two values were proposed in one ballot", instance);
