@@ -262,17 +262,21 @@ impl Group {
         }
     }
 
-    fn fetched(&mut self, id: FetchId, stored: Vec<Stored>, out: &mut Outbox) {
+    /// Entries came from disk. They count from the asked instance up to the first that is missing:
+    /// it may have been cleaned since, and silence about it must not read as "nothing accepted".
+    fn fetched(&mut self, id: FetchId, mut stored: Vec<Stored>, out: &mut Outbox) {
+        let Some((purpose, from)) = self.fetches.answered(id) else { return };
+        let run = (from.0..).zip(&stored).take_while(|(i, entry)| entry.instance.0 == *i).count();
+        stored.truncate(run);
         let ctx = &mut Ctx { env: &mut self.env, out };
-        match self.fetches.answered(id) {
-            Some((Purpose::Apply, _)) => self.executor.on_fetched(stored, &mut self.origin, ctx),
-            Some((Purpose::Promise { to, ballot }, from)) => {
+        match purpose {
+            Purpose::Apply => self.executor.on_fetched(stored, &mut self.origin, ctx),
+            Purpose::Promise { to, ballot } => {
                 self.acceptor.on_fetched(to, ballot, from, stored, ctx);
             }
-            Some((Purpose::Learn { to }, from)) => {
+            Purpose::Learn { to } => {
                 self.learner.on_fetched(to, from, stored, &self.entries, ctx);
             }
-            None => {}
         }
     }
 
