@@ -120,8 +120,12 @@ pub enum Message {
         /// Every instance up to here is cleaned here.
         cleaned: Instance,
     },
-    /// Commands for the leader to propose, laid out as a value.
+    /// Commands for the leader to propose, laid out as a value. Another leadership than the named
+    /// one ignores them, the same node's later one included: a command that one leadership refused
+    /// was resolved as refused, and a late copy must not bring it to life.
     Forward {
+        /// Which leadership is to take them.
+        ballot: Ballot,
         /// The commands.
         commands: Value,
     },
@@ -236,7 +240,7 @@ impl Message {
     pub fn value_bytes(&self) -> usize {
         match self {
             Self::Accept { value, .. } => value.len(),
-            Self::Forward { commands } => commands.len(),
+            Self::Forward { commands, .. } => commands.len(),
             Self::Learned { values, .. } => values.iter().map(Value::len).sum(),
             Self::Promise(promise) => promise.entries.iter().map(|e| e.entry.value_bytes()).sum(),
             Self::Canvass { .. }

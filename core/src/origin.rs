@@ -265,6 +265,6 @@ impl Origin {
 
     fn send(&mut self, ctx: &mut Ctx<'_>) {
         let commands = self.writer.finish();
-        ctx.send(self.leader.node, Message::Forward { commands });
+        ctx.send(self.leader.node, Message::Forward { ballot: self.leader, commands });
     }
 }

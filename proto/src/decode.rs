@@ -199,7 +199,7 @@ fn message(body: Option<GroupBody>) -> Result<Message> {
             if commands.kind() != ValueKind::Commands {
                 return Err(DecodeError::NoCommands);
             }
-            Message::Forward { commands }
+            Message::Forward { ballot: ballot(forward.ballot)?, commands }
         }
         GroupBody::Prepare(prepare) => Message::Prepare {
             ballot: ballot(prepare.ballot)?,

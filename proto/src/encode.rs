@@ -239,7 +239,10 @@ impl Encode for Fields<'_, Message> {
                 sink.uint(2, *probe);
                 sink.uint(3, chosen.0);
             }
-            Message::Forward { commands } => sink.bytes(1, commands.bytes()),
+            Message::Forward { ballot, commands } => {
+                sink.message(1, ballot);
+                sink.bytes(2, commands.bytes());
+            }
             Message::Prepare { ballot, from } => {
                 sink.message(1, ballot);
                 sink.uint(2, from.0);

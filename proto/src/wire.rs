@@ -225,7 +225,9 @@ pub(crate) struct HeartbeatAck {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Forward {
-    #[prost(bytes = "bytes", tag = "1")]
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(bytes = "bytes", tag = "2")]
     pub(crate) commands: Bytes,
 }
 

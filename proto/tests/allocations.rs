@@ -108,7 +108,7 @@ fn heartbeat() -> Packet {
 }
 
 fn forward(commands: Value) -> Packet {
-    group(Message::Forward { commands })
+    group(Message::Forward { ballot: BALLOT, commands })
 }
 
 fn value(len: usize) -> Value {

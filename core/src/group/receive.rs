@@ -108,8 +108,11 @@ impl Group {
                 let has_room = !self.env.writes_full();
                 self.learner.on_answer(from.node, self.entries.chosen(), has_room);
             }
-            Message::Forward { commands } => {
+            Message::Forward { ballot, commands } => {
                 let Some(leadership) = self.proposer.leading() else { return };
+                if leadership.ballot() != ballot {
+                    return;
+                }
                 let mut keys = Vec::new();
                 for command in commands.commands() {
                     let key = command.key;
@@ -118,7 +121,6 @@ impl Group {
                     }
                 }
                 if !keys.is_empty() {
-                    let ballot = leadership.ballot();
                     ctx.send(from.node, Message::Refused { ballot, keys });
                 }
                 leadership.flush_full(&self.entries, ctx);
