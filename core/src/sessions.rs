@@ -30,6 +30,13 @@ impl Sessions {
         session.admit(key.boot, key.seq, low)
     }
 
+    /// Whether a command's origin is known to have resolved it, or to have started anew since.
+    pub(crate) fn past(&self, key: CommandKey) -> bool {
+        self.by_origin
+            .get(&key.origin)
+            .is_some_and(|session| (key.boot, key.seq) < (session.boot, session.low))
+    }
+
     /// Whether a command was admitted before and is not below its origin's `low` since.
     pub(crate) fn met(&self, key: CommandKey) -> bool {
         self.by_origin.get(&key.origin).is_some_and(|session| session.met(key.boot, key.seq))

@@ -34,7 +34,7 @@ pub(crate) enum Taken {
 impl Queue {
     /// Takes a command, unless the queue is full; one that was taken before is not taken twice.
     pub(crate) fn push(&mut self, now: Time, command: Command, config: &Config) -> Taken {
-        if self.refused.met(command.key) {
+        if self.refused.met(command.key) || self.refused.past(command.key) {
             return Taken::Full;
         }
         let bytes = command.payload.len() + COMMAND_OVERHEAD;
@@ -123,6 +123,18 @@ mod tests {
         assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
         assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
         assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn what_was_refused_stays_refused_when_the_origin_has_moved_on() {
+        let config = Config { queue_commands_max: 1, ..Config::default() };
+        let mut queue = Queue::default();
+        assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
+        assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Full);
+        let later = Command { low: 3, ..command(3, 1) };
+        assert_eq!(queue.push(Time::ZERO, later, &config), Taken::Full);
+        assert!(queue.next_value(Time::ZERO, &config).is_some());
+        assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Full, "a late copy");
     }
 
     #[test]
