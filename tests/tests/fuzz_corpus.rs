@@ -9,6 +9,11 @@ fn frames() {
     over_corpus("frames", synod_fuzz::frames::run);
 }
 
+#[test]
+fn log_recovery() {
+    over_corpus("log_recovery", synod_fuzz::log_recovery::run);
+}
+
 /// Panics where the target does; the file's name is printed before.
 fn over_corpus(target: &str, run: fn(&[u8])) {
     let fuzz = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz");

@@ -174,6 +174,9 @@ impl Entry {
     }
 
     fn read(from: &[u8]) -> Option<Self> {
+        if from.get(1..4)? != [0; 3] {
+            return None;
+        }
         Some(Self {
             kind: Kind::read(*from.first()?)?,
             group: GroupId(read_u32(from, 4)?),
@@ -346,6 +349,10 @@ pub(crate) fn read_header(
 }
 
 fn read_body(from: &[u8], id: u32, layout: Layout) -> Option<Header> {
+    // Unused bytes are zero: whatever is in them, this version would lose by writing it again.
+    if read_u32(from, 12)? != 0 {
+        return None;
+    }
     let count = index(u64::from(read_u32(from, 36)?));
     let table = FIXED + count * ENTRY;
     let entries: Option<Vec<Entry>> =

@@ -140,7 +140,7 @@ impl<V: Vfs> Log<V> {
                 let Some(header) = on_disk.header() else { continue };
                 segments.insert(number, Segment { start: header.start, size });
             }
-            make_durable(&vfs, dir, &disk, newest, &tail)?;
+            make_durable(&disk, newest, &tail)?;
         }
 
         let mut last = None;
@@ -254,6 +254,9 @@ fn read_headers<V: Vfs>(
     let mut disk = BTreeMap::new();
     for number in names.iter().filter_map(|name| segment::number(name)) {
         let path = segment::path(dir, number);
+        if number > segment::NUMBER_MAX {
+            return Err(damaged(&path, 0, "no segment gets so high a number"));
+        }
         let file = vfs.open(&path).map_err(OpenError::io("open", &path))?;
         let found = SegmentHeader::read(&file, number).map_err(OpenError::io("read", &path))?;
         if let Found::Version(found) = found {
@@ -312,7 +315,7 @@ fn first_claim(file: &impl VfsFile, number: u32) -> std::io::Result<Option<u64>>
     Ok(None)
 }
 
-/// Removes segments that were freed, and checks that all others are there.
+/// Checks that all segments are there that are needed, and removes those that were freed.
 ///
 /// The newest segment knows which is the oldest one needed: its header says so, and what was freed
 /// since then is recorded in its own batches.
@@ -332,10 +335,9 @@ fn remove_obsolete<V: Vfs>(
         };
         walk(on_disk, newest.salt, newest.start, None, &mut note)?;
     }
-    let kept = disk.split_off(&oldest);
-    for OnDisk { path, file, .. } in std::mem::replace(disk, kept).into_values() {
-        drop(file);
-        vfs.remove(&path).map_err(OpenError::io("remove", &path))?;
+    if oldest > newest.start.segment {
+        let path = segment::path(dir, newest.start.segment);
+        return Err(damaged(&path, 0, "the newest segment says that it is not needed"));
     }
     for number in oldest..=newest.start.segment {
         let path = segment::path(dir, number);
@@ -349,9 +351,10 @@ fn remove_obsolete<V: Vfs>(
             }
         }
     }
-    if disk.is_empty() {
-        let path = segment::path(dir, newest.start.segment);
-        return Err(damaged(&path, 0, "the newest segment says that it is not needed"));
+    let kept = disk.split_off(&oldest);
+    for OnDisk { path, file, .. } in std::mem::replace(disk, kept).into_values() {
+        drop(file);
+        vfs.remove(&path).map_err(OpenError::io("remove", &path))?;
     }
     Ok(())
 }
@@ -484,13 +487,12 @@ fn apply<F: VfsFile>(
 }
 
 /// Writes again what may be in the page cache only, and syncs.
-fn make_durable<V: Vfs>(
-    vfs: &V,
-    dir: &Path,
-    disk: &BTreeMap<u32, OnDisk<V::File>>,
+fn make_durable<F: VfsFile>(
+    disk: &BTreeMap<u32, OnDisk<F>>,
     newest: SegmentHeader,
     tail: &Tail,
 ) -> Result<(), OpenError> {
+    // The directory is synced when the new segment begins, before anything is written there.
     if let Some(OnDisk { path, file, .. }) = disk.get(&newest.start.segment) {
         newest.write(file).map_err(OpenError::io("write", path))?;
         if let Some(last) = &tail.last {
@@ -500,7 +502,7 @@ fn make_durable<V: Vfs>(
         }
         file.sync_data().map_err(OpenError::io("sync", path))?;
     }
-    vfs.sync_dir(dir).map_err(OpenError::io("sync", dir))
+    Ok(())
 }
 
 fn recover_groups<F: VfsFile>(

@@ -123,7 +123,8 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
         let mut from = at;
         while let Some((place, header, copy)) = self.find(from)? {
             let start = place.checked_sub(header.layout.second);
-            if copy == 1 && header.number == number && start == Some(at) {
+            let whole = at + header.layout.end <= self.size;
+            if copy == 1 && header.number == number && start == Some(at) && whole {
                 if header.chain != chain {
                     return Err(ScanError::Contradiction(place));
                 }

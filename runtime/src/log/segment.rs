@@ -17,6 +17,12 @@ pub(crate) const HEAD: u64 = 2 * BLOCK;
 /// The format that this version writes, and the only one it reads.
 pub(crate) const VERSION: u16 = 1;
 
+/// Far above the number of any segment, and far enough below the end that counting on is safe.
+pub(crate) const NUMBER_MAX: u32 = 1 << 31;
+
+/// The same of batches.
+const BATCH_MAX: u64 = 1 << 62;
+
 const MAGIC: [u8; 8] = *b"synodseg";
 
 /// A place in the sequence of segments and batches.
@@ -120,7 +126,7 @@ fn decode(block: &[u8]) -> Option<Found> {
     };
     let header =
         SegmentHeader { salt: read_u64(block, 16)?, start: start(24)?, oldest: start(40)? };
-    Some(Found::Header(header, 0))
+    (1..=BATCH_MAX).contains(&header.start.first).then_some(Found::Header(header, 0))
 }
 
 fn header_crc(block: &[u8]) -> u32 {
