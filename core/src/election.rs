@@ -17,6 +17,8 @@ pub(crate) struct Election {
     leader: Ballot,
     /// When it was heard last.
     heard: Time,
+    /// How long this node waits for the leader of now, whenever it is heard.
+    patience: Duration,
     /// When to canvass if no leader is heard until then.
     timeout: Time,
     /// The highest round met anywhere.
@@ -39,6 +41,7 @@ impl Election {
         Self {
             leader: Ballot::ZERO,
             heard: Time::ZERO,
+            patience: Duration::ZERO,
             timeout: Time::MAX,
             round: promised.round,
             courted: None,
@@ -59,12 +62,13 @@ impl Election {
     /// Waits for a leader for a time drawn anew: once to twice the election timeout, less for a
     /// higher priority.
     pub(crate) fn wait(&mut self, env: &Env) {
-        self.wait_at_least(env.config.election_timeout, env);
+        self.patience = self.draw(env.config.election_timeout, env);
+        self.timeout = env.now + self.patience;
     }
 
     /// Waits half as long: this node led until now, and others wait for whoever outbid it.
     pub(crate) fn wait_less(&mut self, env: &Env) {
-        self.wait_at_least(env.config.election_timeout / 2, env);
+        self.timeout = env.now + self.draw(env.config.election_timeout / 2, env);
     }
 
     /// This node promised a candidate: it waits to hear it lead, and for a while grants no other
@@ -79,11 +83,12 @@ impl Election {
         if self.leader != ballot {
             self.leader = ballot;
             ctx.event(Event::Following(ballot));
+            self.wait(ctx);
         }
         self.heard = ctx.now;
         self.round = self.round.max(ballot.round);
         self.canvass = None;
-        self.wait(ctx);
+        self.timeout = ctx.now + self.patience;
     }
 
     /// This node leads now.
@@ -192,21 +197,21 @@ impl Election {
         self.timeout = env.now;
     }
 
-    fn wait_at_least(&mut self, base: Duration, env: &Env) {
+    /// Once to twice `base`, less for a higher priority.
+    fn draw(&mut self, base: Duration, env: &Env) -> Duration {
         let spread = base / (u32::from(env.config.priority) + 1);
         let spread = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let jitter = Duration::from_nanos(self.draw() % spread);
-        self.timeout = env.now + base + jitter;
+        base + Duration::from_nanos(self.next_random() % spread)
     }
 
     /// Whether a leader was heard within an election timeout.
     fn live(&self, env: &Env) -> bool {
-        let recent = env.now.since(self.heard) <= env.config.election_timeout;
+        let recent = env.now <= self.heard + env.config.election_timeout;
         self.leader != Ballot::ZERO && (recent || self.leader.member() == env.me)
     }
 
     /// splitmix64: election jitter needs to differ between nodes, not to be unpredictable.
-    const fn draw(&mut self) -> u64 {
+    const fn next_random(&mut self) -> u64 {
         self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.jitter;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -135,6 +135,7 @@ impl Entries {
         self.cleaned = self.cleaned.max(up_to);
     }
 
+    #[inline]
     pub(crate) fn invariants(&self) {
         assert!(self.cleaned <= self.base, "cleaned {} passed base {}", self.cleaned, self.base);
         assert!(self.base <= self.chosen, "base {} passed chosen {}", self.base, self.chosen);

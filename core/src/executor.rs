@@ -39,6 +39,7 @@ impl Executor {
     }
 
     /// Hands out what is chosen, as far as the state machines keep up.
+    #[inline]
     pub(crate) fn run(
         &mut self,
         entries: &mut Entries,
@@ -46,20 +47,9 @@ impl Executor {
         fetches: &mut Fetches,
         ctx: &mut Ctx<'_>,
     ) {
-        let before = self.handed;
-        while self.handed < entries.chosen() && self.room(ctx) {
-            let next = self.handed.next();
-            if next <= entries.base() {
-                fetches.ask(Purpose::Apply, next, entries.base(), ctx);
-                break;
-            }
-            let value = entries.value(next).expect("chosen values above base are held");
-            self.hand_out(next, value, origin, ctx);
+        if self.handed < entries.chosen() {
+            self.catch_up(entries, origin, fetches, ctx);
         }
-        self.through(before, ctx);
-        // What leaves memory is read from the log from then on, so the log must give it back.
-        let settled = ctx.journal.settled(entries.chosen());
-        entries.evict(self.handed.min(settled), ctx.config.cache_bytes_max);
     }
 
     /// Hands out what came from disk.
@@ -99,6 +89,7 @@ impl Executor {
         self.applied = self.applied.max(instance);
     }
 
+    #[inline]
     pub(crate) fn invariants(&self, entries: &Entries) {
         assert!(
             self.applied <= self.handed && self.handed <= entries.chosen(),
@@ -107,6 +98,29 @@ impl Executor {
             self.handed,
             entries.chosen()
         );
+    }
+
+    fn catch_up(
+        &mut self,
+        entries: &mut Entries,
+        origin: &mut Origin,
+        fetches: &mut Fetches,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let before = self.handed;
+        while self.handed < entries.chosen() && self.room(ctx) {
+            let next = self.handed.next();
+            if next <= entries.base() {
+                fetches.ask(Purpose::Apply, next, entries.base(), ctx);
+                break;
+            }
+            let value = entries.value(next).expect("chosen values above base are held");
+            self.hand_out(next, value, origin, ctx);
+        }
+        self.through(before, ctx);
+        // What leaves memory is read from the log from then on, so the log must give it back.
+        let settled = ctx.journal.settled(entries.chosen());
+        entries.evict(self.handed.min(settled), ctx.config.cache_bytes_max);
     }
 
     fn room(&self, env: &Env) -> bool {
@@ -124,9 +138,13 @@ impl Executor {
         if value.kind() == ValueKind::Noop {
             return;
         }
+        let membership = ctx.env.history.at(instance);
+        let mut known = None; // commands of one origin come together
         for (index, command) in (0..).zip(value.commands()) {
             // From a memory that is no member here: nobody waits for it, and its session is dropped.
-            let member = ctx.history.at(instance).has(command.key.origin);
+            let origin_of = command.key.origin;
+            let member = known == Some(origin_of) || membership.has(origin_of);
+            known = member.then_some(origin_of).or(known);
             if member && self.sessions.admit(command.key, command.low) {
                 ctx.out.applies.push(Apply::Command {
                     position: Position { instance, index },

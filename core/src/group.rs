@@ -236,7 +236,9 @@ impl Group {
         let ctx = &mut Ctx { env: &mut self.env, out };
         if let Some(leadership) = self.proposer.leading() {
             leadership.tick(&self.entries, ctx);
-            self.questions.answer(leadership.confirmed(ctx), ctx);
+            if !self.questions.is_empty() {
+                self.questions.answer(leadership.confirmed(ctx), ctx);
+            }
         }
     }
 
@@ -246,7 +248,7 @@ impl Group {
         let patience = self.env.config.election_timeout;
         let release = leadership.release_to(&self.env);
         let stalled = self.env.journal.stalled(self.env.now, patience);
-        let lonely = self.env.now.since(leadership.contact()) > patience;
+        let lonely = self.env.now > leadership.contact() + patience;
         let (to, reason) = match release {
             Some(to) => (Some(to), StepDown::Transferred),
             None if stalled => (leadership.successor(&self.env), StepDown::DiskStalled),

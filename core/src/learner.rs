@@ -16,6 +16,8 @@ use crate::write::{Record, Stored};
 pub(crate) struct Learner {
     /// The chosen prefix that each peer reported last.
     peers: Vec<(NodeId, Instance)>,
+    /// No peer reported more.
+    highest: Instance,
     /// Whom we asked, from where, and when to ask somebody else.
     asked: Option<Question>,
     /// The peer that did not answer last; somebody else is asked next.
@@ -60,6 +62,7 @@ impl Learner {
     /// A peer says how far it knows the log to be chosen. Only a place to learn from: nothing
     /// waits for what a peer once knew, since nobody may remember it after a restart.
     pub(crate) fn note(&mut self, peer: NodeId, chosen: Instance) {
+        self.highest = self.highest.max(chosen);
         if let Some((_, known)) = self.peers.iter_mut().find(|(node, _)| *node == peer) {
             *known = chosen;
         } else if self.peers.len() < PEERS_MAX {
@@ -67,26 +70,13 @@ impl Learner {
         }
     }
 
-    /// Asks somebody who knows more, if somebody does and nobody is being asked.
-    /// Not while writes in flight are at their limit: the answer could not be taken.
+    /// Asks somebody who knows more, if somebody does and nobody is being asked; not
+    /// while writes in flight are at their limit: the answer could not be taken.
+    #[inline]
     pub(crate) fn ask(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
-        if ctx.writes_full() {
-            return;
+        if self.asked.is_some() || self.highest > entries.chosen() {
+            self.ask_somebody(entries, ctx);
         }
-        if let Some(question) = self.asked {
-            if question.from > entries.chosen() && ctx.now < question.until {
-                return;
-            }
-            if question.from > entries.chosen() {
-                self.silent = Some(question.to);
-            }
-            self.asked = None;
-        }
-        let Some(to) = self.source(entries.chosen()) else { return };
-        let from = entries.chosen().next();
-        let until = ctx.now + ctx.config.retry_interval * 2;
-        self.asked = Some(Question { to, from, until });
-        ctx.send(to, Message::Learn { from });
     }
 
     /// When to ask somebody else.
@@ -144,6 +134,26 @@ impl Learner {
             self.asked = None;
             self.silent = None;
         }
+    }
+
+    fn ask_somebody(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
+        if ctx.writes_full() {
+            return;
+        }
+        if let Some(question) = self.asked {
+            if question.from > entries.chosen() && ctx.now < question.until {
+                return;
+            }
+            if question.from > entries.chosen() {
+                self.silent = Some(question.to);
+            }
+            self.asked = None;
+        }
+        let Some(to) = self.source(entries.chosen()) else { return };
+        let from = entries.chosen().next();
+        let until = ctx.now + ctx.config.retry_interval * 2;
+        self.asked = Some(Question { to, from, until });
+        ctx.send(to, Message::Learn { from });
     }
 
     fn source(&self, chosen: Instance) -> Option<NodeId> {

@@ -163,6 +163,10 @@ impl History {
     /// The membership that decides `instance`.
     #[must_use]
     pub fn at(&self, instance: Instance) -> &Membership {
+        let (first, newest) = &self.eras[self.eras.len() - 1];
+        if *first <= instance {
+            return newest; // nearly always
+        }
         let above = self.eras.partition_point(|&(first, _)| first <= instance);
         &self.eras[above - 1].1
     }
@@ -170,7 +174,7 @@ impl History {
     /// The newest membership.
     #[must_use]
     pub fn newest(&self) -> &Membership {
-        self.at(Instance::MAX)
+        &self.eras[self.eras.len() - 1].1
     }
 
     /// Every membership that decides `from` or an instance above it.

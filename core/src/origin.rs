@@ -140,28 +140,15 @@ impl Origin {
         if key.origin != self.incarnation || key.boot != self.boot {
             return None;
         }
-        self.entry(key.seq)?;
         self.remove(key.seq)
     }
 
     /// Gives up on proposals whose deadline has passed: what becomes of them is unknown, unless they
     /// never left.
+    #[inline]
     pub(crate) fn expire(&mut self, ctx: &mut Ctx<'_>) {
-        if ctx.now < self.expiry {
-            return;
-        }
-        let (low, end) = (self.low, self.next_seq());
-        self.expiry = Time::MAX;
-        for seq in low..end {
-            let Some(entry) = self.entry(seq) else { continue };
-            if entry.deadline <= ctx.now {
-                let id = entry.id;
-                self.remove(seq);
-                ctx.out.outcomes.push(Outcome::Unknown(id));
-            } else {
-                let deadline = entry.deadline;
-                self.expiry = self.expiry.min(deadline);
-            }
+        if ctx.now >= self.expiry {
+            self.expire_due(ctx);
         }
     }
 
@@ -185,8 +172,25 @@ impl Origin {
         self.expiry.min(self.retry)
     }
 
+    #[inline]
     pub(crate) fn invariants(&self, ctx: &crate::config::Config) {
         assert!(self.count <= ctx.proposals_max, "{} proposals passed the limit (I9)", self.count);
+    }
+
+    fn expire_due(&mut self, ctx: &mut Ctx<'_>) {
+        let (low, end) = (self.low, self.next_seq());
+        self.expiry = Time::MAX;
+        for seq in low..end {
+            let Some(entry) = self.entry(seq) else { continue };
+            if entry.deadline <= ctx.now {
+                let id = entry.id;
+                self.remove(seq);
+                ctx.out.outcomes.push(Outcome::Unknown(id));
+            } else {
+                let deadline = entry.deadline;
+                self.expiry = self.expiry.min(deadline);
+            }
+        }
     }
 
     fn refusal(&self, bytes: usize, env: &Env) -> Option<Refusal> {
@@ -245,8 +249,9 @@ impl Origin {
             seq += 1;
             if leader.member() == ctx.me {
                 let Some(leadership) = proposer.leading() else { return };
-                if leadership.take(command.clone(), ctx) == Taken::Full {
-                    self.on_refused(leader, command.key, ctx);
+                let key = command.key;
+                if leadership.take(command, ctx) == Taken::Full {
+                    self.on_refused(leader, key, ctx);
                 }
                 continue;
             }

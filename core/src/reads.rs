@@ -99,25 +99,11 @@ impl Reads {
     }
 
     /// Gives up on reads whose deadline has passed.
+    #[inline]
     pub(crate) fn expire(&mut self, ctx: &mut Ctx<'_>) {
-        if ctx.now < self.expiry {
-            return;
+        if ctx.now >= self.expiry {
+            self.expire_due(ctx);
         }
-        let now = ctx.now;
-        self.expiry = Time::MAX;
-        let (out, expiry, round) = (&mut ctx.out.outcomes, &mut self.expiry, self.round);
-        let mut unasked = 0;
-        self.waiting.retain(|waiting| {
-            let keep = waiting.deadline > now;
-            if keep {
-                *expiry = (*expiry).min(waiting.deadline);
-                unasked += usize::from(waiting.round > round);
-            } else {
-                out.push(Outcome::ReadFailed(waiting.id, ReadRefusal::TimedOut));
-            }
-            keep
-        });
-        self.unasked = unasked;
     }
 
     /// Refuses everything: the group has failed here.
@@ -141,8 +127,27 @@ impl Reads {
         }
     }
 
+    #[inline]
     pub(crate) fn invariants(&self, config: &crate::config::Config) {
         assert!(self.waiting.len() <= config.reads_max, "the reads passed their limit (I9)");
+    }
+
+    fn expire_due(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.now;
+        self.expiry = Time::MAX;
+        let (out, expiry, round) = (&mut ctx.out.outcomes, &mut self.expiry, self.round);
+        let mut unasked = 0;
+        self.waiting.retain(|waiting| {
+            let keep = waiting.deadline > now;
+            if keep {
+                *expiry = (*expiry).min(waiting.deadline);
+                unasked += usize::from(waiting.round > round);
+            } else {
+                out.push(Outcome::ReadFailed(waiting.id, ReadRefusal::TimedOut));
+            }
+            keep
+        });
+        self.unasked = unasked;
     }
 }
 
@@ -164,6 +169,11 @@ impl Questions {
     pub(crate) fn ask(&mut self, from: NodeId, round: u64, probe: u64, point: Instance) {
         self.0.retain(|question| question.from != from);
         self.0.push_back(Question { from, round, probe, point });
+    }
+
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Answers what a confirmed probe covers.

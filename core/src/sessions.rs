@@ -5,7 +5,8 @@
 //! at several instances; here it is executed at the first and skipped at the others. Every node
 //! decides that from chosen values alone, so all decide alike.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::ids::Incarnation;
 use crate::value::CommandKey;
@@ -17,7 +18,10 @@ pub const SESSION_WINDOW: u64 = 65_536;
 /// The sessions of all origins.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    by_origin: BTreeMap<Incarnation, Session>,
+    /// Ascending by origin.
+    by_origin: Vec<(Incarnation, Session)>,
+    /// Where the last origin stands: commands of one origin come together.
+    last: usize,
 }
 
 impl Sessions {
@@ -26,20 +30,35 @@ impl Sessions {
     /// Skipped are keys met before, keys that the origin had resolved before it proposed this or a
     /// later command (below its `low`), and keys of an earlier process start than one already met.
     pub(crate) fn admit(&mut self, key: CommandKey, low: u64) -> bool {
-        let session = self.by_origin.entry(key.origin).or_default();
+        self.last = self.place(key.origin).unwrap_or_else(|place| {
+            self.by_origin.insert(place, (key.origin, Session::default()));
+            place
+        });
+        let (_, session) = &mut self.by_origin[self.last];
         session.admit(key.boot, key.seq, low)
     }
 
     /// Whether a command's origin is known to have resolved it, or to have started anew since.
     pub(crate) fn past(&self, key: CommandKey) -> bool {
-        self.by_origin
-            .get(&key.origin)
-            .is_some_and(|session| (key.boot, key.seq) < (session.boot, session.low))
+        let session = self.session(key.origin);
+        session.is_some_and(|session| (key.boot, key.seq) < (session.boot, session.low))
     }
 
     /// Whether a command was admitted before and is not below its origin's `low` since.
     pub(crate) fn met(&self, key: CommandKey) -> bool {
-        self.by_origin.get(&key.origin).is_some_and(|session| session.met(key.boot, key.seq))
+        self.session(key.origin).is_some_and(|session| session.met(key.boot, key.seq))
+    }
+
+    fn session(&self, origin: Incarnation) -> Option<&Session> {
+        self.place(origin).ok().map(|place| &self.by_origin[place].1)
+    }
+
+    /// Where an origin stands, or where it would.
+    fn place(&self, origin: Incarnation) -> Result<usize, usize> {
+        match self.by_origin.get(self.last) {
+            Some((last, _)) if *last == origin => Ok(self.last),
+            _ => self.by_origin.binary_search_by_key(&origin, |(origin, _)| *origin),
+        }
     }
 }
 
@@ -68,13 +87,15 @@ impl Session {
             return false;
         }
         let word = usize::try_from(seq / 64 - self.base).expect("within the window");
-        while self.words.len() <= word {
-            self.words.push_back(0);
-        }
         let bit = 1 << (seq % 64);
-        let new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        new
+        if let Some(bits) = self.words.get_mut(word) {
+            let new = *bits & bit == 0;
+            *bits |= bit;
+            return new;
+        }
+        self.words.resize(word, 0);
+        self.words.push_back(bit);
+        true
     }
 
     fn met(&self, boot: u64, seq: u64) -> bool {
@@ -136,11 +157,26 @@ mod tests {
     }
 
     #[test]
+    fn origins_do_not_touch_each_other() {
+        let mut sessions = Sessions::default();
+        let of = |origin, seq| CommandKey { origin: Incarnation(origin), boot: 1, seq };
+        for (origin, seq) in [(5, 1), (1, 1), (9, 2), (3, 1), (9, 1), (5, 2)] {
+            assert!(!sessions.met(of(origin, seq)), "{origin} {seq}");
+            assert!(sessions.admit(of(origin, seq), 1), "{origin} {seq}");
+        }
+        for (origin, seq) in [(9, 1), (5, 1), (3, 1), (5, 2), (1, 1), (9, 2)] {
+            assert!(sessions.met(of(origin, seq)), "{origin} {seq}");
+            assert!(!sessions.admit(of(origin, seq), 1), "{origin} {seq}");
+        }
+        assert!(!sessions.met(of(4, 1)));
+    }
+
+    #[test]
     fn a_session_is_bounded() {
         let mut sessions = Sessions::default();
         assert!(sessions.admit(key(1, 1), 1));
         assert!(!sessions.admit(key(1, 1 + SESSION_WINDOW), 1));
         assert!(sessions.admit(key(1, SESSION_WINDOW), 1));
-        assert!(sessions.by_origin[&Incarnation(1)].words.len() <= 1025);
+        assert!(sessions.by_origin[0].1.words.len() <= 1025);
     }
 }

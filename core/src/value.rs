@@ -226,13 +226,15 @@ impl ValueWriter {
             self.block.put_u32_le(0);
         }
         self.count += 1;
-        self.block.put_u64_le(command.key.origin.0);
-        self.block.put_u64_le(command.key.boot);
-        self.block.put_u64_le(command.key.seq);
-        self.block.put_u64_le(command.low);
-        self.block.put_u32_le(command.sm.0);
         let len = u32::try_from(command.payload.len()).expect("payload within the value limit");
-        self.block.put_u32_le(len);
+        let mut head = [0; COMMAND_OVERHEAD];
+        head[..8].copy_from_slice(&command.key.origin.0.to_le_bytes());
+        head[8..16].copy_from_slice(&command.key.boot.to_le_bytes());
+        head[16..24].copy_from_slice(&command.key.seq.to_le_bytes());
+        head[24..32].copy_from_slice(&command.low.to_le_bytes());
+        head[32..36].copy_from_slice(&command.sm.0.to_le_bytes());
+        head[36..].copy_from_slice(&len.to_le_bytes());
+        self.block.put_slice(&head);
         self.block.put_slice(&command.payload);
     }
 

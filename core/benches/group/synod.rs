@@ -30,6 +30,8 @@ struct Node {
     out: Outbox,
     durable: Option<Durable>,
     applied: Option<Instance>,
+    /// When to step a tick if nothing else happens.
+    wake: Time,
 }
 
 /// From one node to another.
@@ -67,7 +69,12 @@ impl Synod {
     /// wants done. Returns how many of its own proposals were executed.
     fn serve(&mut self, index: usize) -> usize {
         let Self { form, now, nodes, inboxes, links, decoder, messages, .. } = self;
-        let Node { group, out, durable, applied } = &mut nodes[index];
+        let Node { group, out, durable, applied, wake } = &mut nodes[index];
+        let link = |from: usize| &links[from * NODES + index];
+        let silent = inboxes[index].is_empty() && (0..NODES).all(|from| link(from).read.is_empty());
+        if silent && durable.is_none() && applied.is_none() && *wake > *now {
+            return 0;
+        }
         if let Some(durable) = durable.take() {
             group.step(*now, Input::Durable(durable), out);
         }
@@ -82,8 +89,10 @@ impl Synod {
                 receive(group, from, *now, &mut links[from * NODES + index], *decoder, out);
             }
         }
-        if group.deadline().is_some_and(|deadline| deadline <= *now) {
+        *wake = group.deadline().unwrap_or(Time::MAX);
+        if *wake <= *now {
             group.step(*now, Input::Tick, out);
+            *wake = group.deadline().unwrap_or(Time::MAX);
         }
         *durable = out.take_writes().map(WriteBatch::durable);
         let from = member(index);
@@ -183,6 +192,7 @@ impl Node {
             out: Outbox::default(),
             durable: None,
             applied: None,
+            wake: Time::ZERO,
         }
     }
 }

@@ -283,6 +283,7 @@ impl Leadership {
         self.peers.freshest(env.history.newest()).map(|peer| peer.member.node)
     }
 
+    #[inline]
     pub(crate) fn invariants(&self, entries: &Entries, config: &crate::config::Config) {
         let open = u64::try_from(self.window.len()).expect("fits");
         assert!(
