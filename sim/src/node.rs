@@ -261,7 +261,10 @@ impl Node {
     }
 
     /// Nothing is wrong any more, and everything is fast.
-    pub fn mend(&mut self) {
+    pub fn mend(&mut self, env: &mut Env) {
+        if let Some(process) = &self.process {
+            process.hurry(&self.machine, env);
+        }
         let machine = &mut self.machine;
         machine.mood = Mood::default();
         machine.delay = machine.delay.min(Duration::from_micros(50));

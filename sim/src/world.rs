@@ -334,7 +334,7 @@ impl World {
         self.env.trace.line(self.env.now, None, || "faults end".to_owned());
         self.env.network.heal();
         for node in &mut self.nodes {
-            node.mend();
+            node.mend(&mut self.env);
             node.start(&mut self.env)?;
         }
         for node in 0..self.plan.nodes {

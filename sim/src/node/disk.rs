@@ -67,18 +67,24 @@ pub(super) struct Journal {
     log: Log<SimVfs>,
     waiting: Vec<WriteBatch>,
     flying: Vec<WriteBatch>,
-    is_busy: bool,
+    phase: Phase,
 }
 
-/// Batches that are durable, and of which the groups should hear.
-pub(super) struct Told {
-    pub(super) batches: Vec<WriteBatch>,
+/// How far the batch under way is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// There is none.
+    Idle,
+    /// It is written.
+    Written,
+    /// It is durable, and the node has not heard.
+    Synced,
 }
 
 impl Journal {
     /// The journal over a log that was opened.
     pub(super) const fn new(log: Log<SimVfs>) -> Self {
-        Self { log, waiting: Vec::new(), flying: Vec::new(), is_busy: false }
+        Self { log, waiting: Vec::new(), flying: Vec::new(), phase: Phase::Idle }
     }
 
     pub(super) fn found(&mut self, machine: &Machine, founding: &Founding) -> Result<(), Failed> {
@@ -92,12 +98,12 @@ impl Journal {
 
     /// Writes what waits, if nothing is under way.
     pub(super) fn pump(&mut self, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
-        if self.is_busy || self.waiting.is_empty() {
+        if self.phase != Phase::Idle || self.waiting.is_empty() {
             return Ok(());
         }
         std::mem::swap(&mut self.waiting, &mut self.flying);
         self.log.write(&self.flying).map_err(|error| broken(machine, "does not write", &error))?;
-        self.is_busy = true;
+        self.phase = Phase::Written;
         let factor = machine.mood.disk_factor.max(1);
         let wait = (machine.disk.write + machine.around(machine.disk.sync)) * factor;
         machine.later(wait, Inside::Sync, env);
@@ -107,6 +113,9 @@ impl Journal {
 
     /// Syncs what was written.
     pub(super) fn sync(&mut self, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
+        if self.phase != Phase::Written {
+            return Ok(());
+        }
         if machine.mood.stalled_until > env.now {
             machine.later(machine.mood.stalled_until.since(env.now), Inside::Sync, env);
             return Ok(());
@@ -124,6 +133,7 @@ impl Journal {
             };
         }
         self.log.sync().map_err(|error| broken(machine, "does not sync", &error))?;
+        self.phase = Phase::Synced;
         env.stats.syncs += 1;
         env.line(machine.index, || "synced".to_owned());
         for batch in &self.flying {
@@ -137,11 +147,13 @@ impl Journal {
     }
 
     /// The node hears that its batches are durable.
-    pub(super) fn told(&mut self, machine: &mut Machine, env: &mut Env) -> Told {
+    pub(super) fn told(&mut self, machine: &Machine, env: &mut Env) -> Vec<WriteBatch> {
+        if self.phase != Phase::Synced {
+            return Vec::new();
+        }
         env.line(machine.index, || "hears of the sync".to_owned());
-        let _: &Machine = machine;
-        self.is_busy = false;
-        Told { batches: std::mem::take(&mut self.flying) }
+        self.phase = Phase::Idle;
+        std::mem::take(&mut self.flying)
     }
 
     /// Reads older entries.

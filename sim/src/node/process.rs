@@ -1,6 +1,7 @@
 //! One process life: groups over the log, steps and what follows from them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use synod::log::GroupLog;
 use synod_core::{
@@ -9,7 +10,7 @@ use synod_core::{
 };
 
 use super::Machine;
-use super::disk::{Journal, Opened, Told};
+use super::disk::{Journal, Opened};
 use super::hosted::Hosted;
 use crate::checkers::{Place, Violation};
 use crate::clients::{Ask, CallId, End};
@@ -166,8 +167,7 @@ impl Process {
                 }
             }
             Inside::Told => {
-                let Told { batches } = self.journal.told(machine, env);
-                for batch in batches {
+                for batch in self.journal.told(machine, env) {
                     self.durable(machine, batch, env);
                 }
                 self.journal.pump(machine, env)?;
@@ -195,6 +195,15 @@ impl Process {
             }
         }
         self.journal.pump(machine, env)
+    }
+
+    /// Whatever takes its time need not any more.
+    pub(super) fn hurry(&self, machine: &Machine, env: &mut Env) {
+        machine.later(Duration::from_millis(1), Inside::Sync, env);
+        machine.later(Duration::from_millis(2), Inside::Told, env);
+        for group in 0..self.groups.len() {
+            machine.later(Duration::from_millis(2), Inside::Execute(group), env);
+        }
     }
 
     /// What a group does.
@@ -295,7 +304,7 @@ impl Process {
         hosted.answer_reads(place, env);
         let Some(deadline) = hosted.group.deadline() else { return };
         // What comes within the same short while leaves together.
-        let soonest = env.now + std::time::Duration::from_nanos(1 + machine.rng.below(20_000));
+        let soonest = env.now + Duration::from_nanos(1 + machine.rng.below(20_000));
         let wake = deadline.max(soonest);
         if wake < hosted.wake && hosted.wake > soonest {
             hosted.wake = wake;
