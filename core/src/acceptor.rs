@@ -132,7 +132,8 @@ impl Acceptor {
         }
         let next = instance == entries.chosen().next();
         let far = instance.above(entries.chosen()) > ctx.config.accept_ahead_max;
-        let large = entries.open_bytes() > ctx.config.window_bytes_max * OPEN_WINDOWS_MAX;
+        let large =
+            entries.open_bytes() > ctx.config.window_bytes_max.saturating_mul(OPEN_WINDOWS_MAX);
         if !own && (far || (large && !next)) {
             return true; // the leader sends it again when we are further
         }

@@ -58,7 +58,7 @@ pub struct Config {
     /// Bytes of chosen values kept in memory for peers that are a little behind. Default 32 MiB.
     pub cache_bytes_max: usize,
     /// How far above its chosen prefix an acceptor accepts. Default 4096; at least the window of
-    /// every leader. Accepts above it are dropped: the leader sends them again.
+    /// every leader, at most 65,536. Accepts above it are dropped: the leader sends them again.
     pub accept_ahead_max: u64,
     /// Records handed out and not yet durable. Default 65,536. At the limit the group ignores
     /// `Prepare`, `Accept` and learned values, and refuses proposals.
@@ -85,6 +85,9 @@ pub enum ConfigError {
     /// A limit is zero where at least one must fit, or a duration is zero.
     #[error("{0} is zero")]
     Zero(&'static str),
+    /// A duration is longer than a day.
+    #[error("{0} is {1:?}, longer than a day")]
+    TooLong(&'static str, Duration),
     /// A limit is above what its counterpart allows.
     #[error("{name} is {value}, above the {max} that {bound} allows")]
     TooLarge {
@@ -144,6 +147,16 @@ impl Config {
                 return Err(ConfigError::Zero(name));
             }
         }
+        for (name, duration) in [
+            ("election_timeout", self.election_timeout),
+            ("heartbeat_interval", self.heartbeat_interval),
+            ("retry_interval", self.retry_interval),
+            ("batch_delay", self.batch_delay),
+        ] {
+            if duration > DURATION_MAX {
+                return Err(ConfigError::TooLong(name, duration));
+            }
+        }
         for (name, value) in [
             ("window_instances_max", count(self.window_instances_max)),
             ("window_bytes_max", count(self.window_bytes_max)),
@@ -176,6 +189,7 @@ impl Config {
                 self.accept_ahead_max,
                 "accept_ahead_max",
             ),
+            ("accept_ahead_max", self.accept_ahead_max, ACCEPT_AHEAD_LIMIT, "phase 1"),
             ("proposals_max", count(self.proposals_max), SESSION_WINDOW, "SESSION_WINDOW"),
             (
                 "command_bytes_max",
@@ -197,6 +211,12 @@ impl Config {
         Ok(())
     }
 }
+
+/// The most that [`Config::accept_ahead_max`] can be: a promise with a wider gap is not believed.
+pub(crate) const ACCEPT_AHEAD_LIMIT: u64 = 65_536;
+
+/// Longer waits than a day are a mistake, and their multiples must not overflow.
+const DURATION_MAX: Duration = Duration::from_secs(86_400);
 
 /// A value's bytes are counted in 32 bits; this leaves room for the headers.
 const COMMAND_BYTES_LIMIT: u64 = 1 << 30;

@@ -141,7 +141,7 @@ impl Group {
         let deadline = role
             .min(self.origin.deadline(leader, self.env.now))
             .min(self.reads.deadline(leader, self.env.now))
-            .min(self.learner.deadline().unwrap_or(Time::MAX));
+            .min(self.learner.deadline(&self.env).unwrap_or(Time::MAX));
         (deadline < Time::MAX).then_some(deadline)
     }
 
@@ -221,7 +221,7 @@ impl Group {
                 }
             }
             Proposer::Preparing(phase1) => {
-                if phase1.tick(ctx) {
+                if phase1.tick(self.entries.chosen(), ctx) {
                     self.proposer = Proposer::Idle;
                     self.election.vacant(&self.env);
                 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::entries::{Entries, Slot};
-use crate::env::Ctx;
+use crate::env::{Ctx, Env};
 use crate::fetches::{Fetches, Purpose};
 use crate::ids::{Ballot, Instance, NodeId};
 use crate::message::Message;
@@ -80,8 +80,9 @@ impl Learner {
     }
 
     /// When to ask somebody else.
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        self.asked.map(|question| question.until)
+    pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
+        // While the disk is full of work its next completion comes first.
+        self.asked.filter(|_| !env.writes_full()).map(|question| question.until)
     }
 
     /// Teaches chosen values, a page at a time, from memory or from disk.

@@ -116,7 +116,8 @@ impl Group {
                 let mut keys = Vec::new();
                 for command in commands.commands() {
                     let key = command.key;
-                    if leadership.take(command, ctx) == Taken::Full {
+                    let member = ctx.history.newest().has(key.origin);
+                    if !member || leadership.take(command, ctx) == Taken::Full {
                         keys.push(key);
                     }
                 }
@@ -140,6 +141,7 @@ impl Group {
             Message::ReadPoint { round, instance } => self.reads.on_point(round, instance, ctx),
             Message::Transfer { ballot } => {
                 if ballot >= self.acceptor.promised() && self.votes() {
+                    self.election.met(ballot);
                     let next = self.election.next_ballot(self.acceptor.promised(), self.env.me);
                     self.run_for(next, out);
                 }
@@ -152,7 +154,7 @@ impl Group {
     fn may_say(&self, from: Member, message: &Message) -> bool {
         let leads = |ballot: Ballot| {
             let voter = self.env.history.newest().slot(from).is_some();
-            voter && ballot.member() == from
+            voter && ballot.member() == from && ballot.round < Ballot::ROUND_LIMIT
         };
         match message {
             Message::Canvass { ballot }
@@ -187,7 +189,7 @@ impl Group {
         }
         let ctx = &mut Ctx { env: &mut self.env, out };
         let Proposer::Preparing(phase1) = &mut self.proposer else { return };
-        if phase1.on_promise(from, promise, ctx) == Progress::Waiting {
+        if phase1.on_promise(from, promise, self.entries.chosen(), ctx) == Progress::Waiting {
             return;
         }
         if let Proposer::Preparing(phase1) = mem::replace(&mut self.proposer, Proposer::Idle) {

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::config::ACCEPT_AHEAD_LIMIT;
 use crate::env::Ctx;
 use crate::ids::{Ballot, Instance, Member, NodeId};
 use crate::membership::{History, VoterSet};
@@ -59,7 +60,7 @@ impl Phase1 {
             voters.into_iter().map(|member| Voter { member, next: from }).collect();
         let retry = ctx.now + ctx.config.retry_interval;
         let until = ctx.now + ctx.config.election_timeout * 2;
-        let phase1 = Self {
+        let mut phase1 = Self {
             ballot,
             from,
             voters,
@@ -68,7 +69,7 @@ impl Phase1 {
             retry,
             until,
         };
-        phase1.ask(ctx);
+        phase1.ask(from.prev(), ctx);
         phase1
     }
 
@@ -81,35 +82,46 @@ impl Phase1 {
         self.retry.min(self.until)
     }
 
-    /// Asks again those who have not answered; returns whether it is time to give up.
-    pub(crate) fn tick(&mut self, ctx: &mut Ctx<'_>) -> bool {
+    /// Asks again those who have not answered, about what is not `chosen` by now; returns whether it
+    /// is time to give up.
+    pub(crate) fn tick(&mut self, chosen: Instance, ctx: &mut Ctx<'_>) -> bool {
         if ctx.now >= self.until {
             return true;
         }
         if ctx.now >= self.retry {
             self.retry = ctx.now + ctx.config.retry_interval;
-            self.ask(ctx);
+            self.ask(chosen, ctx);
         }
         false
     }
 
     /// Counts a page. A promise counts once all its pages have come, and only from a member (node
     /// *and* incarnation) that votes (I4).
+    ///
+    /// A page may begin below what is asked: the candidate has learned since that it is chosen. A
+    /// page that leaves out more than an acceptor can is refused; see [`is_plausible`].
     pub(crate) fn on_promise(
         &mut self,
         from: Member,
         promise: Promise,
+        chosen: Instance,
         ctx: &mut Ctx<'_>,
     ) -> Progress {
         let Some(index) = self.voters.iter().position(|v| v.member == from) else {
             return Progress::Waiting;
         };
         let voter = &mut self.voters[index];
-        if promise.ballot != self.ballot || promise.from != voter.next {
+        let asked = promise.from <= voter.next && voter.next <= promise.to;
+        if promise.ballot != self.ballot || voter.next == Instance::MAX || !asked {
             return Progress::Waiting; // of another question, or a page that came before
         }
+        if !is_plausible(&promise) {
+            return Progress::Waiting;
+        }
         for reported in promise.entries {
-            self.take(index, reported.instance, reported.entry);
+            if reported.instance > chosen {
+                self.take(index, reported.instance, reported.entry);
+            }
         }
         let voter = &mut self.voters[index];
         if promise.to == Instance::MAX {
@@ -119,7 +131,7 @@ impl Phase1 {
             let next = voter.next;
             ctx.send(from.node, Message::Prepare { ballot: self.ballot, from: next });
         }
-        if self.complete(&ctx.history) { Progress::Quorum } else { Progress::Waiting }
+        if self.complete(chosen, &ctx.history) { Progress::Quorum } else { Progress::Waiting }
     }
 
     /// The values to take over, ascending and without holes, once a quorum has promised: for each
@@ -136,8 +148,9 @@ impl Phase1 {
         })
     }
 
-    fn ask(&self, ctx: &mut Ctx<'_>) {
-        for voter in self.voters.iter().filter(|voter| voter.next < Instance::MAX) {
+    fn ask(&mut self, chosen: Instance, ctx: &mut Ctx<'_>) {
+        for voter in self.voters.iter_mut().filter(|voter| voter.next < Instance::MAX) {
+            voter.next = voter.next.max(chosen.next());
             ctx.send(voter.member.node, Message::Prepare { ballot: self.ballot, from: voter.next });
         }
     }
@@ -159,7 +172,7 @@ impl Phase1 {
 
     /// Whether every membership in force from `from` on has a quorum of full promises, none of which
     /// hides a value that may have been chosen.
-    fn complete(&self, history: &History) -> bool {
+    fn complete(&self, chosen: Instance, history: &History) -> bool {
         let quorums = history.since(self.from).all(|membership| {
             let mut promised = VoterSet::default();
             for voter in self.voters.iter().filter(|voter| voter.next == Instance::MAX) {
@@ -173,12 +186,14 @@ impl Phase1 {
             && self
                 .lost
                 .iter()
+                .filter(|(instance, ..)| *instance > chosen)
                 .all(|(instance, ballot, _)| self.harmless(*instance, *ballot, history))
     }
 
     /// Whether a lost value does not matter: the instance was reported in that ballot or higher (or
     /// as chosen), or the value cannot have been chosen in that ballot, because those that may have
-    /// voted for it (who lost it too, or have not promised yet) are no quorum.
+    /// voted for it are no quorum: those who have not promised yet, and those who lost what they
+    /// accepted there in that ballot or a higher one (they may have voted in this one before).
     ///
     /// Until then a no-op could overwrite a chosen value, so the candidate waits.
     fn harmless(&self, instance: Instance, ballot: Ballot, history: &History) -> bool {
@@ -193,7 +208,8 @@ impl Phase1 {
         let membership = history.at(instance);
         let mut possible = VoterSet::default();
         for (index, voter) in self.voters.iter().enumerate() {
-            let lost = self.lost.iter().any(|(i, b, v)| (*i, *b, *v) == (instance, ballot, index));
+            let lost =
+                self.lost.iter().any(|(i, b, v)| (*i, *v) == (instance, index) && *b >= ballot);
             if (lost || voter.next < Instance::MAX)
                 && let Some(slot) = membership.slot(voter.member)
             {
@@ -207,6 +223,21 @@ impl Phase1 {
     pub(crate) fn on_behind(&self, from: NodeId, ballot: Ballot) -> bool {
         ballot == self.ballot && self.voters.iter().any(|voter| voter.member.node == from)
     }
+}
+
+/// Whether a page says only what an acceptor can say: entries ascending and within the page, and
+/// nowhere a gap wider than how far above its chosen prefix an acceptor accepts. Below that prefix
+/// it holds everything, so each gap of its log is narrower. Holes are filled with no-ops, and so
+/// many of them as an odd page asks for would never end.
+fn is_plausible(promise: &Promise) -> bool {
+    let mut last = promise.from.prev();
+    promise.entries.iter().all(|reported| {
+        let instance = reported.instance;
+        let gap = instance.above(last);
+        let follows = instance > last;
+        last = instance;
+        follows && instance <= promise.to && gap <= ACCEPT_AHEAD_LIMIT + 1
+    })
 }
 
 impl Found {
