@@ -107,7 +107,9 @@ impl Election {
 
     /// A higher ballot was met: ask above it next time.
     pub(crate) fn met(&mut self, ballot: Ballot) {
-        self.round = self.round.max(ballot.round);
+        if ballot.round < Ballot::ROUND_LIMIT {
+            self.round = self.round.max(ballot.round);
+        }
     }
 
     /// A ballot above everything met, in which nothing was ever said (I3).

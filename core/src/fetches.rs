@@ -39,6 +39,9 @@ impl Fetches {
         }
         // A newer question of the same peer replaces its older one.
         self.waiting.retain(|(_, p, _)| !p.same_asker(purpose));
+        if self.waiting.len() >= WAITING_MAX && purpose != Purpose::Apply {
+            return; // more askers than any membership has
+        }
         self.last.0 += 1;
         self.waiting.push((self.last, purpose, from));
         let bytes_max = ctx.config.page_bytes_max;
@@ -63,3 +66,6 @@ impl Purpose {
         }
     }
 }
+
+/// Requests of peers under way at most.
+const WAITING_MAX: usize = 512;

@@ -91,6 +91,10 @@ impl Ballot {
     /// Below every ballot in use.
     pub const ZERO: Self = Self { round: 0, node: NodeId(0), incarnation: Incarnation(0) };
 
+    /// Rounds stay below this, so that there is always one above: a message that claims more is
+    /// not believed. Counting there takes longer than any cluster lives.
+    pub(crate) const ROUND_LIMIT: u64 = 1 << 63;
+
     /// Who leads in this ballot.
     #[must_use]
     pub const fn member(self) -> Member {

@@ -161,7 +161,15 @@ impl Journal {
         {
             *l = *last; // both wait for the same batch, so the earlier vote is not held up
             *seq = self.written;
-        } else {
+            return;
+        }
+        if matches!(message, Message::Promise(_)) {
+            // The candidate asked again: one answer is enough, and answers are large.
+            let promise = |m: &Message| matches!(m, Message::Promise(_));
+            self.withheld.retain(|(_, node, m)| *node != to || !promise(m));
+        }
+        // Past the limit they are lost, as any message may be: whoever waits for them asks again.
+        if self.withheld.len() < WITHHELD_MAX {
             self.withheld.push_back((self.written, to, message));
         }
     }
@@ -174,6 +182,9 @@ impl Journal {
         }
     }
 }
+
+/// Messages withheld at most: a peer that repeats itself adds to them while the disk is stuck.
+const WITHHELD_MAX: usize = 65_536;
 
 /// Emptied record buffers kept for reuse.
 const SPARE_MAX: usize = 4;

@@ -168,6 +168,9 @@ impl Questions {
     /// Takes a question; a newer one of the same node replaces its older one, which it covers.
     pub(crate) fn ask(&mut self, from: NodeId, round: u64, probe: u64, point: Instance) {
         self.0.retain(|question| question.from != from);
+        if self.0.len() == QUESTIONS_MAX {
+            return; // not members, then: a membership is smaller
+        }
         self.0.push_back(Question { from, round, probe, point });
     }
 
@@ -197,3 +200,6 @@ impl Questions {
         self.0.clear();
     }
 }
+
+/// Nodes whose questions wait at most.
+const QUESTIONS_MAX: usize = 256;

@@ -127,7 +127,9 @@ impl Peer {
         if self.learning && behind <= window {
             self.learning = false;
             self.retry = Some(ctx.now);
-        } else if !self.learning && behind > ctx.config.accept_ahead_max.saturating_sub(window) {
+        } else if !self.learning
+            && behind > ctx.config.accept_ahead_max.saturating_sub(window).max(window)
+        {
             self.learning = true;
             ctx.event(Event::PeerLearns(self.member));
         }
