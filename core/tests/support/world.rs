@@ -1,0 +1,419 @@
+//! A small cluster in memory that a seed drives: its network, disks, crashes and clients.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_core::*;
+
+use super::checks::Checks;
+use super::disk::Disk;
+use super::rng::Rng;
+
+pub struct World {
+    pub now: Time,
+    pub rng: Rng,
+    pub nodes: Vec<Node>,
+    pub checks: Checks,
+    net: Vec<(Member, NodeId, Message)>,
+    cut: BTreeSet<(u64, u64)>,
+    rates: Rates,
+    config: Config,
+    calm: bool,
+    cleans: bool,
+    next_id: u64,
+    /// Proposals from here on have to commit: nothing goes wrong any more.
+    must_commit: u64,
+    trace: bool,
+}
+
+/// Chances in a thousand, drawn anew for each seed so that each seed is its own kind of weather.
+struct Rates {
+    lose: u64,
+    repeat: u64,
+    sync: u64,
+    crash: u64,
+    restart: u64,
+    client: u64,
+    cut: u64,
+    step: u64,
+}
+
+pub struct Node {
+    pub me: Member,
+    pub boot: u64,
+    pub group: Option<Group>,
+    pub disk: Disk,
+    out: Outbox,
+    fetches: VecDeque<Fetch>,
+    commands: BTreeMap<Instance, Vec<CommandKey>>,
+    through: Instance,
+    /// Proposals and reads that wait here, with their deadlines.
+    waiting: BTreeMap<(bool, u64), Time>,
+    /// Where reads may be served that the state machine has not reached.
+    reads: Vec<Instance>,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng(seed);
+        let n = rng.pick(&[1, 2, 3, 3, 3, 3, 3, 4, 5]);
+        let ms = Duration::from_millis;
+        let window = 1 + rng.index(8);
+        let config = Config {
+            election_timeout: ms(30),
+            heartbeat_interval: ms(10),
+            retry_interval: ms(rng.pick(&[3, 10, 25])),
+            window_instances_max: window,
+            window_bytes_max: rng.pick(&[1, 200, 1 << 20]),
+            batch_commands_max: 1 + rng.index(4),
+            batch_delay: ms(rng.below(3)),
+            queue_commands_max: rng.pick(&[1, 3, 1000]),
+            proposals_max: rng.pick(&[2, 20, 1000]),
+            page_bytes_max: rng.pick(&[1, 150, 1 << 20]),
+            cache_bytes_max: rng.pick(&[0, 150, 1 << 20]),
+            accept_ahead_max: 8 + rng.below(8),
+            writes_in_flight_max: rng.pick(&[2, 8, 1000]),
+            apply_ahead_max: rng.pick(&[1, 4, 1000]),
+            ..Config::default()
+        };
+        let rates = Rates {
+            lose: rng.pick(&[0, 0, 30, 150, 300]),
+            repeat: rng.pick(&[0, 20, 150]),
+            sync: rng.pick(&[30, 150, 400]),
+            crash: rng.pick(&[0, 3, 10, 25]),
+            restart: rng.pick(&[20, 100]),
+            client: rng.pick(&[30, 100, 200]),
+            cut: rng.pick(&[0, 0, 5, 20]),
+            step: rng.pick(&[300_000, 1_000_000, 3_000_000]),
+        };
+        let cleans = rng.chance(250);
+        let mut world = Self {
+            now: Time::ZERO,
+            rng,
+            nodes: Vec::new(),
+            checks: Checks::default(),
+            net: Vec::new(),
+            cut: BTreeSet::new(),
+            rates,
+            config,
+            calm: false,
+            cleans,
+            next_id: 0,
+            must_commit: u64::MAX,
+            trace: std::env::var_os("TRACE").is_some(),
+        };
+        for i in 1..=n {
+            world.nodes.push(Node {
+                me: Member { node: NodeId(i), incarnation: Incarnation(i * 11) },
+                boot: 0,
+                group: None,
+                disk: Disk::default(),
+                out: Outbox::default(),
+                fetches: VecDeque::new(),
+                commands: BTreeMap::new(),
+                through: Instance::ZERO,
+                waiting: BTreeMap::new(),
+                reads: Vec::new(),
+            });
+        }
+        world.checks.forgets = cleans;
+        (0..world.nodes.len()).for_each(|i| world.restart(i));
+        world
+    }
+
+    /// One random event.
+    pub fn event(&mut self) {
+        self.now = self.now + Duration::from_nanos(self.rng.below(self.rates.step));
+        let i = self.rng.index(self.nodes.len());
+        let Rates { sync, crash, restart, client, cut, .. } = self.rates;
+        if self.nodes[i].group.is_none() {
+            if self.rng.chance(restart) {
+                self.restart(i);
+            }
+            return self.deliver();
+        }
+        if self.rng.chance(crash) {
+            self.crash(i);
+        } else if self.rng.chance(sync) {
+            self.sync(i);
+        } else if self.rng.chance(client) {
+            self.client(i);
+        } else if self.rng.chance(cut) {
+            let (a, b) = (self.rng.index(self.nodes.len()), self.rng.index(self.nodes.len()));
+            let pair = (self.nodes[a].me.node.0, self.nodes[b].me.node.0);
+            if !self.cut.remove(&pair) {
+                self.cut.insert(pair);
+            }
+        } else if self.rng.chance(100) {
+            self.fetch(i);
+        } else if self.rng.chance(300) {
+            self.tick(i);
+        } else {
+            self.deliver();
+        }
+    }
+
+    /// No more faults: everything must come to rest with everything agreed.
+    pub fn settle(&mut self) -> Result<u64, String> {
+        self.calm = true;
+        self.cut.clear();
+        self.net.clear();
+        for i in 0..self.nodes.len() {
+            if self.nodes[i].group.is_none() {
+                self.restart(i);
+            }
+        }
+        let end = self.now + Duration::from_secs(4);
+        let mut proposed = false;
+        let mut rounds = 0_u64;
+        while self.now < end {
+            rounds += 1;
+            if rounds > 400_000 {
+                return Err("something goes round in circles".into());
+            }
+            let busy = self.quiet_step();
+            if !proposed && self.now + Duration::from_secs(2) > end {
+                proposed = true;
+                self.must_commit = self.next_id + 1;
+                self.config.proposals_max = 1000;
+                (0..self.nodes.len()).for_each(|i| self.propose(i, Duration::from_millis(1500)));
+            }
+            if !busy {
+                let next = self.nodes.iter().filter_map(|n| n.group.as_ref()?.deadline()).min();
+                let least = self.now + Duration::from_micros(100);
+                self.now = next.unwrap_or(end).max(least);
+                (0..self.nodes.len()).for_each(|i| self.tick(i));
+            }
+        }
+        self.converged()
+    }
+
+    fn quiet_step(&mut self) -> bool {
+        let mut busy = false;
+        for (from, to, message) in std::mem::take(&mut self.net) {
+            busy = true;
+            let i = usize::try_from(to.0 - 1).unwrap();
+            self.step(i, Input::Receive { from, message });
+        }
+        for i in 0..self.nodes.len() {
+            busy |= self.sync(i) | self.fetch(i) | self.due(i);
+        }
+        busy
+    }
+
+    fn due(&mut self, i: usize) -> bool {
+        let due =
+            self.nodes[i].group.as_ref().and_then(Group::deadline).is_some_and(|d| d <= self.now);
+        if due {
+            self.tick(i);
+        }
+        due
+    }
+
+    fn converged(&mut self) -> Result<u64, String> {
+        let statuses: Vec<Status> =
+            self.nodes.iter().map(|n| n.group.as_ref().unwrap().status()).collect();
+        let first = &statuses[0];
+        for (node, status) in self.nodes.iter().zip(&statuses) {
+            if status.chosen != first.chosen || status.applied != first.chosen {
+                return Err(format!("no convergence: {statuses:#?}"));
+            }
+            if !node.waiting.is_empty() {
+                return Err(format!("{:?} still wait at {}", node.waiting, node.me));
+            }
+        }
+        self.checks.finish(first.chosen)
+    }
+
+    fn tick(&mut self, i: usize) {
+        self.step(i, Input::Tick);
+    }
+
+    fn deliver(&mut self) {
+        if self.net.is_empty() {
+            return;
+        }
+        // Mostly in order, now and then any.
+        let at = if self.rng.chance(700) { 0 } else { self.rng.index(self.net.len()) };
+        let (from, to, message) = self.net.remove(at);
+        if self.rng.chance(self.rates.lose) || self.cut.contains(&(from.node.0, to.0)) {
+            return;
+        }
+        if self.rng.chance(self.rates.repeat) {
+            self.net.push((from, to, message.clone()));
+        }
+        self.step(usize::try_from(to.0 - 1).unwrap(), Input::Receive { from, message });
+    }
+
+    fn sync(&mut self, i: usize) -> bool {
+        if let Some(batch) = self.nodes[i].out.take_writes() {
+            self.nodes[i].disk.write(batch);
+        }
+        let Some(durable) = self.nodes[i].disk.sync() else { return false };
+        self.step(i, Input::Durable(durable));
+        true
+    }
+
+    fn fetch(&mut self, i: usize) -> bool {
+        let node = &mut self.nodes[i];
+        let Some(Fetch { id, from, to, bytes_max }) = node.fetches.pop_front() else {
+            return false;
+        };
+        let entries = node.disk.fetch(from, to, bytes_max);
+        self.step(i, Input::Fetched { id, entries });
+        true
+    }
+
+    fn client(&mut self, i: usize) {
+        let patience = Duration::from_millis(5 + self.rng.below(200));
+        match self.rng.below(20) {
+            0 => {
+                let to = NodeId(1 + self.rng.below(u64::try_from(self.nodes.len()).unwrap()));
+                self.step(i, Input::Transfer(to));
+            }
+            1 if self.cleans => {
+                let safe = self.nodes.iter().map(|n| n.disk.durably_chosen()).min().unwrap();
+                self.step(i, Input::Clean(safe));
+            }
+            2..=9 => {
+                self.next_id += 1;
+                let (id, deadline) = (self.next_id, self.now + patience);
+                self.checks.read_starts(id);
+                self.nodes[i].waiting.insert((false, id), deadline);
+                self.step(i, Input::Read { id: ReadId(id), deadline });
+            }
+            _ => self.propose(i, patience),
+        }
+    }
+
+    fn propose(&mut self, i: usize, patience: Duration) {
+        self.next_id += 1;
+        let (id, deadline) = (ProposalId(self.next_id), self.now + patience);
+        self.nodes[i].waiting.insert((true, id.0), deadline);
+        let command = Bytes::from(format!("c{}", id.0));
+        self.step(i, Input::Propose { id, sm: SmId(0), command, deadline });
+    }
+
+    fn crash(&mut self, i: usize) {
+        let kept = self.rng.index(self.nodes[i].disk.waiting() + 1);
+        let node = &mut self.nodes[i];
+        node.group = None;
+        if self.rng.chance(500) {
+            node.disk.kill();
+        } else {
+            node.disk.power(kept);
+        }
+        node.out = Outbox::default();
+        node.fetches.clear();
+        node.waiting.clear();
+        node.reads.clear();
+        if self.cleans {
+            return;
+        }
+        self.nodes[i].through = Instance::ZERO;
+    }
+
+    fn restart(&mut self, i: usize) {
+        let members = self.nodes.iter().map(|n| n.me).collect();
+        let node = &mut self.nodes[i];
+        node.boot += 1;
+        let recovered = node.disk.recover();
+        node.through = recovered.cleaned;
+        let start = Start {
+            group: GroupId(0),
+            me: node.me,
+            boot: node.boot,
+            membership: Membership::new(members, vec![]).unwrap(),
+            recovered,
+            config: Config { seed: self.rng.next(), ..self.config.clone() },
+            now: self.now,
+        };
+        if self.trace {
+            println!("{} {}/{} starts: {:?}", self.now, node.me.node, node.boot, start.recovered);
+        }
+        node.group = Some(Group::start(start).expect("the log is sound"));
+    }
+
+    fn step(&mut self, i: usize, input: Input) {
+        let (now, calm) = (self.now, self.calm);
+        let lazy = !calm && self.rng.chance(200);
+        let node = &mut self.nodes[i];
+        let Some(group) = node.group.as_mut() else { return };
+        let (me, life) = (node.me, (node.me.node, node.boot));
+        if self.trace {
+            println!("{now} {}/{} <- {input:?}", me.node, node.boot);
+        }
+        group.step(now, input, &mut node.out);
+        if self.trace {
+            let Outbox { messages, applies, outcomes, events, .. } = &node.out;
+            println!("    {messages:?} {applies:?} {outcomes:?} {events:?}");
+        }
+        assert_eq!(group.failure(), None, "node {me} failed");
+        for (to, message) in node.out.messages.drain(..) {
+            self.checks.said(life, &message, &node.disk.durable);
+            self.net.push((me, to, message));
+        }
+        node.fetches.extend(node.out.fetches.drain(..));
+        node.out.events.clear();
+        for outcome in node.out.outcomes.drain(..) {
+            let (key, certain) = match outcome {
+                Outcome::Refused(id, _) => ((true, id.0), true),
+                Outcome::Unknown(id) => {
+                    assert!(id.0 < self.must_commit, "c{} did not commit in calm weather", id.0);
+                    ((true, id.0), false)
+                }
+                Outcome::ReadAt(id, at) => {
+                    self.checks.read_at(id.0, at);
+                    node.reads.push(at);
+                    ((false, id.0), false)
+                }
+                Outcome::ReadFailed(id, _) => ((false, id.0), false),
+            };
+            let deadline = node.waiting.remove(&key);
+            assert!(deadline.is_some(), "{outcome:?} answers nothing");
+            if certain {
+                self.checks.refused(key.1);
+            }
+        }
+        let mut reached = None;
+        for apply in node.out.applies.drain(..) {
+            match apply {
+                Apply::Command { position, key, proposal, payload, .. } => {
+                    let list = node.commands.entry(position.instance).or_default();
+                    list.push(key);
+                    let id = std::str::from_utf8(&payload).unwrap()[1..].parse().unwrap();
+                    self.checks.executed(position, key, id);
+                    if let Some(proposal) = proposal {
+                        assert_eq!(proposal.0, id, "the wrong proposal was resolved");
+                        assert!(node.waiting.remove(&(true, id)).is_some(), "{id} resolved twice");
+                        self.checks.acknowledged(position.instance);
+                    }
+                }
+                Apply::Through(instance) => {
+                    while node.through < instance {
+                        node.through = node.through.next();
+                        let keys = node.commands.remove(&node.through).unwrap_or_default();
+                        self.checks.instance(node.through, keys);
+                    }
+                    reached = Some(instance);
+                }
+            }
+        }
+        for at in node.reads.extract_if(.., |at| *at <= node.through) {
+            self.checks.read_ends(at);
+        }
+        for (key, deadline) in &node.waiting {
+            assert!(
+                *deadline > now,
+                "{key:?} waits at {me} past its deadline {deadline}, at {now}"
+            );
+        }
+        if !lazy && let Some(batch) = node.out.take_writes() {
+            node.disk.write(batch);
+        }
+        if let Some(instance) = reached {
+            self.step(i, Input::Applied(instance));
+        }
+    }
+}
