@@ -72,14 +72,14 @@ impl<V: Vfs> Log<V> {
     pub fn clean(&mut self, group: GroupId, upto: Instance) -> Result<(), LogError> {
         self.append([(group, &Record::Cleaned(upto))])?;
         self.sync()?;
-        while self.maintain()? == Maintained::More {}
-        Ok(())
+        let freed = self.free_oldest();
+        self.keep(freed).map(drop)
     }
 
     /// A bounded piece of the work that keeps writing fast: fills some of the next segment with
-    /// zeros, frees one segment, or moves some values out of the oldest one, with a sync of its own
-    /// for each. Call it when there is nothing to write. A log that is never maintained does the
-    /// same when it needs the next segment, all at once.
+    /// zeros, frees segments, or moves some values out of the oldest one, with a sync of its own
+    /// for each. Call it when there is nothing to write. A log that is never maintained frees dead
+    /// segments and makes new ones when it needs them, all at once, and never moves values.
     ///
     /// A full disk is no error here: nothing is lost by it until a batch needs the space. See
     /// [`Self::room`].
@@ -120,27 +120,39 @@ impl<V: Vfs> Log<V> {
         if self.move_values()? { Ok(Maintained::More) } else { Ok(Maintained::Done) }
     }
 
-    /// Frees the oldest segment if no value in it is live.
-    fn free_oldest(&mut self) -> Result<bool, LogError> {
-        let Some((&oldest, _)) = self.segments.first_key_value() else { return Ok(false) };
-        if oldest == self.current() || self.shared.read().live_in(oldest).slots > 0 {
-            return Ok(false);
-        }
-        self.begin();
-        self.push_marks(oldest);
-        let next = self.segments.range(oldest + 1..).next();
-        let next = next.map_or(oldest, |(&number, _)| number);
-        let entry = Entry::bare(Kind::Oldest, GroupId(0), u64::from(next), Ballot::ZERO);
-        self.push(entry, None);
-        self.put_marks(oldest)?;
-        self.segments.remove(&oldest);
-        let (file, path) = {
-            let mut shared = self.shared.write();
-            shared.live.remove(&oldest);
-            (shared.files.remove(&oldest), segment::path(&self.dir, oldest))
+    /// Frees the oldest segments, up to the first that holds a live value.
+    pub(crate) fn free_oldest(&mut self) -> Result<bool, LogError> {
+        let dead: Vec<u32> = {
+            let shared = self.shared.read();
+            let below = self.segments.range(..self.current()).map(|(&number, _)| number);
+            below.take_while(|&number| shared.live_in(number).slots == 0).collect()
         };
-        self.release(file, &path)?;
+        let Some(&last) = dead.last() else { return Ok(false) };
+        self.begin();
+        self.push_marks(last);
+        let entry = Entry::bare(Kind::Oldest, GroupId(0), u64::from(last + 1), Ballot::ZERO);
+        self.push(entry, None);
+        self.put_marks(last)?;
+        for number in dead {
+            self.segments.remove(&number);
+            let file = {
+                let mut shared = self.shared.write();
+                shared.live.remove(&number);
+                shared.files.remove(&number)
+            };
+            self.release(file, &segment::path(&self.dir, number))?;
+        }
+        self.vfs.sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))?;
         Ok(true)
+    }
+
+    /// Before a batch: if the next segment may be needed and none is ready, frees dead ones first.
+    pub(crate) fn look_ahead(&mut self) -> Result<(), LogError> {
+        let size = self.segments.last_key_value().map_or(0, |(_, segment)| segment.size);
+        if self.spares.ready.is_empty() && self.at > size / 4 * 3 && !self.unsynced {
+            self.free_oldest()?;
+        }
+        Ok(())
     }
 
     /// Everything that is not a value and may be in `oldest` or below.
@@ -250,7 +262,7 @@ impl<V: Vfs> Log<V> {
         size > live.saturating_mul(2) + SEGMENTS_MIN * self.config.segment_bytes
     }
 
-    /// Makes a file that was a segment a spare one, or removes it.
+    /// Makes a file that was a segment a spare one, or removes it; the caller syncs the directory.
     fn release(&mut self, file: Option<Arc<V::File>>, path: &Path) -> Result<(), LogError> {
         // A reader may still hold the file; then it is not written over.
         let file = file.and_then(Arc::into_inner);
@@ -262,7 +274,7 @@ impl<V: Vfs> Log<V> {
             }
             _ => self.vfs.remove(path).map_err(LogError::io("remove", path))?,
         }
-        self.vfs.sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))
+        Ok(())
     }
 
     fn spare_path(&mut self) -> PathBuf {

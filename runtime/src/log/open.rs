@@ -133,7 +133,7 @@ impl<V: Vfs> Log<V> {
         let mut salt = config.salt;
         if let Some(newest) = newest {
             salt = newest.salt;
-            remove_obsolete(&vfs, dir, &mut disk, newest)?;
+            let obsolete = split_obsolete(dir, &mut disk, newest)?;
             tail = replay(&disk, salt, &mut index, &mut report)?;
             for (&number, on_disk) in &disk {
                 let size = on_disk.file.size().map_err(OpenError::io("read", &on_disk.path))?;
@@ -141,6 +141,10 @@ impl<V: Vfs> Log<V> {
                 segments.insert(number, Segment { start: header.start, size });
             }
             make_durable(&disk, newest, &tail)?;
+            // Not before: the batch that says so may have been in the page cache only.
+            for path in obsolete {
+                vfs.remove(&path).map_err(OpenError::io("remove", &path))?;
+            }
         }
 
         let mut last = None;
@@ -315,16 +319,16 @@ fn first_claim(file: &impl VfsFile, number: u32) -> std::io::Result<Option<u64>>
     Ok(None)
 }
 
-/// Checks that all segments are there that are needed, and removes those that were freed.
+/// Checks that all segments are there that are needed, and drops those that were freed: returns their
+/// paths.
 ///
 /// The newest segment knows which is the oldest one needed: its header says so, and what was freed
 /// since then is recorded in its own batches.
-fn remove_obsolete<V: Vfs>(
-    vfs: &V,
+fn split_obsolete<F: VfsFile>(
     dir: &Path,
-    disk: &mut BTreeMap<u32, OnDisk<V::File>>,
+    disk: &mut BTreeMap<u32, OnDisk<F>>,
     newest: SegmentHeader,
-) -> Result<(), OpenError> {
+) -> Result<Vec<PathBuf>, OpenError> {
     let mut oldest = newest.oldest.segment;
     if let Some(on_disk) = disk.get(&newest.start.segment) {
         let mut note = |batch: &Batch| {
@@ -352,11 +356,8 @@ fn remove_obsolete<V: Vfs>(
         }
     }
     let kept = disk.split_off(&oldest);
-    for OnDisk { path, file, .. } in std::mem::replace(disk, kept).into_values() {
-        drop(file);
-        vfs.remove(&path).map_err(OpenError::io("remove", &path))?;
-    }
-    Ok(())
+    let obsolete = std::mem::replace(disk, kept);
+    Ok(obsolete.into_values().map(|on_disk| on_disk.path).collect())
 }
 
 /// Reads all segments into the index.

@@ -101,6 +101,8 @@ impl<V: Vfs> Log<V> {
         records: impl IntoIterator<Item = (GroupId, &'a Record)>,
     ) -> Result<(), LogError> {
         self.check()?;
+        let ready = self.look_ahead();
+        self.keep(ready)?;
         self.begin();
         for (group, record) in records {
             let (entry, payload) = Entry::of(group, record);

@@ -215,7 +215,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_crashes_give_back_what_was_synced_and_nothing_that_was_not_written(
         seed in any::<u64>(),
