@@ -134,28 +134,31 @@ impl Verdict {
         self.lost == 0 && self.twice == 0 && self.different.is_empty() && self.executed > 0
     }
 
-    pub(crate) fn print(&self, account: &Account, ran: Duration) {
+    /// The account in full, some lines of text.
+    pub(crate) fn report(&self, account: &Account, ran: Duration) -> String {
         let acknowledged = account.acknowledged();
         let seconds = usize::try_from(ran.as_secs().max(1)).unwrap_or(1);
         let same = match self.different.as_slice() {
             [] => "the same on all three nodes, in the same order".to_owned(),
             some => format!("different on node {some:?}"),
         };
-        println!();
-        println!("  commands acknowledged   {:>12}", thousands(acknowledged));
-        println!("  commands executed       {:>12}   {same}", thousands(self.executed));
-        println!("  acknowledged, not found {:>12}", thousands(self.lost));
-        println!("  executed twice          {:>12}", thousands(self.twice));
-        println!("  commands per second     {:>12}", thousands(acknowledged / seconds));
-        println!("  leader changes          {:>12}", account.leader_changes);
-        println!("  longest pause           {:>9} ms", account.longest_pause().as_millis());
-        println!();
-        if self.is_good() {
-            println!("  Nothing was lost.");
+        let verdict = if self.is_good() {
+            "Nothing was lost."
         } else {
-            println!("  THIS MUST NOT HAPPEN: commands were lost, repeated or reordered.");
-        }
-        println!();
+            "THIS MUST NOT HAPPEN: commands were lost, repeated or reordered."
+        };
+        [
+            format!("  commands acknowledged   {:>12}", thousands(acknowledged)),
+            format!("  commands executed       {:>12}   {same}", thousands(self.executed)),
+            format!("  acknowledged, not found {:>12}", thousands(self.lost)),
+            format!("  executed twice          {:>12}", thousands(self.twice)),
+            format!("  commands per second     {:>12}", thousands(acknowledged / seconds)),
+            format!("  leader changes          {:>12}", account.leader_changes),
+            format!("  longest pause           {:>9} ms", account.longest_pause().as_millis()),
+            String::new(),
+            format!("  {verdict}"),
+        ]
+        .join("\n")
     }
 }
 

@@ -1,7 +1,10 @@
 //! A node's process, seen from outside: what it reports comes as events.
 
+use std::collections::hash_map::RandomState;
 use std::error::Error;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child as Process, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -34,13 +37,15 @@ pub(crate) struct Child {
 }
 
 impl Child {
+    /// Starts `program`, which has to understand the arguments of `node`.
     pub(crate) fn spawn(
+        program: &Path,
         id: u64,
         life: u64,
         addresses: &[String],
         data: &Path,
     ) -> Result<Self, Box<dyn Error>> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(program);
         command.arg("node").args(["--id", &id.to_string(), "--life", &life.to_string()]);
         command.arg("--data").arg(data).args(addresses);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -85,6 +90,28 @@ impl Child {
         self.process.wait()?;
         Ok(())
     }
+}
+
+/// Addresses on loopback that are free now, and stay so: outside the range from which the system
+/// takes ports for connections, since a killed node needs its own again.
+pub(crate) fn addresses(count: usize) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut addresses: Vec<String> = Vec::new();
+    for _ in 0..1000 {
+        if addresses.len() == count {
+            return Ok(addresses);
+        }
+        let port = 20_000 + random() % 12_000;
+        let address = format!("127.0.0.1:{port}");
+        if !addresses.contains(&address) && TcpListener::bind(&address).is_ok() {
+            addresses.push(address);
+        }
+    }
+    Err("no free ports".into())
+}
+
+/// Any number; different in every process.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 impl Drop for Child {

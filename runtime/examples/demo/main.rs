@@ -12,7 +12,6 @@ mod child;
 mod node;
 
 use std::error::Error;
-use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -57,12 +56,7 @@ fn main() -> ExitCode {
 
 fn demo(kills: u32) -> Result<ExitCode, Box<dyn Error>> {
     let data = tempfile::tempdir()?;
-    let listeners =
-        (0..NODES).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
-    let addresses =
-        listeners.iter().map(|at| Ok(at.local_addr()?.to_string())).collect::<Result<_, _>>();
-    let addresses: Vec<String> = addresses.map_err(|error: std::io::Error| error)?;
-    drop(listeners);
+    let addresses = child::addresses(usize::try_from(NODES)?)?;
 
     println!();
     println!("  Synod: three nodes, three processes, one log.");
@@ -115,7 +109,13 @@ struct Demo {
 impl Demo {
     fn spawn(&mut self, id: u64) -> Result<Child, Box<dyn Error>> {
         self.lives += 1;
-        Child::spawn(id, self.lives, &self.addresses, &self.data.join(id.to_string()))
+        Child::spawn(
+            &std::env::current_exe()?,
+            id,
+            self.lives,
+            &self.addresses,
+            &self.data.join(id.to_string()),
+        )
     }
 
     fn say(&self, what: &str) {
@@ -212,7 +212,7 @@ impl Demo {
         }
         self.until("the nodes' logs", |account| (1..=NODES).all(|id| account.has_listed(id)))?;
         let verdict = Verdict::of(&self.account);
-        verdict.print(&self.account, ran);
+        println!("\n{}\n", verdict.report(&self.account, ran));
         Ok(if verdict.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -25,6 +25,9 @@ use crate::transport::{SharedIdentity, Transport};
 
 /// Everything the protocol thread owns.
 pub(super) struct Driver {
+    /// First, since it has to be dropped first.
+    #[expect(dead_code, reason = "held for its drop")]
+    pub(super) guard: Guard,
     pub(super) shared: Arc<Shared>,
     pub(super) groups: Vec<Hosted>,
     pub(super) slots: BTreeMap<GroupId, usize>,
@@ -40,6 +43,18 @@ pub(super) struct Driver {
     pub(super) fetcher: Fetcher,
     pub(super) state: State,
     pub(super) turn: Turn,
+}
+
+/// Sees to it that nobody waits for a protocol thread that has panicked, which is a bug in here.
+pub(super) struct Guard(pub(super) Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(&"the protocol thread has panicked: see its message, and report it".into());
+        }
+        drop(self.0.inbox.close());
+    }
 }
 
 /// What the node does as a whole.
@@ -420,9 +435,7 @@ impl Driver {
         for group in &mut self.groups {
             group.release(&self.shared.propose_error(), &self.shared.read_error());
         }
-        let mut notes = Vec::new();
-        self.shared.inbox.drain_into(&mut notes);
-        for note in notes {
+        for note in self.shared.inbox.close() {
             if let Note::Request(request) = note {
                 self.shared.refuse(request);
             }

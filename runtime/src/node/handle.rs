@@ -82,7 +82,7 @@ impl GroupHandle {
         let (slot, deadline) = (self.slot, self.deadline(timeout));
         let request = Request::Propose { slot, sm, command, deadline, reply };
         if self.shared.inbox.offer(Note::Request(request), REQUESTS_MAX).is_err() {
-            return Err(ProposeError::Overloaded);
+            return Err(self.shared.propose_refusal());
         }
         answer.await.unwrap_or_else(|_| Err(self.shared.propose_error()))
     }
@@ -119,7 +119,7 @@ impl GroupHandle {
         let (slot, deadline, query) = (self.slot, self.deadline(timeout), query.into());
         let request = Request::Read { slot, sm, query, deadline, reply };
         if self.shared.inbox.offer(Note::Request(request), REQUESTS_MAX).is_err() {
-            return Err(ReadError::Overloaded);
+            return Err(self.shared.read_refusal());
         }
         answer.await.unwrap_or_else(|_| Err(self.shared.read_error()))
     }
@@ -162,7 +162,7 @@ impl GroupHandle {
         let (reply, answer) = oneshot::channel();
         let request = Request::Transfer { slot: self.slot, to, reply };
         if self.shared.inbox.offer(Note::Request(request), REQUESTS_MAX).is_err() {
-            return Err(NodeError::Overloaded);
+            return Err(self.shared.node_refusal());
         }
         answer.await.unwrap_or_else(|_| Err(self.shared.node_error()))
     }
@@ -197,7 +197,7 @@ impl fmt::Debug for GroupHandle {
 pub(super) async fn node_status(shared: &Shared) -> Result<NodeStatus, NodeError> {
     let (reply, answer) = oneshot::channel();
     if shared.inbox.offer(Note::Status(reply), REQUESTS_MAX).is_err() {
-        return Err(NodeError::Overloaded);
+        return Err(shared.node_refusal());
     }
     answer.await.map_err(|_| shared.node_error())
 }

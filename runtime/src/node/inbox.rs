@@ -9,13 +9,20 @@ use tokio::sync::Notify;
 /// never woken for what it is about to find anyway: wake-ups dominate the cost of a small command.
 #[derive(Debug)]
 pub(crate) struct Inbox<T> {
-    items: Mutex<Vec<T>>,
+    queue: Mutex<Queue<T>>,
     bell: Notify,
+}
+
+#[derive(Debug)]
+struct Queue<T> {
+    items: Vec<T>,
+    closed: bool,
 }
 
 impl<T> Inbox<T> {
     pub(crate) fn new() -> Self {
-        Self { items: Mutex::new(Vec::new()), bell: Notify::new() }
+        let queue = Queue { items: Vec::new(), closed: false };
+        Self { queue: Mutex::new(queue), bell: Notify::new() }
     }
 
     /// Adds an item whose number is bounded elsewhere: by what the driver has outstanding.
@@ -23,26 +30,29 @@ impl<T> Inbox<T> {
         self.extend([item]);
     }
 
-    /// Adds items with one wake-up at most.
+    /// Adds items with one wake-up at most. Drops them if the inbox is closed.
     pub(crate) fn extend(&self, items: impl IntoIterator<Item = T>) {
         let mut queue = self.lock();
-        let was_empty = queue.is_empty();
-        queue.extend(items);
-        let ring = was_empty && !queue.is_empty();
+        if queue.closed {
+            return;
+        }
+        let was_empty = queue.items.is_empty();
+        queue.items.extend(items);
+        let ring = was_empty && !queue.items.is_empty();
         drop(queue);
         if ring {
             self.bell.notify_one();
         }
     }
 
-    /// Adds an item, unless `max` wait already: then gives it back.
+    /// Adds an item, unless `max` wait already or the inbox is closed: then gives it back.
     pub(crate) fn offer(&self, item: T, max: usize) -> Result<(), T> {
         let mut queue = self.lock();
-        if queue.len() >= max {
+        if queue.closed || queue.items.len() >= max {
             return Err(item);
         }
-        let was_empty = queue.is_empty();
-        queue.push(item);
+        let was_empty = queue.items.is_empty();
+        queue.items.push(item);
         drop(queue);
         if was_empty {
             self.bell.notify_one();
@@ -53,12 +63,19 @@ impl<T> Inbox<T> {
     /// Swaps everything that waits into `into`, which has to be empty; its buffer is used next.
     pub(crate) fn drain_into(&self, into: &mut Vec<T>) {
         debug_assert!(into.is_empty());
-        mem::swap(&mut *self.lock(), into);
+        mem::swap(&mut self.lock().items, into);
+    }
+
+    /// Takes nothing more, so that nobody waits for an answer that cannot come; gives what waits.
+    pub(crate) fn close(&self) -> Vec<T> {
+        let mut queue = self.lock();
+        queue.closed = true;
+        mem::take(&mut queue.items)
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().items.len()
     }
 
     /// Until something was pushed since the last time this returned. Cancel-safe.
@@ -66,8 +83,8 @@ impl<T> Inbox<T> {
         self.bell.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
-        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,5 +111,15 @@ mod tests {
         assert_eq!(inbox.offer("a", 1), Ok(()));
         assert_eq!(inbox.offer("b", 1), Err("b"));
         assert_eq!(inbox.len(), 1);
+    }
+
+    #[test]
+    fn a_closed_inbox_takes_nothing() {
+        let inbox = Inbox::new();
+        inbox.push("a");
+        assert_eq!(inbox.close(), ["a"]);
+        inbox.push("b");
+        assert_eq!(inbox.offer("c", 1), Err("c"));
+        assert_eq!(inbox.len(), 0);
     }
 }

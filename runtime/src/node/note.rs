@@ -136,6 +136,21 @@ impl Shared {
         })
     }
 
+    /// Why the inbox took no proposal: it is full, or closed.
+    pub(super) fn propose_refusal(&self) -> ProposeError {
+        if self.is_open() { ProposeError::Overloaded } else { self.propose_error() }
+    }
+
+    /// Why the inbox took no read: it is full, or closed.
+    pub(super) fn read_refusal(&self) -> ReadError {
+        if self.is_open() { ReadError::Overloaded } else { self.read_error() }
+    }
+
+    /// Why the inbox took nothing else: it is full, or closed.
+    pub(super) fn node_refusal(&self) -> NodeError {
+        if self.is_open() { NodeError::Overloaded } else { self.node_error() }
+    }
+
     /// Refuses a request because the node takes no more.
     pub(super) fn refuse(&self, request: Request) {
         request.refuse(self.propose_error(), self.read_error(), self.node_error());

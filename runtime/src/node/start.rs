@@ -15,7 +15,7 @@ use super::Node;
 use super::applier::Applier;
 use super::builder::{NodeBuilder, Valid};
 use super::clock::Clock;
-use super::driver::{Driver, State, Turn};
+use super::driver::{Driver, Guard, State, Turn};
 use super::error::StartError;
 use super::fetcher::Fetcher;
 use super::handle::GroupHandle;
@@ -46,7 +46,9 @@ pub(super) async fn start(builder: NodeBuilder) -> Result<Node, StartError> {
                 match set_up(builder, valid).await {
                     Ok((driver, parts)) => {
                         if tell.send(Ok(parts)).is_ok() {
-                            driver.run().await;
+                            // A task, and not this future: so it runs right after the one that
+                            // wakes it, without a look at the sockets in between.
+                            drop(tokio::spawn(driver.run()).await);
                         }
                     }
                     Err(error) => drop(tell.send(Err(error))),
@@ -175,6 +177,7 @@ async fn set_up(builder: NodeBuilder, valid: Valid) -> Result<(Driver, Parts), S
         now: shared.clock.now(),
     });
     let driver = Driver {
+        guard: Guard(Arc::clone(&shared)),
         shared: Arc::clone(&shared),
         groups,
         slots,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use synod_core::NodeId;
 use synod_proto::{Decoder, Packet};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
@@ -149,15 +150,12 @@ impl Shared {
             while self.inlet.is_full() {
                 yield_now().await;
             }
-            stream.readable().await?;
             if buffer.capacity() - buffer.len() < READ_BYTES / 4 {
                 buffer.reserve(READ_BYTES);
             }
-            match stream.try_read_buf(buffer) {
-                Ok(0) => return Err(ConnectionError::Closed),
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
+            // Knows from a read that was not full that nothing more is there.
+            if stream.read_buf(buffer).await? == 0 {
+                return Err(ConnectionError::Closed);
             }
         }
     }
