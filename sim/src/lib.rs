@@ -13,6 +13,7 @@ pub mod disk;
 pub mod env;
 pub mod faults;
 pub mod kv;
+pub mod mutants;
 pub mod network;
 pub mod node;
 pub mod plan;

@@ -1,10 +1,12 @@
 //! The `synod-sim` program: runs seeds, and shows what happened in one.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use synod_sim::mutants::{self, Fate, Mutant};
 use synod_sim::sweep::{Sweep, Swept};
 use synod_sim::{Failure, Plan, replay};
 
@@ -54,6 +56,20 @@ enum Command {
         #[arg(long, short)]
         verbose: bool,
     },
+    /// Plants known bugs, one at a time, and says how many seeds it takes to find each.
+    ///
+    /// Run it in the workspace: it reads tests/mutants.toml and works in a copy.
+    Mutants {
+        /// Give up on a bug after so many seeds.
+        #[arg(long, default_value_t = 2_000)]
+        seeds: u64,
+        /// Only bugs whose name contains this.
+        #[arg(long, default_value = "")]
+        only: String,
+        /// Where to put the copy; kept, so that the next time builds less.
+        #[arg(long, default_value = "target/mutants")]
+        scratch: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -64,6 +80,7 @@ fn main() -> ExitCode {
             run(&Sweep { first, seeds, jobs, is_going_on, twice_every })
         }
         Command::Replay { seed, verbose } => show(seed, verbose),
+        Command::Mutants { seeds, only, scratch } => hunt(seeds, &only, &scratch),
     }
 }
 
@@ -97,6 +114,36 @@ fn show(seed: u64, verbose: bool) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn hunt(seeds: u64, only: &str, scratch: &Path) -> ExitCode {
+    let ready = mutants::copy(Path::new("."), scratch).and_then(|()| {
+        let scratch = scratch.canonicalize()?;
+        Ok((std::fs::read_to_string("tests/mutants.toml")?, scratch))
+    });
+    let (list, scratch) = match ready {
+        Ok(ready) => ready,
+        Err(error) => {
+            println!("run this in the workspace's folder: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let list = match Mutant::list(&list) {
+        Ok(list) => list,
+        Err(error) => {
+            println!("tests/mutants.toml: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("{:<50}   seeds  broke", "planted bug");
+    let mut all_killed = true;
+    for mutant in list.iter().filter(|mutant| mutant.name.contains(only)) {
+        let fate = mutant.hunt(Path::new("."), &scratch, seeds);
+        println!("{:<50}  {fate}", mutant.name);
+        all_killed &= matches!(fate, Fate::Killed { .. });
+    }
+    if all_killed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[expect(clippy::print_stdout, reason = "the program's output")]
