@@ -10,6 +10,7 @@ pub mod acknowledged;
 pub mod ballots;
 pub mod choices;
 pub mod disk;
+pub mod founding;
 pub mod once;
 pub mod order;
 pub mod promises;
@@ -106,6 +107,7 @@ pub struct Checkers {
     states: states::States,
     order: order::Order,
     acknowledged: acknowledged::Acknowledged,
+    founded: founding::Founded,
     broken: Option<Violation>,
 }
 
@@ -125,6 +127,7 @@ impl Checkers {
             states: states::States::new(groups),
             order: order::Order::new(groups),
             acknowledged: acknowledged::Acknowledged::default(),
+            founded: founding::Founded::default(),
             broken: None,
         }
     }
@@ -239,6 +242,12 @@ impl Checkers {
     /// This is what a node would read from its disk if the power failed now.
     pub fn read_back(&mut self, place: Place, recovered: &Recovered) {
         let verdict = self.disk.read_back(place, recovered);
+        self.note(verdict);
+    }
+
+    /// A node knows what its cluster was founded from.
+    pub fn founded(&mut self, node: usize, founding: &synod_core::Founding) {
+        let verdict = self.founded.founded(node, founding);
         self.note(verdict);
     }
 

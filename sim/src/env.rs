@@ -93,6 +93,8 @@ pub enum Inside {
     Wake(usize),
     /// Founding goes on.
     Form,
+    /// The founding is durable, and the node hears of it.
+    Founded,
     /// The disk syncs what was written.
     Sync,
     /// The node hears of the sync.
@@ -181,6 +183,7 @@ impl Env {
                 let what = match what {
                     Inside::Wake(group) => 16 + to_u64(*group),
                     Inside::Form => 1,
+                    Inside::Founded => 4,
                     Inside::Sync => 2,
                     Inside::Told => 3,
                     Inside::Execute(group) => 32 + to_u64(*group),

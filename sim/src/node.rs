@@ -5,6 +5,7 @@
 //! the process life, so that nothing of an earlier life reaches a later one.
 
 mod disk;
+mod entry;
 mod hosted;
 mod process;
 
@@ -23,6 +24,7 @@ use crate::plan::{self, Plan};
 use crate::rng::{Rng, to_u64};
 
 use disk::Files;
+use entry::Entry;
 use process::{Failed, Process};
 
 /// One simulated machine.
@@ -40,7 +42,9 @@ struct Machine {
     rng: Rng,
     files: Files,
     memories: Vec<(GroupId, Incarnation)>,
-    founding: Founding,
+    nodes: usize,
+    /// What the cluster was founded from before the run, if it was.
+    founding: Option<Founding>,
     core: Config,
     disk: plan::Disk,
     delay: Duration,
@@ -86,7 +90,8 @@ impl Node {
             life: 0,
             files: Files::new(plan.seed, index, plan.segment_bytes),
             memories: memories.collect(),
-            founding: founding.clone(),
+            nodes: plan.nodes,
+            founding: (!plan.is_forming).then(|| founding.clone()),
             core: Config { seed: rng.bits(), ..plan.core.clone() },
             disk: plan.disk.clone(),
             delay: plan.machine.delay,
@@ -195,7 +200,10 @@ impl Node {
                 process.receive(&mut self.machine, group, from, message, env);
                 Ok(())
             }
-            Ok(Packet::Founding(_) | Packet::Hello(_)) => Ok(()),
+            Ok(Packet::Founding(message)) => {
+                process.form(&mut self.machine, Entry::heard(from, message), env)
+            }
+            Ok(Packet::Hello(_)) => Ok(()),
             Err(error) => {
                 let what = format!("a frame from n{} does not decode: {error}", from + 1);
                 Err(Violation::new("codec", what))

@@ -1,16 +1,15 @@
 //! One process life: groups over the log, steps and what follows from them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use synod::log::GroupLog;
 use synod_core::{
-    Durable, Fetch, Founding, Group, GroupId, Input, Member, Message, Outbox, Outcome, ProposalId,
-    ReadId, Start, Status, Stored, Time, WriteBatch,
+    Durable, Fetch, FormingInput, Founding, Group, GroupId, Input, Member, Message, Outbox,
+    Outcome, ProposalId, ReadId, Start, Status, Stored, Time, WriteBatch,
 };
 
 use super::Machine;
 use super::disk::{Journal, Opened};
+use super::entry::{Entry, Held};
 use super::hosted::Hosted;
 use crate::checkers::{Place, Violation};
 use crate::clients::{Ask, CallId, End};
@@ -21,6 +20,7 @@ use crate::rng::to_index;
 #[derive(Debug)]
 pub(super) struct Process {
     journal: Journal,
+    entry: Entry,
     groups: Vec<Hosted>,
     outbox: Outbox,
 }
@@ -35,31 +35,44 @@ pub(super) enum Failed {
 }
 
 impl Process {
-    /// Opens the log and starts every group.
+    /// Opens the log, and starts every group if the cluster is founded.
     pub(super) fn start(machine: &mut Machine, env: &mut Env) -> Result<Self, Failed> {
-        let opened = machine.open(env)?;
-        let Opened { log, boot, founding, groups, .. } = opened;
+        let Opened { log, boot, mut founding, groups: logs, .. } = machine.open(env)?;
         let mut journal = Journal::new(log);
-        let founding = match founding {
-            Some(founding) => founding,
-            None => {
-                let founding = machine.founding.clone();
-                journal.found(machine, &founding)?;
-                founding
-            }
-        };
+        if founding.is_none()
+            && let Some(planned) = machine.founding.clone()
+        {
+            journal.found(machine, &planned)?;
+            founding = Some(planned);
+        }
         machine.disarm();
-        let mut process = Self { journal, groups: Vec::new(), outbox: Outbox::default() };
-        process.join(machine, &founding, boot, groups, env).map_err(Failed::Broken)?;
+        let entry = Entry::new(machine, founding, Held { boot, logs }, env);
+        let outbox = Outbox::default();
+        let mut process = Self { journal, entry, groups: Vec::new(), outbox };
+        process.form(machine, FormingInput::Tick, env).map_err(Failed::Broken)?;
         Ok(process)
+    }
+
+    /// The founding goes on, and the groups start once it is done.
+    pub(super) fn form(
+        &mut self,
+        machine: &mut Machine,
+        input: FormingInput,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        match self.entry.step(machine, &mut self.journal, input, env) {
+            Ok(Some((founding, held))) => self.join(machine, &founding, held, env),
+            Ok(None) => Ok(()),
+            Err(Failed::Broken(violation)) => Err(violation),
+            Err(Failed::Stopped) => unreachable!("nothing is armed after the start"),
+        }
     }
 
     fn join(
         &mut self,
         machine: &mut Machine,
         founding: &Founding,
-        boot: u64,
-        mut logs: BTreeMap<GroupId, GroupLog>,
+        Held { boot, mut logs }: Held,
         env: &mut Env,
     ) -> Result<(), Violation> {
         for (index, (group, membership)) in founding.groups.iter().enumerate() {
@@ -159,7 +172,8 @@ impl Process {
                     self.step(machine, group, Input::Tick, env);
                 }
             }
-            Inside::Form => {}
+            Inside::Form => self.form(machine, FormingInput::Tick, env)?,
+            Inside::Founded => self.form(machine, FormingInput::Durable, env)?,
             Inside::Sync => {
                 self.journal.sync(machine, env)?;
                 if machine.rng.ppm(READ_BACK_PPM) {

@@ -1,0 +1,105 @@
+//! How a process comes into its cluster: it knows from its disk, or founds one with the others.
+
+use std::collections::BTreeMap;
+
+use synod::log::GroupLog;
+use synod_core::{
+    Bootstrap, Forming, FormingInput, FormingOutbox, FormingStart, FormingState, Founder, Founding,
+    FoundingMessage, GroupId, NodeId, Time,
+};
+use synod_proto::Packet;
+
+use super::disk::Journal;
+use super::process::Failed;
+use super::{Machine, node_id};
+use crate::checkers::Violation;
+use crate::env::{Env, Inside};
+use crate::rng::to_index;
+
+/// A process on its way into its cluster, and what it answers to others from then on.
+#[derive(Debug)]
+pub(super) struct Entry {
+    forming: Forming,
+    out: FormingOutbox,
+    wake: Time,
+    /// What the log held, until the groups take it.
+    held: Option<Held>,
+}
+
+/// What the groups start from.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) boot: u64,
+    pub(super) logs: BTreeMap<GroupId, GroupLog>,
+}
+
+impl Entry {
+    /// Sets out from what the disk holds.
+    pub(super) fn new(
+        machine: &mut Machine,
+        founding: Option<Founding>,
+        held: Held,
+        env: &Env,
+    ) -> Self {
+        let founders: Vec<NodeId> = (0..machine.nodes).map(node_id).collect();
+        let alone = founders.len() == 1;
+        let forming = Forming::new(FormingStart {
+            me: machine.id(),
+            founder: Founder { founders, memories: machine.memories.clone() },
+            bootstrap: if alone { Bootstrap::Found } else { Bootstrap::Auto },
+            founding,
+            seed: machine.rng.bits(),
+            retry_interval: machine.core.election_timeout / 8,
+            now: env.now,
+        });
+        Self { forming, out: FormingOutbox::default(), wake: Time::MAX, held: Some(held) }
+    }
+
+    /// Something happens; says what the groups start from, once, when the cluster is founded.
+    pub(super) fn step(
+        &mut self,
+        machine: &mut Machine,
+        journal: &mut Journal,
+        input: FormingInput,
+        env: &mut Env,
+    ) -> Result<Option<(Founding, Held)>, Failed> {
+        self.forming.step(env.now, input, &mut self.out);
+        if let Some(founding) = self.out.write.take() {
+            env.line(machine.index, || format!("writes the founding of {:?}", founding.cluster));
+            journal.found(machine, &founding)?;
+            let wait = machine.around(machine.disk.tell);
+            machine.later(wait, Inside::Founded, env);
+        }
+        for (to, message) in self.out.messages.drain(..) {
+            env.line(machine.index, || format!("   > n{to}  {message:?}"));
+            env.send(machine.index, to_index(to.0 - 1), &Packet::Founding(message));
+        }
+        if let Some(deadline) = self.forming.deadline() {
+            let wake = deadline.max(env.now);
+            if wake < self.wake || self.wake <= env.now {
+                self.wake = wake;
+                machine.later(wake.since(env.now), Inside::Form, env);
+            }
+        }
+        match self.forming.state() {
+            FormingState::Excluded { .. } | FormingState::Conflict(_) => {
+                let what = format!("n{}: {}", machine.index + 1, self.forming.state());
+                Err(Failed::Broken(Violation::new("founding", what)))
+            }
+            FormingState::Founded(founding) => {
+                let founding = founding.clone();
+                env.checkers.founded(machine.index, &founding);
+                Ok(self.held.take().map(|held| (founding, held)))
+            }
+            FormingState::Waiting { .. }
+            | FormingState::Alone
+            | FormingState::Joining { .. }
+            | FormingState::Writing(_) => Ok(None),
+        }
+    }
+
+    /// A message about the founding, as an input.
+    pub(super) fn heard(from: usize, message: FoundingMessage) -> FormingInput {
+        FormingInput::Receive { from: node_id(from), message }
+    }
+}
