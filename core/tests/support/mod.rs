@@ -5,4 +5,6 @@
 pub mod checks;
 pub mod disk;
 pub mod rng;
+pub mod script;
+pub mod show;
 pub mod world;
