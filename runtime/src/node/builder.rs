@@ -13,6 +13,7 @@ use super::error::StartError;
 use super::start::start;
 use crate::StateMachine;
 use crate::log::LogConfig;
+use crate::vfs::StdVfs;
 
 type MakeMachines = Box<dyn FnOnce() -> Vec<Box<dyn StateMachine>> + Send>;
 
@@ -127,7 +128,7 @@ impl NodeBuilder {
     ///
     /// See [`StartError`]; nothing is left running.
     pub async fn start(self) -> Result<Node, StartError> {
-        start(self).await
+        start(self, StdVfs).await
     }
 
     /// Checks what can be checked without touching anything.

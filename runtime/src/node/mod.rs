@@ -20,6 +20,8 @@ mod log_thread;
 mod note;
 mod start;
 mod status;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 use std::collections::BTreeMap;

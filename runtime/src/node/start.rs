@@ -25,13 +25,13 @@ use super::note::{FromLog, FromMachines, FromPeers, Note, Shared};
 use crate::Machines;
 use crate::log::{Log, LogConfig, Opened};
 use crate::transport::{Identity, Inlet, Settings, SharedIdentity, Transport};
-use crate::vfs::StdVfs;
+use crate::vfs::Vfs;
 
 /// Starts the protocol thread, which sets everything up and says how that went.
 ///
 /// The node has a runtime of its own on that thread: what users do in theirs never delays a vote,
 /// and a message from a peer reaches the protocol without a wake-up in between.
-pub(super) async fn start(builder: NodeBuilder) -> Result<Node, StartError> {
+pub(super) async fn start(builder: NodeBuilder, vfs: impl Vfs) -> Result<Node, StartError> {
     let valid = builder.validate()?;
     let (tell, told) = oneshot::channel();
     let name = format!("synod-{}", valid.id);
@@ -43,7 +43,7 @@ pub(super) async fn start(builder: NodeBuilder) -> Result<Node, StartError> {
                 Err(error) => return drop(tell.send(Err(StartError::System(error)))),
             };
             runtime.block_on(async {
-                match set_up(builder, valid).await {
+                match set_up(builder, valid, vfs).await {
                     Ok((driver, parts)) => {
                         if tell.send(Ok(parts)).is_ok() {
                             // A task, and not this future: so it runs right after the one that
@@ -70,7 +70,11 @@ pub(super) struct Parts {
     local: std::net::SocketAddr,
 }
 
-async fn set_up(builder: NodeBuilder, valid: Valid) -> Result<(Driver, Parts), StartError> {
+async fn set_up(
+    builder: NodeBuilder,
+    valid: Valid,
+    vfs: impl Vfs,
+) -> Result<(Driver, Parts), StartError> {
     let Valid { id, listen, data_dir, peers } = valid;
     let listener = bind(builder.listener, &listen)
         .await
@@ -84,7 +88,7 @@ async fn set_up(builder: NodeBuilder, valid: Valid) -> Result<(Driver, Parts), S
     drawn.sort_unstable();
     let salt = if builder.log.salt == 0 { random()? } else { builder.log.salt };
     let log_config = LogConfig { salt, ..builder.log.clone() };
-    let opened = Log::open(StdVfs, &data_dir, log_config, &drawn)
+    let opened = Log::open(vfs, &data_dir, log_config, &drawn)
         .map_err(|error| StartError::Log(data_dir.clone(), error.to_string()))?;
     let Opened { log, boot, batch, founding, groups: mut logs, report } = opened;
     tracing::info!(node = id.0, boot, batch, ?report, "log opened");
