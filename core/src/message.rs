@@ -126,6 +126,9 @@ pub enum Message {
     Forward {
         /// Which leadership is to take them.
         ballot: Ballot,
+        /// Another leadership had them before, so their origin takes no refusal as final, and what
+        /// was refused once may be taken later.
+        spread: bool,
         /// The commands.
         commands: Value,
     },

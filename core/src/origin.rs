@@ -234,7 +234,7 @@ impl Origin {
 
     fn hand_over(&mut self, first: u64, last: u64, proposer: &mut Proposer, ctx: &mut Ctx<'_>) {
         let leader = self.leader;
-        let (mut count, mut bytes) = (0, 0);
+        let (mut count, mut bytes, mut batch_spread) = (0, 0, false);
         let mut seq = first;
         while seq <= last {
             let Some(entry) = self.entry(seq) else {
@@ -245,31 +245,36 @@ impl Origin {
             if entry.first == Ballot::ZERO {
                 entry.first = leader;
             }
-            let command = entry.command.clone();
+            let (command, spread) = (entry.command.clone(), entry.spread);
             seq += 1;
             if leader.member() == ctx.me {
                 let Some(leadership) = proposer.leading() else { return };
                 let key = command.key;
-                if leadership.take(command, ctx) == Taken::Full {
+                if leadership.take(command, spread, ctx) == Taken::Full {
                     self.on_refused(leader, key, ctx);
                 }
                 continue;
             }
+            if count > 0 && spread != batch_spread {
+                self.send(batch_spread, ctx);
+                (count, bytes) = (0, 0);
+            }
+            batch_spread = spread;
             self.writer.push(&command);
             count += 1;
             bytes += command.payload.len() + COMMAND_OVERHEAD;
             if count >= ctx.config.batch_commands_max || bytes >= ctx.config.batch_bytes_max {
-                self.send(ctx);
+                self.send(spread, ctx);
                 (count, bytes) = (0, 0);
             }
         }
         if count > 0 {
-            self.send(ctx);
+            self.send(batch_spread, ctx);
         }
     }
 
-    fn send(&mut self, ctx: &mut Ctx<'_>) {
-        let commands = self.writer.finish();
-        ctx.send(self.leader.node, Message::Forward { ballot: self.leader, commands });
+    fn send(&mut self, spread: bool, ctx: &mut Ctx<'_>) {
+        let (ballot, commands) = (self.leader, self.writer.finish());
+        ctx.send(ballot.node, Message::Forward { ballot, spread, commands });
     }
 }

@@ -199,7 +199,8 @@ fn message(body: Option<GroupBody>) -> Result<Message> {
             if commands.kind() != ValueKind::Commands {
                 return Err(DecodeError::NoCommands);
             }
-            Message::Forward { ballot: ballot(forward.ballot)?, commands }
+            let (ballot, spread) = (ballot(forward.ballot)?, forward.spread);
+            Message::Forward { ballot, spread, commands }
         }
         GroupBody::Prepare(prepare) => Message::Prepare {
             ballot: ballot(prepare.ballot)?,

@@ -239,9 +239,10 @@ impl Encode for Fields<'_, Message> {
                 sink.uint(2, *probe);
                 sink.uint(3, chosen.0);
             }
-            Message::Forward { ballot, commands } => {
+            Message::Forward { ballot, spread, commands } => {
                 sink.message(1, ballot);
                 sink.bytes(2, commands.bytes());
+                sink.uint(3, (*spread).into());
             }
             Message::Prepare { ballot, from } => {
                 sink.message(1, ballot);

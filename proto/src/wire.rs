@@ -229,6 +229,8 @@ pub(crate) struct Forward {
     pub(crate) ballot: Option<Ballot>,
     #[prost(bytes = "bytes", tag = "2")]
     pub(crate) commands: Bytes,
+    #[prost(bool, tag = "3")]
+    pub(crate) spread: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]

@@ -108,7 +108,7 @@ fn heartbeat() -> Packet {
 }
 
 fn forward(commands: Value) -> Packet {
-    group(Message::Forward { ballot: BALLOT, commands })
+    group(Message::Forward { ballot: BALLOT, spread: false, commands })
 }
 
 fn value(len: usize) -> Value {

@@ -24,4 +24,6 @@ const SEEDS: &[(u64, &str)] = &[
     (2669, "a late answer to an earlier process life served a stale read"),
     (1143, "a refused command was taken from a late copy, below its origin's low mark"),
     (5173, "a refused command was taken from a late copy by the next leadership"),
+    (304, "a command that two leaderships had was refused by the second for ever"),
+    (1444, "a command that two leaderships had was refused by the second for ever"),
 ];

@@ -108,7 +108,7 @@ impl Group {
                 let has_room = !self.env.writes_full();
                 self.learner.on_answer(from.node, self.entries.chosen(), has_room);
             }
-            Message::Forward { ballot, commands } => {
+            Message::Forward { ballot, spread, commands } => {
                 let Some(leadership) = self.proposer.leading() else { return };
                 if leadership.ballot() != ballot {
                     return;
@@ -117,7 +117,7 @@ impl Group {
                 for command in commands.commands() {
                     let key = command.key;
                     let member = ctx.history.newest().has(key.origin);
-                    if !member || leadership.take(command, ctx) == Taken::Full {
+                    if !member || leadership.take(command, spread, ctx) == Taken::Full {
                         keys.push(key);
                     }
                 }

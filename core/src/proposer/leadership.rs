@@ -119,8 +119,8 @@ impl Leadership {
     }
 
     /// Takes a command, to be proposed with others.
-    pub(crate) fn take(&mut self, command: Command, env: &Env) -> Taken {
-        self.queue.push(env.now, command, &env.config)
+    pub(crate) fn take(&mut self, command: Command, spread: bool, env: &Env) -> Taken {
+        self.queue.push(env.now, command, spread, &env.config)
     }
 
     /// Phase 2b: counts the votes of `from` for a range.

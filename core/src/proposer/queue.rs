@@ -33,15 +33,27 @@ pub(crate) enum Taken {
 
 impl Queue {
     /// Takes a command, unless the queue is full; one that was taken before is not taken twice.
-    pub(crate) fn push(&mut self, now: Time, command: Command, config: &Config) -> Taken {
-        if self.refused.met(command.key) || self.refused.past(command.key) {
+    ///
+    /// Its origin resolves a command that was refused as never executed, unless another leadership
+    /// had it too (`spread`). So a refusal is for good, except for those: to refuse them for good
+    /// would leave them without a leader until their deadline.
+    pub(crate) fn push(
+        &mut self,
+        now: Time,
+        command: Command,
+        spread: bool,
+        config: &Config,
+    ) -> Taken {
+        if !spread && (self.refused.met(command.key) || self.refused.past(command.key)) {
             return Taken::Full;
         }
         let bytes = command.payload.len() + COMMAND_OVERHEAD;
         let full = self.waiting.len() >= config.queue_commands_max
             || (self.bytes + bytes > config.queue_bytes_max && !self.waiting.is_empty());
         if full && !self.taken.met(command.key) {
-            self.refused.admit(command.key, command.low);
+            if !spread {
+                self.refused.admit(command.key, command.low);
+            }
             return Taken::Full;
         }
         if self.taken.admit(command.key, command.low) {
@@ -106,7 +118,7 @@ mod tests {
         let config = Config { batch_commands_max: 3, batch_bytes_max: 1000, ..Config::default() };
         let mut queue = Queue::default();
         for (seq, bytes) in [(1, 10), (2, 10), (3, 10), (4, 10), (5, 2000), (6, 10)] {
-            assert_eq!(queue.push(Time::ZERO, command(seq, bytes), &config), Taken::Yes);
+            assert_eq!(queue.push(Time::ZERO, command(seq, bytes), false, &config), Taken::Yes);
         }
         let mut counts = alloc::vec::Vec::new();
         while let Some(value) = queue.next_value(Time::ZERO, &config) {
@@ -120,8 +132,8 @@ mod tests {
     fn a_command_that_was_taken_is_not_taken_twice() {
         let config = Config::default();
         let mut queue = Queue::default();
-        assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
-        assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
+        assert_eq!(queue.push(Time::ZERO, command(1, 1), false, &config), Taken::Yes);
+        assert_eq!(queue.push(Time::ZERO, command(1, 1), false, &config), Taken::Yes);
         assert_eq!(queue.len(), 1);
     }
 
@@ -129,24 +141,32 @@ mod tests {
     fn what_was_refused_stays_refused_when_the_origin_has_moved_on() {
         let config = Config { queue_commands_max: 1, ..Config::default() };
         let mut queue = Queue::default();
-        assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
-        assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Full);
+        assert_eq!(queue.push(Time::ZERO, command(1, 1), false, &config), Taken::Yes);
+        assert_eq!(queue.push(Time::ZERO, command(2, 1), false, &config), Taken::Full);
         let later = Command { low: 3, ..command(3, 1) };
-        assert_eq!(queue.push(Time::ZERO, later, &config), Taken::Full);
+        assert_eq!(queue.push(Time::ZERO, later, false, &config), Taken::Full);
         assert!(queue.next_value(Time::ZERO, &config).is_some());
-        assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Full, "a late copy");
+        assert_eq!(
+            queue.push(Time::ZERO, command(2, 1), false, &config),
+            Taken::Full,
+            "a late copy"
+        );
     }
 
     #[test]
     fn what_was_refused_once_stays_refused() {
         let config = Config { queue_commands_max: 1, ..Config::default() };
         let mut queue = Queue::default();
-        assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes);
-        assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Full);
-        assert_eq!(queue.push(Time::ZERO, command(1, 1), &config), Taken::Yes, "it was taken");
+        assert_eq!(queue.push(Time::ZERO, command(1, 1), false, &config), Taken::Yes);
+        assert_eq!(queue.push(Time::ZERO, command(2, 1), false, &config), Taken::Full);
+        assert_eq!(
+            queue.push(Time::ZERO, command(1, 1), false, &config),
+            Taken::Yes,
+            "it was taken"
+        );
         assert!(queue.next_value(Time::ZERO, &config).is_some());
-        assert_eq!(queue.push(Time::ZERO, command(2, 1), &config), Taken::Full);
-        assert_eq!(queue.push(Time::ZERO, command(3, 1), &config), Taken::Yes);
+        assert_eq!(queue.push(Time::ZERO, command(2, 1), false, &config), Taken::Full);
+        assert_eq!(queue.push(Time::ZERO, command(2, 1), true, &config), Taken::Yes, "spread");
         assert_eq!(queue.len(), 1);
     }
 }

@@ -139,7 +139,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
                 cleaned
             }
         ),
-        (ballot(), commands()).prop_map(|(ballot, commands)| Message::Forward { ballot, commands }),
+        (ballot(), any::<bool>(), commands())
+            .prop_map(|(ballot, spread, commands)| Message::Forward { ballot, spread, commands }),
         (ballot(), vec(key(), 0..4)).prop_map(|(ballot, keys)| Message::Refused { ballot, keys }),
         (1..=u64::MAX).prop_map(|round| Message::ReadIndex { round }),
         (1..=u64::MAX, prefix())

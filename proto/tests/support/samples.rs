@@ -197,7 +197,7 @@ fn messages() -> Vec<(&'static str, Message)> {
                 cleaned: Instance::ZERO,
             },
         ),
-        ("", Message::Forward { ballot, commands: value(2, b"forwarded") }),
+        ("", Message::Forward { ballot, spread: true, commands: value(2, b"forwarded") }),
         ("", Message::Refused { ballot, keys: vec![key(1), key(2)] }),
         ("", Message::ReadIndex { round: 9 }),
         ("", Message::ReadPoint { round: 9, instance: ten }),
