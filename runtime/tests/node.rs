@@ -164,6 +164,41 @@ async fn early_proposals_keep_their_deadline() {
     assert!(matches!(error, ReadError::Forming(_)), "{error}");
 }
 
+/// Applies only while the test lets it.
+struct Slow(std::sync::mpsc::Receiver<()>);
+
+impl synod::StateMachine for Slow {
+    fn apply(&mut self, _at: Position, _command: Bytes) -> Bytes {
+        while self.0.recv().is_ok() {} // until the test lets go
+        Bytes::new()
+    }
+    fn read(&self, _query: Bytes) -> Bytes {
+        Bytes::new()
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_is_stuck_keeps_nobody_past_the_deadline() {
+    let mut cluster = Cluster::new(1);
+    let (go, stuck) = std::sync::mpsc::channel();
+    let node = cluster
+        .builder(1)
+        .group(GroupId(5), move || vec![Box::new(Slow(stuck))])
+        .start()
+        .await
+        .unwrap();
+    let slow = node.group(GroupId(5)).unwrap();
+    let short = Duration::from_millis(100);
+    let error = soon(slow.propose_with(SmId(0), "x", short)).await.unwrap_err();
+    assert_eq!(error, ProposeError::Unknown);
+    let error = soon(slow.read_with(SmId(0), "x", short)).await.unwrap_err();
+    assert_eq!(error, ReadError::TimedOut);
+    // The other group is not concerned; and this one goes on as soon as its machine does.
+    soon(group(&node).propose("quick")).await.unwrap();
+    drop(go);
+    soon(slow.propose("y")).await.unwrap();
+}
+
 #[tokio::test]
 async fn dropping_a_node_stops_it() {
     let mut cluster = Cluster::new(1);

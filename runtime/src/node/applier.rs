@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::error::{ProposeError, ReadError};
 use super::handle::Committed;
-use super::note::answer;
+use super::reply::Reply;
 use crate::{Executed, MachineError, Machines};
 
 /// Where the outcome of a proposal goes.
@@ -24,9 +24,9 @@ pub(super) type ReadReply = oneshot::Sender<Result<Bytes, ReadError>>;
 #[derive(Debug)]
 pub(super) enum Job {
     /// What the core handed out, and who waits for it here.
-    Apply(Apply, Option<ProposeReply>),
+    Apply(Apply, Option<Reply<Result<Committed, ProposeError>>>),
     /// A query, once this instance is applied.
-    Read(Instance, SmId, Bytes, ReadReply),
+    Read(Instance, SmId, Bytes, Reply<Result<Bytes, ReadError>>),
 }
 
 /// The driver's end. Dropping it ends the thread when it has finished what it is doing; whoever
@@ -121,11 +121,14 @@ impl Shared {
     }
 }
 
+/// A read that waits for an instance to be applied.
+type HeldRead = (SmId, Bytes, Reply<Result<Bytes, ReadError>>);
+
 struct Worker<P> {
     shared: Arc<Shared>,
     machines: Machines,
     /// Reads that wait for an instance to be applied.
-    held: BTreeMap<Instance, Vec<(SmId, Bytes, ReadReply)>>,
+    held: BTreeMap<Instance, Vec<HeldRead>>,
     tell_every: u64,
     told: u64,
     progress: P,
@@ -161,26 +164,26 @@ impl<P: Progress> Worker<P> {
             Job::Read(at, sm, query, reply) if at > self.machines.applied() => {
                 self.held.entry(at).or_default().push((sm, query, reply));
             }
-            Job::Read(_, sm, query, reply) => self.read(sm, query, reply),
+            Job::Read(_, sm, query, reply) => self.read(sm, query, &reply),
             Job::Apply(apply, reply) => {
                 let failed_before = self.machines.failed().is_some();
                 match self.machines.apply(apply) {
                     Ok(Executed::Command { position, output, .. }) => {
                         if let Some(reply) = reply {
-                            answer(reply, Ok(Committed { position, output }));
+                            reply.answer(Ok(Committed { position, output }));
                         }
                     }
                     // Its output was lost with the process that proposed it.
                     Ok(Executed::Skipped { .. }) => {
                         if let Some(reply) = reply {
-                            answer(reply, Err(ProposeError::Unknown));
+                            reply.answer(Err(ProposeError::Unknown));
                         }
                     }
                     Ok(Executed::Through(instance)) => self.through(instance),
                     Err(error) => {
                         if let Some(reply) = reply {
                             let reason = error.to_string().into();
-                            answer(reply, Err(ProposeError::Failed { reason }));
+                            reply.answer(Err(ProposeError::Failed { reason }));
                         }
                         if !failed_before {
                             self.fail(&error);
@@ -197,7 +200,7 @@ impl<P: Progress> Worker<P> {
             && *entry.key() <= instance
         {
             for (sm, query, reply) in entry.remove() {
-                self.read(sm, query, reply);
+                self.read(sm, query, &reply);
             }
         }
         if instance.0 - self.told >= self.tell_every {
@@ -206,7 +209,7 @@ impl<P: Progress> Worker<P> {
         }
     }
 
-    fn read(&mut self, sm: SmId, query: Bytes, reply: ReadReply) {
+    fn read(&mut self, sm: SmId, query: Bytes, reply: &Reply<Result<Bytes, ReadError>>) {
         self.shared.reads.fetch_sub(1, Ordering::Relaxed);
         let failed_before = self.machines.failed().is_some();
         let read = self.machines.read(sm, query);
@@ -216,22 +219,19 @@ impl<P: Progress> Worker<P> {
         {
             self.fail(error);
         }
-        answer(
-            reply,
-            read.map_err(|error| {
-                if let MachineError::Unknown(sm) = error {
-                    return ReadError::NoMachine(sm);
-                }
-                ReadError::Failed { reason: error.to_string().into() }
-            }),
-        );
+        reply.answer(read.map_err(|error| {
+            if let MachineError::Unknown(sm) = error {
+                return ReadError::NoMachine(sm);
+            }
+            ReadError::Failed { reason: error.to_string().into() }
+        }));
     }
 
     fn fail(&mut self, error: &MachineError) {
         self.progress.failed(error);
         for (_, _, reply) in mem::take(&mut self.held).into_values().flatten() {
             self.shared.reads.fetch_sub(1, Ordering::Relaxed);
-            answer(reply, Err(ReadError::Failed { reason: error.to_string().into() }));
+            reply.answer(Err(ReadError::Failed { reason: error.to_string().into() }));
         }
     }
 }
@@ -288,7 +288,10 @@ mod tests {
             payload: payload.into(),
             proposal: None,
         };
-        [Job::Apply(apply, reply), Job::Apply(Apply::Through(Instance(instance)), None)]
+        [
+            Job::Apply(apply, reply.map(Reply::new)),
+            Job::Apply(Apply::Through(Instance(instance)), None),
+        ]
     }
 
     const SOON: Duration = Duration::from_secs(10);
@@ -298,7 +301,7 @@ mod tests {
         let (applier, told) = applier(2);
         let (reply, mut answer) = oneshot::channel();
         let (first, _) = oneshot::channel();
-        let mut jobs = vec![Job::Read(Instance(2), SmId(0), Bytes::new(), reply)];
+        let mut jobs = vec![Job::Read(Instance(2), SmId(0), Bytes::new(), Reply::new(reply))];
         jobs.extend(add(1, &[1], Some(first)));
         applier.push(&mut jobs);
         assert!(answer.try_recv().is_err());
@@ -317,7 +320,7 @@ mod tests {
         let (applier, told) = applier(1);
         let (reply, held) = oneshot::channel();
         let (proposed, committed) = oneshot::channel();
-        let mut jobs = vec![Job::Read(Instance(9), SmId(0), Bytes::new(), reply)];
+        let mut jobs = vec![Job::Read(Instance(9), SmId(0), Bytes::new(), Reply::new(reply))];
         jobs.extend(add(1, &[], Some(proposed)));
         jobs.extend(add(2, &[1], None));
         applier.push(&mut jobs);
@@ -335,7 +338,7 @@ mod tests {
     fn dropping_the_applier_releases_who_waits() {
         let (applier, _told) = applier(1);
         let (reply, answer) = oneshot::channel();
-        applier.push(&mut vec![Job::Read(Instance(1), SmId(0), Bytes::new(), reply)]);
+        applier.push(&mut vec![Job::Read(Instance(1), SmId(0), Bytes::new(), Reply::new(reply))]);
         drop(applier);
         assert!(answer.blocking_recv().is_err());
     }

@@ -258,16 +258,7 @@ impl Driver {
         let dirty = std::mem::take(&mut self.turn.dirty);
         for &slot in &dirty {
             let group = &mut self.groups[slot];
-            let deadline = group.settle(now);
-            if deadline != group.armed {
-                if let Some(old) = group.armed {
-                    self.turn.timers.remove(&(old, slot));
-                }
-                if let Some(new) = deadline {
-                    self.turn.timers.insert((new, slot));
-                }
-                group.armed = deadline;
-            }
+            group.settle(now);
             group.send(&mut self.transport);
             self.turn.batches.extend(group.outbox.take_writes());
             self.turn.fetches.extend(group.outbox.fetches.drain(..).map(|fetch| (slot, fetch)));
@@ -284,6 +275,16 @@ impl Driver {
             group.dirty = false;
             group.report();
             group.execute();
+            let deadline = group.deadline(now);
+            if deadline != group.armed {
+                if let Some(old) = group.armed {
+                    self.turn.timers.remove(&(old, slot));
+                }
+                if let Some(new) = deadline {
+                    self.turn.timers.insert((new, slot));
+                }
+                group.armed = deadline;
+            }
         }
         for (slot, fetch) in self.turn.fetches.drain(..) {
             if !self.fetcher.fetch(slot, self.groups[slot].id, fetch) {

@@ -12,7 +12,9 @@ use tokio::sync::watch;
 
 use super::applier::{Applier, Job, ProposeReply, ReadReply};
 use super::error::{ProposeError, ReadError};
+use super::handle::Committed;
 use super::note::answer;
+use super::reply::Owed;
 use super::status::GroupStatus;
 use super::waiters::Waiters;
 use crate::transport::Transport;
@@ -22,6 +24,7 @@ use crate::transport::Transport;
 struct PendingRead {
     sm: SmId,
     query: Bytes,
+    deadline: Time,
     reply: ReadReply,
 }
 
@@ -42,8 +45,10 @@ pub(super) struct Hosted {
     pub(super) outbox: Outbox,
     applier: Applier,
     jobs: Vec<Job>,
-    proposals: Waiters<ProposeReply>,
+    proposals: Waiters<(Time, ProposeReply)>,
     reads: Waiters<PendingRead>,
+    owed_outputs: Owed<Result<Committed, ProposeError>>,
+    owed_answers: Owed<Result<Bytes, ReadError>>,
     /// What the core was told is applied.
     applied: Instance,
     leader: watch::Sender<Option<NodeId>>,
@@ -72,6 +77,8 @@ impl Hosted {
             jobs: Vec::new(),
             proposals: Waiters::new(),
             reads: Waiters::new(),
+            owed_outputs: Owed::new(),
+            owed_answers: Owed::new(),
             applied: Instance::ZERO,
             leader,
             failed: None,
@@ -107,7 +114,7 @@ impl Hosted {
         if command.len() > max {
             return answer(reply, Err(ProposeError::TooLarge { bytes: command.len(), max }));
         }
-        let id = ProposalId(self.proposals.insert(reply));
+        let id = ProposalId(self.proposals.insert((deadline, reply)));
         self.step(now, Input::Propose { id, sm, command, deadline });
     }
 
@@ -125,7 +132,7 @@ impl Hosted {
         if self.applier.reads() >= self.limits.reads_max {
             return answer(reply, Err(ReadError::Overloaded));
         }
-        let id = ReadId(self.reads.insert(PendingRead { sm, query, reply }));
+        let id = ReadId(self.reads.insert(PendingRead { sm, query, deadline, reply }));
         self.step(now, Input::Read { id, deadline });
     }
 
@@ -134,20 +141,20 @@ impl Hosted {
     }
 
     /// After the inputs: reports what was applied, and ticks if the deadline has come, so that
-    /// what came together leaves together. Returns the next deadline.
-    pub(super) fn settle(&mut self, now: Time) -> Option<Time> {
+    /// what came together leaves together.
+    pub(super) fn settle(&mut self, now: Time) {
         let applied = self.applier.applied();
         if applied > self.applied {
             self.applied = applied;
             self.step(now, Input::Applied(applied));
         }
         for _ in 0..TICKS_MAX {
-            match self.core.as_ref().and_then(Group::deadline) {
-                Some(deadline) if deadline <= now => self.step(now, Input::Tick),
-                later => return later,
+            let deadline = self.core.as_ref().and_then(Group::deadline);
+            if deadline.is_none_or(|deadline| deadline > now) {
+                break;
             }
+            self.step(now, Input::Tick);
         }
-        Some(now)
     }
 
     /// Hands messages over to the network.
@@ -163,17 +170,19 @@ impl Hosted {
         for outcome in self.outbox.outcomes.drain(..) {
             match outcome {
                 Outcome::Refused(ProposalId(id), refusal) => {
-                    if let Some(reply) = self.proposals.remove(id) {
+                    if let Some((_, reply)) = self.proposals.remove(id) {
                         answer(reply, Err(refused(refusal, self.failed.as_ref())));
                     }
                 }
                 Outcome::Unknown(ProposalId(id)) => {
-                    if let Some(reply) = self.proposals.remove(id) {
+                    if let Some((_, reply)) = self.proposals.remove(id) {
                         answer(reply, Err(ProposeError::Unknown));
                     }
                 }
                 Outcome::ReadAt(ReadId(id), instance) => {
-                    if let Some(PendingRead { sm, query, reply }) = self.reads.remove(id) {
+                    if let Some(PendingRead { sm, query, deadline, reply }) = self.reads.remove(id)
+                    {
+                        let reply = self.owed_answers.push(deadline, reply);
                         self.jobs.push(Job::Read(instance, sm, query, reply));
                     }
                 }
@@ -186,7 +195,10 @@ impl Hosted {
         }
         for apply in self.outbox.applies.drain(..) {
             let reply = match &apply {
-                Apply::Command { proposal: Some(ProposalId(id)), .. } => self.proposals.remove(*id),
+                Apply::Command { proposal: Some(ProposalId(id)), .. } => self
+                    .proposals
+                    .remove(*id)
+                    .map(|(deadline, reply)| self.owed_outputs.push(deadline, reply)),
                 Apply::Command { proposal: None, .. } | Apply::Through(_) => None,
             };
             self.jobs.push(Job::Apply(apply, reply));
@@ -194,6 +206,15 @@ impl Hosted {
         if !self.jobs.is_empty() {
             self.applier.push(&mut self.jobs);
         }
+    }
+
+    /// At the end of a turn: gives up what the machines owe for too long, and says when to look at
+    /// this group again.
+    pub(super) fn deadline(&mut self, now: Time) -> Option<Time> {
+        let outputs = self.owed_outputs.settle(now, || Err(ProposeError::Unknown));
+        let answers = self.owed_answers.settle(now, || Err(ReadError::TimedOut));
+        let core = self.core.as_ref().and_then(Group::deadline);
+        core.into_iter().chain(outputs).chain(answers).min()
     }
 
     /// Traces what happened, and publishes who leads.
@@ -285,7 +306,9 @@ impl Hosted {
 
     /// Answers everybody who waits.
     pub(super) fn release(&mut self, propose: &ProposeError, read: &ReadError) {
-        for reply in self.proposals.clear() {
+        self.owed_outputs.clear();
+        self.owed_answers.clear();
+        for (_, reply) in self.proposals.clear() {
             answer(reply, Err(propose.clone()));
         }
         for PendingRead { reply, .. } in self.reads.clear() {

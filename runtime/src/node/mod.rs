@@ -18,6 +18,7 @@ mod hosted;
 mod inbox;
 mod log_thread;
 mod note;
+mod reply;
 mod start;
 mod status;
 #[cfg(test)]

@@ -1,0 +1,121 @@
+//! Answers that can come from two sides: from the machines' thread, or from the driver when the
+//! time has passed and the machines are still busy.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use synod_core::Time;
+use tokio::sync::oneshot;
+
+/// One answer, given by whoever is first.
+#[derive(Debug)]
+pub(super) struct Reply<T>(Arc<Mutex<Option<oneshot::Sender<T>>>>);
+
+impl<T> Reply<T> {
+    pub(super) fn new(sender: oneshot::Sender<T>) -> Self {
+        Self(Arc::new(Mutex::new(Some(sender))))
+    }
+
+    /// Answers, unless that has been done. Whoever asked may have gone: then nobody is told.
+    pub(super) fn answer(&self, answer: T) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            drop(sender.send(answer));
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+impl<T> Clone for Reply<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Answers that the machines owe, so that nobody waits for a slow machine past the deadline.
+#[derive(Debug)]
+pub(super) struct Owed<T> {
+    /// In the order handed over, which is the order in which the machines answer.
+    replies: VecDeque<(Time, Reply<T>)>,
+    /// When to look for late ones again.
+    look: Time,
+}
+
+impl<T> Owed<T> {
+    pub(super) const fn new() -> Self {
+        Self { replies: VecDeque::new(), look: Time::ZERO }
+    }
+
+    /// Notes an answer that the machines owe from now on.
+    pub(super) fn push(&mut self, deadline: Time, sender: oneshot::Sender<T>) -> Reply<T> {
+        let reply = Reply::new(sender);
+        self.replies.push_back((deadline, reply.clone()));
+        reply
+    }
+
+    /// Forgets those that were answered, and answers those that are late. Says when to look again.
+    pub(super) fn settle(&mut self, now: Time, late: impl Fn() -> T) -> Option<Time> {
+        while self.replies.front().is_some_and(|(_, reply)| !reply.is_open()) {
+            self.replies.pop_front();
+        }
+        if self.replies.is_empty() {
+            return None;
+        }
+        // The whole queue is looked through only now and then: it moves unless a machine is stuck.
+        if now >= self.look {
+            self.look = now + LOOK_INTERVAL;
+            self.replies.retain(|(deadline, reply)| {
+                if *deadline <= now {
+                    reply.answer(late());
+                }
+                reply.is_open()
+            });
+        }
+        Some(self.look)
+    }
+
+    /// Forgets them all: what the machines still answer, counts.
+    pub(super) fn clear(&mut self) {
+        self.replies.clear();
+    }
+}
+
+/// How late an answer may be that a stuck machine owes.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_answer_counts() {
+        let (sender, mut answer) = oneshot::channel();
+        let reply = Reply::new(sender);
+        reply.answer(1);
+        reply.clone().answer(2);
+        assert_eq!(answer.try_recv(), Ok(1));
+    }
+
+    #[test]
+    fn only_what_is_late_and_unanswered_is_given_up() {
+        let mut owed = Owed::new();
+        let (at, [a, b, c]) = (Time::from_millis, [(); 3].map(|()| oneshot::channel()));
+        let first = owed.push(at(100), a.0);
+        let _stuck = owed.push(at(500), b.0);
+        let third = owed.push(at(100), c.0);
+        assert_eq!(owed.settle(at(10), || "late"), Some(at(60)));
+        first.answer("done");
+        assert_eq!(owed.settle(at(100), || "late"), Some(at(150)));
+        third.answer("too late");
+        let [mut a, mut b, mut c] = [a.1, b.1, c.1];
+        assert_eq!((a.try_recv(), c.try_recv()), (Ok("done"), Ok("late")));
+        assert!(b.try_recv().is_err(), "its time has not come");
+        assert_eq!(owed.settle(at(600), || "late"), Some(at(650)));
+        assert_eq!(b.try_recv(), Ok("late"));
+        assert_eq!(owed.settle(at(601), || "late"), None);
+    }
+}
