@@ -21,3 +21,8 @@ pub use synod_core::{
     Apply, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Instance, NodeId,
     Position, ProposalId, Role, SmId, Status,
 };
+
+/// Compiles the README's example.
+#[cfg(all(doctest, feature = "node"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
