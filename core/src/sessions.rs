@@ -122,6 +122,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::collections::BTreeSet;
+    use proptest::prelude::*;
 
     fn key(boot: u64, seq: u64) -> CommandKey {
         CommandKey { origin: Incarnation(1), boot, seq }
@@ -178,5 +180,43 @@ mod tests {
         assert!(!sessions.admit(key(1, 1 + SESSION_WINDOW), 1));
         assert!(sessions.admit(key(1, SESSION_WINDOW), 1));
         assert!(sessions.by_origin[0].1.words.len() <= 1025);
+    }
+
+    /// What a session does, without its bits.
+    #[derive(Default)]
+    struct Naive {
+        boot: u64,
+        low: u64,
+        met: BTreeSet<u64>,
+    }
+
+    impl Naive {
+        fn admit(&mut self, boot: u64, seq: u64, low: u64) -> bool {
+            if boot > self.boot {
+                *self = Self { boot, ..Self::default() };
+            }
+            if boot < self.boot {
+                return false;
+            }
+            self.low = self.low.max(low);
+            (self.low..self.low + SESSION_WINDOW).contains(&seq) && self.met.insert(seq)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_session_does_what_a_naive_one_does(
+            calls in prop::collection::vec((1_u64..3, 1_u64..400, 0_u64..300, 0_u64..40), 1..200),
+        ) {
+            let (mut sessions, mut naive) = (Sessions::default(), Naive::default());
+            for (boot, seq, back, far) in calls {
+                let seq = if far == 0 { seq * 1000 } else { seq };
+                let low = seq.saturating_sub(back).max(1);
+                let key = key(boot, seq);
+                prop_assert_eq!(sessions.admit(key, low), naive.admit(boot, seq, low));
+                let met = boot == naive.boot && seq >= naive.low && naive.met.contains(&seq);
+                prop_assert_eq!(sessions.met(key), met);
+            }
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! A small cluster in memory that a seed drives: its network, disks, crashes and clients.
+#![expect(clippy::print_stdout, reason = "traces, where they are asked for")]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
