@@ -9,7 +9,7 @@ use synod_core::{
 
 fn membership(voters: u64) -> Membership {
     let member = |node| Member { node: NodeId(node), incarnation: Incarnation(node * 7 + 1) };
-    Membership::new((0..voters).map(member).collect(), vec![]).unwrap()
+    Membership::new((0..voters).map(member).collect(), vec![]).expect("no node twice")
 }
 
 /// The first voters in a drawn order that make a quorum.

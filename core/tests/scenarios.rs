@@ -4,7 +4,7 @@
 //! `REWRITE=1 cargo test -p synod-core --test scenarios` writes them anew; commit the difference
 //! only if you can say why each line changed. Commands are in `support/script.rs`.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, too")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 mod support;
 

@@ -4,7 +4,7 @@
 //! `TORTURE=FIRST..END cargo test -p synod-core --release --test torture` runs other seeds;
 //! with `TRACE=1` and `-- --nocapture` it prints every input and what came of it.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, too")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 mod support;
 
