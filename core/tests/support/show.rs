@@ -44,7 +44,10 @@ pub fn message(message: &Message) -> String {
             let values: Vec<String> = values.iter().map(value).collect();
             format!("learned {from} [{}], chosen {chosen}, cleaned {cleaned}", values.join(" "))
         }
-        Message::Forward { ballot, commands } => format!("forward {ballot} {}", value(commands)),
+        Message::Forward { ballot, commands, spread } => {
+            let again = if *spread { " (spread)" } else { "" };
+            format!("forward {ballot} {}{again}", value(commands))
+        }
         Message::Refused { ballot, keys } => {
             let keys: Vec<String> = keys.iter().map(|key| key.seq.to_string()).collect();
             format!("refused {ballot} {}", keys.join(" "))
