@@ -37,6 +37,11 @@ pub(crate) struct Leadership {
     probe_wanted: bool,
     /// The chosen prefix that the peers were told last.
     told: Instance,
+    /// The highest instance that somebody elsewhere may wait for: it holds a command of another
+    /// node, or was taken over.
+    awaited: Instance,
+    /// When news that nobody waits for are told, if nothing carries them before.
+    news: Time,
     transfer: Option<Transfer>,
 }
 
@@ -74,6 +79,8 @@ impl Leadership {
             contact: ctx.now,
             probe_wanted: false,
             told: Instance::ZERO,
+            awaited: Instance::ZERO,
+            news: ctx.now,
             transfer: None,
         };
         for (instance, value) in phase1.values(chosen) {
@@ -84,6 +91,7 @@ impl Leadership {
             leadership.propose(Value::NOOP, entries, ctx);
         }
         leadership.barrier = leadership.next.prev();
+        leadership.awaited = leadership.barrier;
         leadership.beat(entries, ctx);
         leadership
     }
@@ -171,6 +179,7 @@ impl Leadership {
             );
             entries.choose_next();
             self.close();
+            self.news = ctx.now + ctx.config.batch_delay;
         }
     }
 
@@ -219,7 +228,7 @@ impl Leadership {
         self.repeat(entries, ctx);
         if ctx.now >= self.heartbeat || self.probe_wanted {
             self.beat(entries, ctx);
-        } else if self.news(entries) {
+        } else if self.news(entries).is_some_and(|news| ctx.now >= news) {
             self.told = entries.chosen();
             let (ballot, chosen) = (self.ballot, entries.chosen());
             ctx.send_all(&Message::Heartbeat { ballot, probe: 0, chosen });
@@ -236,9 +245,12 @@ impl Leadership {
 
     /// When to tick next.
     pub(crate) fn deadline(&self, entries: &Entries, env: &Env) -> Time {
-        let mut deadline = self.heartbeat;
-        if self.probe_wanted || self.news(entries) {
+        if self.probe_wanted {
             return env.now;
+        }
+        let mut deadline = self.heartbeat;
+        if let Some(news) = self.news(entries) {
+            deadline = deadline.min(news);
         }
         if self.transfer.is_none() && self.room(env) {
             match self.queue.due(&env.config) {
@@ -308,7 +320,13 @@ impl Leadership {
         if !self.room(ctx) {
             return false;
         }
-        let Some(value) = self.queue.next_value(ctx.now, &ctx.config) else { return false };
+        let me = ctx.me.incarnation;
+        let Some((value, own)) = self.queue.next_value(ctx.now, me, &ctx.config) else {
+            return false;
+        };
+        if !own {
+            self.awaited = self.next;
+        }
         self.propose(value, entries, ctx);
         true
     }
@@ -394,9 +412,12 @@ impl Leadership {
         }
     }
 
-    /// Whether something became chosen that the next accept will not carry to the peers.
-    fn news(&self, entries: &Entries) -> bool {
-        self.window.is_empty() && self.told < entries.chosen()
+    /// When to tell the peers what became chosen, if no accept in flight carries it: at once if
+    /// somebody there may wait for it, else soon, since the next accept may come before.
+    fn news(&self, entries: &Entries) -> Option<Time> {
+        let news = self.window.is_empty() && self.told < entries.chosen();
+        let at = if self.awaited > self.told { Time::ZERO } else { self.news };
+        news.then_some(at)
     }
 }
 

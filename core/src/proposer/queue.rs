@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 
 use crate::config::Config;
+use crate::ids::Incarnation;
 use crate::sessions::Sessions;
 use crate::time::Time;
 use crate::value::{COMMAND_OVERHEAD, Command, Value, ValueWriter};
@@ -80,10 +81,17 @@ impl Queue {
         (!self.waiting.is_empty()).then(|| self.since + config.batch_delay)
     }
 
-    /// Lays out the next batch: as many commands as the limits allow, at least one.
-    pub(crate) fn next_value(&mut self, now: Time, config: &Config) -> Option<Value> {
+    /// Lays out the next batch: as many commands as the limits allow, at least one. Says whether
+    /// all of them are of one origin, `me`.
+    pub(crate) fn next_value(
+        &mut self,
+        now: Time,
+        me: Incarnation,
+        config: &Config,
+    ) -> Option<(Value, bool)> {
         let mut bytes = 0;
         let mut count = 0;
+        let mut own = true;
         while let Some(command) = self.waiting.front() {
             let size = command.payload.len() + COMMAND_OVERHEAD;
             let fits = count < config.batch_commands_max && bytes + size <= config.batch_bytes_max;
@@ -91,20 +99,21 @@ impl Queue {
                 break;
             }
             self.writer.push(command);
+            own &= command.key.origin == me;
             bytes += size;
             count += 1;
             self.waiting.pop_front();
         }
         self.bytes -= bytes;
         self.since = now;
-        (count > 0).then(|| self.writer.finish())
+        (count > 0).then(|| (self.writer.finish(), own))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Incarnation, SmId};
+    use crate::ids::SmId;
     use crate::value::CommandKey;
     use bytes::Bytes;
 
@@ -121,7 +130,7 @@ mod tests {
             assert_eq!(queue.push(Time::ZERO, command(seq, bytes), false, &config), Taken::Yes);
         }
         let mut counts = alloc::vec::Vec::new();
-        while let Some(value) = queue.next_value(Time::ZERO, &config) {
+        while let Some((value, _)) = queue.next_value(Time::ZERO, Incarnation(1), &config) {
             counts.push(value.count());
         }
         assert_eq!(counts, [3, 1, 1, 1]);
@@ -145,7 +154,7 @@ mod tests {
         assert_eq!(queue.push(Time::ZERO, command(2, 1), false, &config), Taken::Full);
         let later = Command { low: 3, ..command(3, 1) };
         assert_eq!(queue.push(Time::ZERO, later, false, &config), Taken::Full);
-        assert!(queue.next_value(Time::ZERO, &config).is_some());
+        assert!(queue.next_value(Time::ZERO, Incarnation(1), &config).is_some());
         assert_eq!(
             queue.push(Time::ZERO, command(2, 1), false, &config),
             Taken::Full,
@@ -164,7 +173,7 @@ mod tests {
             Taken::Yes,
             "it was taken"
         );
-        assert!(queue.next_value(Time::ZERO, &config).is_some());
+        assert!(queue.next_value(Time::ZERO, Incarnation(1), &config).is_some());
         assert_eq!(queue.push(Time::ZERO, command(2, 1), false, &config), Taken::Full);
         assert_eq!(queue.push(Time::ZERO, command(2, 1), true, &config), Taken::Yes, "spread");
         assert_eq!(queue.len(), 1);
