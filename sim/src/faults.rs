@@ -7,6 +7,7 @@ mod crashes;
 mod disks;
 mod machines;
 mod partitions;
+mod relays;
 
 use std::fmt;
 use std::time::Duration;
@@ -159,6 +160,8 @@ pub struct Appetite {
     pub disks: u64,
     /// Slow state machines.
     pub machines: u64,
+    /// Leaders that fall one after the other.
+    pub relays: u64,
 }
 
 /// What a family of faults has to know of the cluster.
@@ -189,6 +192,13 @@ pub fn draw(seed: u64, appetite: Appetite, shape: &Shape) -> Vec<(Time, Fault)> 
         for _ in 0..rng.within(max.min(1), max) {
             let at = Time::from_nanos(rng.below(shape.until.as_nanos()));
             all.push((at, draw(&mut rng, shape)));
+        }
+    }
+    let mut rng = Rng::stream(seed, "relays");
+    for _ in 0..rng.within(appetite.relays.min(1), appetite.relays) {
+        let at = Time::from_nanos(rng.below(shape.until.as_nanos()));
+        for (later, fault) in relays::draw(&mut rng, shape) {
+            all.push(((at + later).min(shape.until), fault));
         }
     }
     all.sort_by_key(|&(at, _)| at);
@@ -304,7 +314,7 @@ mod tests {
 
     #[test]
     fn faults_come_in_order_of_time_and_every_kind_comes_up() {
-        let all = Appetite { partitions: 20, crashes: 20, disks: 20, machines: 5 };
+        let all = Appetite { partitions: 20, crashes: 20, disks: 20, machines: 5, relays: 3 };
         let mut kinds = std::collections::BTreeSet::new();
         for seed in 0..100 {
             let faults = draw(seed, all, &shape(5));

@@ -172,10 +172,12 @@ fn appetite(rng: &mut Rng, style: Style) -> Appetite {
     match style {
         Style::Calm => Appetite::default(),
         Style::Everything => {
-            Appetite { partitions: high, crashes: high, disks: high, machines: low }
+            Appetite { partitions: high, crashes: high, disks: high, machines: low, relays: low }
         }
         Style::Crashes => Appetite { crashes: 30, ..Appetite::default() },
-        Style::Partitions => Appetite { partitions: 30, crashes: 1, ..Appetite::default() },
+        Style::Partitions => {
+            Appetite { partitions: 8, crashes: 1, relays: 12, ..Appetite::default() }
+        }
         Style::Swarm | Style::Tight => {
             let mut some = |max| if rng.percent(50) { rng.within(1, max) } else { 0 };
             Appetite {
@@ -183,6 +185,7 @@ fn appetite(rng: &mut Rng, style: Style) -> Appetite {
                 crashes: some(high),
                 disks: some(high),
                 machines: some(low),
+                relays: some(low),
             }
         }
     }
