@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod frames;
+pub mod group;
 pub mod log_recovery;

@@ -10,6 +10,11 @@ fn frames() {
 }
 
 #[test]
+fn group() {
+    over_corpus("group", synod_fuzz::group::run);
+}
+
+#[test]
 fn log_recovery() {
     over_corpus("log_recovery", synod_fuzz::log_recovery::run);
 }
