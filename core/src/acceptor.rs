@@ -8,7 +8,7 @@ use crate::env::Ctx;
 use crate::fetches::{Fetches, Purpose};
 use crate::ids::{Ballot, Instance, NodeId};
 use crate::message::{Message, Promise, Report, Reported};
-use crate::value::Value;
+use crate::value::{ENTRY_OVERHEAD, Value};
 use crate::write::{Record, Stored};
 
 /// The promise. What was accepted is in [`Entries`], shared with the learner.
@@ -192,7 +192,7 @@ fn page(ballot: Ballot, from: Instance, entries: &Entries, config: &Config) -> P
                 Some(value) => Report::Accepted(slot.ballot, value.clone()),
                 None => Report::Lost(slot.ballot),
             };
-            bytes += slot.value.as_ref().map_or(0, Value::len);
+            bytes += slot.value.as_ref().map_or(0, Value::len) + ENTRY_OVERHEAD;
             reported.push(Reported { instance, entry });
             if bytes >= config.page_bytes_max && instance < entries.highest() {
                 return Promise { ballot, from, to: instance, entries: reported };

@@ -53,7 +53,8 @@ pub struct Config {
     /// Reads waiting at this node. Default 65,536. At the limit more are refused.
     pub reads_max: usize,
 
-    /// Bytes in a page of a promise or of learned values. Default 1 MiB; one value always fits.
+    /// Bytes in a page of a promise or of learned values, 64 for each entry included. Default
+    /// 1 MiB; one value always fits.
     pub page_bytes_max: usize,
     /// Bytes of chosen values kept in memory for peers that are a little behind. Default 32 MiB.
     pub cache_bytes_max: usize,
@@ -66,6 +67,9 @@ pub struct Config {
     /// Instances handed to the state machines and not yet applied. Default 4096. At the limit no
     /// more are handed out; voting goes on.
     pub apply_ahead_max: u64,
+    /// Bytes of values handed to the state machines and not yet applied. Default 64 MiB; one value
+    /// always fits.
+    pub apply_bytes_max: usize,
 }
 
 /// Why a configuration cannot work.
@@ -127,6 +131,7 @@ impl Default for Config {
             accept_ahead_max: 4096,
             writes_in_flight_max: 65_536,
             apply_ahead_max: 4096,
+            apply_bytes_max: 64 * MIB,
         }
     }
 }
@@ -171,6 +176,7 @@ impl Config {
             ("page_bytes_max", count(self.page_bytes_max)),
             ("writes_in_flight_max", self.writes_in_flight_max),
             ("apply_ahead_max", self.apply_ahead_max),
+            ("apply_bytes_max", count(self.apply_bytes_max)),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero(name));

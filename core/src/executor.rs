@@ -1,5 +1,6 @@
 //! Hands chosen commands to the state machines, in order, each once.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::entries::Entries;
@@ -22,12 +23,21 @@ pub(crate) struct Executor {
     handed: Instance,
     /// Executed up to here, as far as we were told.
     applied: Instance,
+    /// How large the values in between are, ascending by instance; no-ops are left out.
+    ahead: VecDeque<(Instance, usize)>,
+    ahead_bytes: usize,
     sessions: Sessions,
 }
 
 impl Executor {
     pub(crate) fn new(cleaned: Instance) -> Self {
-        Self { handed: cleaned, applied: cleaned, sessions: Sessions::default() }
+        Self {
+            handed: cleaned,
+            applied: cleaned,
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
+            sessions: Sessions::default(),
+        }
     }
 
     pub(crate) const fn handed(&self) -> Instance {
@@ -87,6 +97,12 @@ impl Executor {
             self.handed
         );
         self.applied = self.applied.max(instance);
+        while let Some((done, bytes)) = self.ahead.front()
+            && *done <= instance
+        {
+            self.ahead_bytes -= bytes;
+            self.ahead.pop_front();
+        }
     }
 
     #[inline]
@@ -125,6 +141,7 @@ impl Executor {
 
     fn room(&self, env: &Env) -> bool {
         self.handed.above(self.applied) < env.config.apply_ahead_max
+            && self.ahead_bytes < env.config.apply_bytes_max
     }
 
     fn hand_out(
@@ -138,6 +155,8 @@ impl Executor {
         if value.kind() == ValueKind::Noop {
             return;
         }
+        self.ahead.push_back((instance, value.len()));
+        self.ahead_bytes += value.len();
         let membership = ctx.env.history.at(instance);
         let mut known = None; // commands of one origin come together
         for (index, command) in (0..).zip(value.commands()) {

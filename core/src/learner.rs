@@ -8,7 +8,7 @@ use crate::fetches::{Fetches, Purpose};
 use crate::ids::{Ballot, Instance, NodeId};
 use crate::message::Message;
 use crate::time::Time;
-use crate::value::Value;
+use crate::value::{ENTRY_OVERHEAD, Value};
 use crate::write::{Record, Stored};
 
 /// What others know to be chosen, and the question under way.
@@ -104,7 +104,7 @@ impl Learner {
             let mut instance = from;
             while instance <= entries.chosen() && bytes < ctx.config.page_bytes_max {
                 let value = entries.value(instance).expect("chosen values above base are held");
-                bytes += value.len();
+                bytes += value.len() + ENTRY_OVERHEAD;
                 values.push(value.clone());
                 instance = instance.next();
             }

@@ -85,6 +85,10 @@ pub const COMMAND_OVERHEAD: usize = 40;
 /// Bytes of a value of commands before the first one.
 pub const VALUE_OVERHEAD: usize = 5;
 
+/// What an entry adds to a page beside its value's bytes, at most: pages are limited by bytes, and
+/// a page of no-ops must not hold a million of them.
+pub(crate) const ENTRY_OVERHEAD: usize = 64;
+
 const KIND_NOOP: u8 = 0;
 const KIND_COMMANDS: u8 = 1;
 

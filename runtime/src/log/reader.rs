@@ -52,10 +52,13 @@ impl<V: Vfs> fmt::Debug for LogReader<V> {
     }
 }
 
+/// What an entry costs its reader beside the bytes of its value.
+const ENTRY_OVERHEAD: usize = 64;
+
 impl<V: Vfs> LogReader<V> {
     /// Reads the entries of `group` in `from..=to`, ascending, without gaps, up to the first
-    /// instance of which the log has no record. Stops before `bytes_max` bytes of values are
-    /// exceeded, but gives at least one entry if there is one at `from`; empty if there is none,
+    /// instance of which the log has no record. Stops before `bytes_max` bytes are exceeded,
+    /// counting 64 beside each value, but gives at least one entry if there is one at `from`; empty if there is none,
     /// or the group is unknown.
     ///
     /// Each value's CRC is checked. One that the disk no longer gives comes as
@@ -83,7 +86,7 @@ impl<V: Vfs> LogReader<V> {
             }
             let (mut next, mut room) = (from, bytes_max);
             for (&instance, slot) in of.slots.range((Bound::Included(from), Bound::Included(to))) {
-                let len = index(u64::from(slot.len));
+                let len = index(u64::from(slot.len)) + ENTRY_OVERHEAD;
                 if instance != next || (len > room && !found.is_empty()) {
                     break;
                 }

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use synod_core::{Bootstrap, Config, GroupId, NodeId};
+use synod_core::{Bootstrap, Config, GroupId, Membership, NodeId};
 
 use super::Node;
 use super::error::StartError;
@@ -153,6 +153,9 @@ impl NodeBuilder {
         if let Some(pair) = groups.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(StartError::GroupTwice(pair[0]));
         }
+        if peers.len() >= Membership::VOTERS_MAX {
+            return Err(StartError::TooManyPeers(peers.len()));
+        }
         self.config.validate()?;
         self.log
             .validate()
@@ -220,6 +223,8 @@ mod tests {
         assert_eq!(of(complete().group(GroupId(0), Vec::new)), "group 0 is listed twice");
         let config = Config { proposals_max: 0, ..Config::default() };
         assert_eq!(of(complete().config(config)), "proposals_max is zero");
+        let crowd = (3..=65).fold(complete(), |node, peer| node.peer(peer, "a:1"));
+        assert_eq!(of(crowd), "64 peers are more than the 63 that can vote beside this node");
         assert!(complete().validate().is_ok());
     }
 }

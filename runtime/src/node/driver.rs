@@ -286,12 +286,10 @@ impl Driver {
                 group.armed = deadline;
             }
         }
-        for (slot, fetch) in self.turn.fetches.drain(..) {
-            if !self.fetcher.fetch(slot, self.groups[slot].id, fetch) {
-                let entries = Vec::new();
-                self.shared.inbox.push(Note::Fetched { slot, fetch, entries });
-            }
-        }
+        // What the fetcher has no room for waits here, for one of its answers to wake this loop. The
+        // core asks for no more than one at a time for itself and for each peer.
+        let (fetcher, groups) = (&self.fetcher, &self.groups);
+        self.turn.fetches.retain(|(slot, fetch)| !fetcher.fetch(*slot, groups[*slot].id, *fetch));
         self.turn.dirty = dirty;
         self.turn.dirty.clear();
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use synod_core::{ConfigError, GroupId, NodeId, SmId};
+use synod_core::{ConfigError, GroupId, Membership, NodeId, SmId};
 use thiserror::Error;
 
 use crate::MachineError;
@@ -22,6 +22,9 @@ pub enum StartError {
     /// A node is listed twice, or as its own peer.
     #[error("node {0} is listed twice")]
     PeerTwice(NodeId),
+    /// More nodes are listed than can vote.
+    #[error("{0} peers are more than the {max} that can vote beside this node", max = Membership::VOTERS_MAX - 1)]
+    TooManyPeers(usize),
     /// A group is listed twice.
     #[error("group {0} is listed twice")]
     GroupTwice(GroupId),

@@ -35,8 +35,8 @@ impl Fetcher {
         Ok(Self { requests })
     }
 
-    /// Asks for entries of the group in `slot`; `false` if too many requests wait already. Then
-    /// answer with no entries: the peer asks again.
+    /// Asks for entries of the group in `slot`; `false` if too many requests wait already: ask again
+    /// when one of them was answered.
     #[must_use]
     pub(super) fn fetch(&self, slot: usize, group: GroupId, fetch: Fetch) -> bool {
         match self.requests.try_send((slot, group, fetch)) {

@@ -166,7 +166,8 @@ async fn set_up(
         groups: memories.clone(),
     });
     let inlet: Arc<dyn Inlet> = Arc::new(FromPeers(Arc::clone(&shared)));
-    let transport = Transport::start(listener, &identity, &peers, &Settings::default(), &inlet)
+    let settings = Settings::fitting(&builder.config);
+    let transport = Transport::start(listener, &identity, &peers, &settings, &inlet)
         .map_err(|error| StartError::Listen(listen, error))?;
     let local = transport.local();
 

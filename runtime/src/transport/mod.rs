@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use synod_core::{ClusterId, GroupId, Incarnation, NodeId};
+use synod_core::{ClusterId, Config, GroupId, Incarnation, NodeId};
 use synod_proto::{FRAME_BYTES_MAX, Hello, Packet, VERSION};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -62,6 +62,26 @@ impl Default for Settings {
         }
     }
 }
+
+impl Settings {
+    /// Room for the largest message that a group with these settings sends: a page that its last
+    /// value overfills, with what frames add.
+    pub(crate) fn fitting(config: &Config) -> Self {
+        let value = config.command_bytes_max.max(config.batch_bytes_max);
+        let largest = config.page_bytes_max.saturating_add(value).saturating_add(FRAME_EXTRA);
+        let default = Self::default();
+        Self {
+            queue_bytes_max: default.queue_bytes_max.max(largest.saturating_mul(2)),
+            frame_bytes_max: u32::try_from(largest)
+                .unwrap_or(u32::MAX)
+                .max(default.frame_bytes_max),
+            ..default
+        }
+    }
+}
+
+/// What a frame adds to the values in it, generously.
+const FRAME_EXTRA: usize = 64 * 1024;
 
 /// What this node says of itself in every hello; changes when it joins a cluster and as its log
 /// grows.
