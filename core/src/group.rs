@@ -258,7 +258,9 @@ impl Group {
         let ballot = leadership.ballot();
         self.step_down(reason, out);
         if let Some(to) = to {
-            // From here on nothing more is said in this ballot (I3).
+            // From here on nothing more is said in this ballot (I3), and no prepare that was sent
+            // again while the disk stood still comes out late.
+            self.env.journal.retract(ballot);
             let ctx = &mut Ctx { env: &mut self.env, out };
             ctx.send(to, Message::Transfer { ballot });
         }

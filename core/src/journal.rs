@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::ids::{GroupId, Instance, NodeId, WriteSeq};
+use crate::ids::{Ballot, GroupId, Instance, NodeId, WriteSeq};
 use crate::message::{Gate, Message};
 use crate::outbox::Outbox;
 use crate::time::Time;
@@ -106,6 +106,13 @@ impl Journal {
         }
     }
 
+    /// Forgets requests for promises in a ballot that are still withheld: the ballot is released.
+    pub(crate) fn retract(&mut self, ballot: Ballot) {
+        let is_prepare =
+            |m: &Message| matches!(m, Message::Prepare { ballot: b, .. } if *b == ballot);
+        self.withheld.retain(|(_, _, message)| !is_prepare(message));
+    }
+
     /// Up to where the log gives back every chosen entry: `chosen` itself, or what it was some
     /// writes ago. Nothing more is written about an instance once it is chosen.
     pub(crate) fn settled(&mut self, chosen: Instance) -> Instance {
@@ -192,7 +199,7 @@ const SPARE_MAX: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Ballot, Incarnation};
+    use crate::ids::Incarnation;
 
     const PEER: NodeId = NodeId(2);
 
@@ -211,6 +218,25 @@ mod tests {
     fn vote(journal: &mut Journal, instance: u64, out: &mut Outbox) {
         journal.write(Time::ZERO, Record::Chosen(Instance(instance)), out);
         journal.send(PEER, accepted(instance, instance), out);
+    }
+
+    #[test]
+    fn a_released_ballot_asks_for_no_more_promises() {
+        let (mut journal, mut out) = (journal(), Outbox::default());
+        vote(&mut journal, 1, &mut out);
+        for round in [1, 2] {
+            let from = Instance(1);
+            journal.send(PEER, Message::Prepare { ballot: ballot(round), from }, &mut out);
+        }
+        journal.retract(ballot(1));
+        let batch = out.take_writes().unwrap();
+        journal.durable(Time::ZERO, batch.durable(), &mut out);
+        let rounds = out.messages.iter().filter_map(|(_, message)| match message {
+            Message::Prepare { ballot, .. } => Some(ballot.round),
+            _ => None,
+        });
+        assert_eq!(rounds.collect::<Vec<_>>(), [2]);
+        assert_eq!(out.messages.len(), 2, "the vote stays: {:?}", out.messages);
     }
 
     #[test]

@@ -26,4 +26,5 @@ const SEEDS: &[(u64, &str)] = &[
     (5173, "a refused command was taken from a late copy by the next leadership"),
     (304, "a command that two leaderships had was refused by the second for ever"),
     (1444, "a command that two leaderships had was refused by the second for ever"),
+    (315, "a prepare withheld by a stalled disk came out after its ballot was released"),
 ];
