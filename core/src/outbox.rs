@@ -16,7 +16,7 @@ use crate::write::WriteBatch;
 pub struct Outbox {
     /// To send, each to a node's member of this group.
     pub messages: Vec<(NodeId, Message)>,
-    /// To execute, ascending by position, each command once (DESIGN: exactly once).
+    /// To execute, ascending by position, each command once.
     pub applies: Vec<Apply>,
     /// Proposals and reads that were resolved without executing anything.
     pub outcomes: Vec<Outcome>,

@@ -90,7 +90,7 @@ impl Disk {
         self.lost.insert(instance);
     }
 
-    /// What a restart reads, and syncs before it says anything (DESIGN: the file log).
+    /// What a restart reads, and syncs before it says anything.
     pub fn recover(&mut self) -> Recovered {
         for batch in &self.batches[self.synced..] {
             for record in batch {
