@@ -11,6 +11,7 @@ pub mod ballots;
 pub mod choices;
 pub mod disk;
 pub mod founding;
+pub mod guests;
 pub mod once;
 pub mod order;
 pub mod promises;
@@ -25,10 +26,10 @@ pub mod values;
 use std::fmt;
 
 use synod_core::{
-    Ballot, CommandKey, Instance, Member, Message, Position, Record, Recovered, Report,
+    Ballot, CommandKey, Instance, Member, Message, Position, Record, Recovered, Report, SmId,
 };
 
-use crate::kv::Op;
+use crate::kv::{Op, STORE};
 
 /// A rule that was broken, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +106,7 @@ pub struct Checkers {
     /// What should have been executed.
     pub reference: reference::Reference,
     states: states::States,
+    guests: guests::Guests,
     order: order::Order,
     acknowledged: acknowledged::Acknowledged,
     founded: founding::Founded,
@@ -125,6 +127,7 @@ impl Checkers {
             once: once::Once::new(nodes, groups),
             reference: reference::Reference::new(groups),
             states: states::States::new(groups),
+            guests: guests::Guests::default(),
             order: order::Order::new(groups),
             acknowledged: acknowledged::Acknowledged::default(),
             founded: founding::Founded::default(),
@@ -265,7 +268,12 @@ impl Checkers {
             .contains(place, executed.at, executed.key, executed.payload)
             .and_then(|()| self.once.executed(place, executed.at, executed.key))
             .and_then(|()| {
-                self.reference.executed(&self.choices, place, executed.at, executed.output)
+                let Executed { at, sm, output, .. } = *executed;
+                if sm == STORE {
+                    return self.reference.executed(&self.choices, place, at, output);
+                }
+                self.reference.guest_executed(&self.choices, place, at)?;
+                output.map_or(Ok(()), |output| self.guests.executed(place, at, output))
             });
         self.note(verdict);
     }
@@ -276,6 +284,26 @@ impl Checkers {
             .choices
             .known(place, instance)
             .and_then(|()| self.states.through(place, instance, applied, digest));
+        self.note(verdict);
+    }
+
+    /// A user's machine has this state after this instance.
+    pub fn guest_through(&mut self, place: Place, sm: SmId, instance: Instance, digest: u64) {
+        let verdict = self.guests.through(place, sm, instance, digest);
+        self.note(verdict);
+    }
+
+    /// A client heard that a user's machine executed its command at a position.
+    pub fn guest_committed(
+        &mut self,
+        group: usize,
+        sm: SmId,
+        command: &[u8],
+        after: Position,
+        at: Position,
+    ) {
+        let verdict = guests::committed(&self.choices, group, sm, command, at)
+            .and_then(|()| self.order.written(group, &command, after, at));
         self.note(verdict);
     }
 
@@ -326,6 +354,8 @@ impl Checkers {
 pub struct Executed<'a> {
     /// Where it stands.
     pub at: Position,
+    /// For which machine.
+    pub sm: SmId,
     /// Which command.
     pub key: CommandKey,
     /// What it says.

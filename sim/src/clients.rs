@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Position, Time};
+use synod_core::{Position, SmId, Time};
 
 use crate::checkers::search::{Call as Seen, Histories};
 use crate::checkers::{Checkers, Violation};
-use crate::kv::{Action, Op};
+use crate::guests::Guests;
+use crate::kv::{Action, Op, STORE};
 use crate::plan::Load;
 use crate::rng::{Rng, to_index, to_u64};
 
@@ -42,12 +43,14 @@ pub struct Call {
 }
 
 /// What a client asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// To execute an operation, padded with so many bytes.
     Propose(Op, usize),
     /// To read a key, linearizably.
     Read(u16),
+    /// To let a user's state machine execute a command.
+    Guest(SmId, Bytes),
 }
 
 /// How a request ended.
@@ -74,6 +77,7 @@ pub struct Clients {
     nodes: usize,
     groups: usize,
     rng: Rng,
+    guests: Guests,
     homes: Vec<usize>,
     calls: Vec<Call>,
     open: Vec<Vec<CallId>>,
@@ -92,12 +96,19 @@ impl Clients {
             nodes,
             groups,
             rng,
+            guests: Guests::default(),
             homes,
             calls: Vec::new(),
             open: vec![Vec::new(); nodes],
             left: load.requests,
             histories: Histories::default(),
         }
+    }
+
+    /// Clients that ask things of a user's state machines, too.
+    #[must_use]
+    pub fn with(self, guests: Guests) -> Self {
+        Self { guests, ..self }
     }
 
     /// The client's next request, unless all were made.
@@ -109,7 +120,9 @@ impl Clients {
         } else {
             u16::try_from(self.rng.below(self.load.keys)).expect("few keys")
         };
-        let ask = if self.rng.percent(self.load.read_percent) {
+        let ask = if let Some((sm, command)) = self.guests.command(&mut self.rng) {
+            Ask::Guest(sm, command)
+        } else if self.rng.percent(self.load.read_percent) {
             Ask::Read(key)
         } else {
             let padding = to_index(self.rng.below(self.load.padding_max + 1));
@@ -154,7 +167,8 @@ impl Clients {
             return Err(Violation::new("answers", what));
         }
         call.end = Some(end);
-        let Call { group, ask, invoked, after, client, node, .. } = *call;
+        let Call { group, invoked, after, client, node, .. } = *call;
+        let ask = call.ask.clone();
         self.open[node].retain(|&open| open != id);
         let seen = |op, output| Seen { op, invoked, returned: Some((now, output)) };
         match (ask, end) {
@@ -174,7 +188,10 @@ impl Clients {
                 checkers.read(group, key, after, at, output);
                 self.histories.add(group, seen(Op { key, tag: 0, action: Action::Get }, output));
             }
-            (Ask::Read(_), End::Unread) => {}
+            (Ask::Guest(sm, command), End::Committed(at, _) | End::Skipped(at)) => {
+                checkers.guest_committed(group, sm, &command, after, at);
+            }
+            (Ask::Guest(..), End::Refused | End::Unknown) | (Ask::Read(_), End::Unread) => {}
             (ask, end) => {
                 let what = format!("request {} asked for {ask:?} and ended as {end:?}", id.0);
                 return Err(Violation::new("answers", what));
@@ -195,7 +212,7 @@ impl Clients {
         let open = std::mem::take(&mut self.open[node]);
         for &id in &open {
             let end = match self.calls[to_index(id.0)].ask {
-                Ask::Propose(..) => End::Unknown,
+                Ask::Propose(..) | Ask::Guest(..) => End::Unknown,
                 Ask::Read(_) => End::Unread,
             };
             let verdict = self.end(id, end, now, checkers);
@@ -292,12 +309,22 @@ impl Clients {
 }
 
 impl Ask {
+    /// Whom it concerns.
+    #[must_use]
+    pub const fn sm(&self) -> SmId {
+        match self {
+            Self::Propose(..) | Self::Read(_) => STORE,
+            Self::Guest(sm, _) => *sm,
+        }
+    }
+
     /// The command or query as the node gets it.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
         match self {
             Self::Propose(op, padding) => op.encode(*padding),
             Self::Read(key) => Bytes::copy_from_slice(&key.to_le_bytes()),
+            Self::Guest(_, command) => command.clone(),
         }
     }
 }

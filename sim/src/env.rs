@@ -9,6 +9,7 @@ use synod_proto::{Packet, encode_frame};
 use crate::checkers::{Checkers, Place};
 use crate::clients::{CallId, End};
 use crate::faults::Crash;
+use crate::guests::Guests;
 use crate::network::{Fate, Network};
 use crate::plan::Plan;
 use crate::queue::Queue;
@@ -23,6 +24,8 @@ pub struct Env {
     pub now: Time,
     /// What happens next.
     pub queue: Queue<Event>,
+    /// A user's state machines.
+    pub guests: Guests,
     /// The links.
     pub network: Network,
     /// The rules.
@@ -117,10 +120,11 @@ pub enum Answer {
 impl Env {
     /// The surroundings of a run, before anything happens; keeps the last `lines_max` lines.
     #[must_use]
-    pub fn new(plan: &Plan, lines_max: usize) -> Self {
+    pub fn new(plan: &Plan, guests: Guests, lines_max: usize) -> Self {
         Self {
             now: Time::ZERO,
             queue: Queue::default(),
+            guests,
             network: Network::new(plan.seed, plan.nodes, plan.noise.clone()),
             checkers: Checkers::new(plan.nodes, plan.groups),
             trace: Trace::new(lines_max),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use synod::StateMachine;
-use synod_core::Position;
+use synod_core::{Position, SmId};
 
 use crate::rng::mix;
 
@@ -131,6 +131,9 @@ impl Kv {
     }
 }
 
+/// The id of the [`Store`] in every group: out of the way of any other machine's.
+pub const STORE: SmId = SmId(u32::MAX);
+
 /// The store as the library hosts it. Clones share the state, which may outlive the process: that
 /// is a machine which keeps its own state on disk.
 #[derive(Clone, Debug, Default)]
@@ -150,6 +153,10 @@ impl Store {
 }
 
 impl StateMachine for Store {
+    fn id(&self) -> SmId {
+        STORE
+    }
+
     fn applied(&self) -> Position {
         self.state().applied()
     }

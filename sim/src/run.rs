@@ -7,15 +7,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use crate::checkers::Violation;
+use crate::guests::Guests;
 use crate::plan::Plan;
 use crate::stats::Stats;
 use crate::world::{Ended, World};
 
 /// How to run a seed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Run it a second time and compare the hashes.
     pub is_twice: bool,
+    /// A user's state machines, to run in every group.
+    pub guests: Guests,
 }
 
 /// A seed that passed.
@@ -56,13 +59,13 @@ impl std::error::Error for Failure {}
 /// The rule that it broke, with the last events: a failed seed is run again to write them down.
 pub fn run_seed(seed: u64, options: &Options) -> Result<Report, Box<Failure>> {
     let fail = |violation| {
-        let (_, lines) = once(seed, LAST_LINES);
+        let (_, lines) = once(seed, &options.guests, LAST_LINES);
         Box::new(Failure { seed, violation, lines })
     };
-    let (ended, _) = once(seed, 0);
+    let (ended, _) = once(seed, &options.guests, 0);
     let report = ended.map_err(fail)?;
     if options.is_twice {
-        let (again, _) = once(seed, 0);
+        let (again, _) = once(seed, &options.guests, 0);
         let again = again.map_err(fail)?;
         if again != report {
             let what = format!("hash {:x} and then {:x}", report.hash, again.hash);
@@ -74,15 +77,15 @@ pub fn run_seed(seed: u64, options: &Options) -> Result<Report, Box<Failure>> {
 
 /// Runs a seed and writes down everything that happens, up to so many lines from the end.
 pub fn replay(seed: u64, lines_max: usize) -> (Result<Report, Violation>, Vec<String>) {
-    once(seed, lines_max)
+    once(seed, &Guests::default(), lines_max)
 }
 
 /// Runs a seed; a panic is a broken rule like any other.
-fn once(seed: u64, lines_max: usize) -> (Result<Report, Violation>, Vec<String>) {
+fn once(seed: u64, guests: &Guests, lines_max: usize) -> (Result<Report, Violation>, Vec<String>) {
     quiet();
     QUIET.set(true);
     let plan = Plan::of(seed);
-    let mut world = World::new(plan, lines_max);
+    let mut world = World::new(plan, guests, lines_max);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
     QUIET.set(false);
     let result = match ended {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::guests::Guests;
 use crate::run::{Failure, Options, run_seed};
 use crate::stats::Stats;
 
@@ -42,6 +43,11 @@ impl Sweep {
     /// Runs the seeds; `tick` hears of each that is done. Which thread runs which seed makes no
     /// difference to any of them.
     pub fn run(&self, tick: impl Fn() + Sync) -> Swept {
+        self.run_with(&Guests::default(), tick)
+    }
+
+    /// Runs the seeds with a user's state machines in every group.
+    pub fn run_with(&self, guests: &Guests, tick: impl Fn() + Sync) -> Swept {
         let began = Instant::now();
         let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
         let swept = Mutex::new(Swept {
@@ -60,7 +66,8 @@ impl Sweep {
                     break;
                 }
                 let is_twice = self.twice_every > 0 && n.is_multiple_of(self.twice_every);
-                match run_seed(self.first + n, &Options { is_twice }) {
+                let options = Options { is_twice, guests: guests.clone() };
+                match run_seed(self.first + n, &options) {
                     Ok(report) => {
                         stats.add(&report.stats);
                         passed += 1;

@@ -10,6 +10,7 @@ use crate::checkers::Violation;
 use crate::clients::{Ask, CallId, Clients, End};
 use crate::env::{Answer, Env, Event};
 use crate::faults::{Crash, Fault, Moment, Victim};
+use crate::guests::Guests;
 use crate::node::{Node, node_id};
 use crate::plan::Plan;
 use crate::rng::{Rng, to_u64};
@@ -51,12 +52,13 @@ pub struct Ended {
 impl World {
     /// A world as planned, in which nothing has happened; keeps the last `lines_max` lines.
     #[must_use]
-    pub fn new(plan: Plan, lines_max: usize) -> Self {
+    pub fn new(plan: Plan, guests: &Guests, lines_max: usize) -> Self {
         let mut rng = Rng::stream(plan.seed, "world");
         let founding = founding(&plan, &mut rng);
-        let mut env = Env::new(&plan, lines_max);
+        let mut env = Env::new(&plan, guests.clone(), lines_max);
         let nodes = (0..plan.nodes).map(|index| Node::new(&plan, index, &founding)).collect();
-        let clients = Clients::new(plan.seed, &plan.load, plan.nodes, plan.groups);
+        let clients =
+            Clients::new(plan.seed, &plan.load, plan.nodes, plan.groups).with(guests.clone());
         for node in 0..plan.nodes {
             // Not all at once.
             env.after(Duration::from_micros(rng.spread(1, 20_000)), Event::Start { node });
@@ -200,13 +202,14 @@ impl World {
     /// Hands a request to its node.
     fn ask(&mut self, id: CallId) {
         let call = self.clients.call(id);
-        let (node, group, ask, deadline) = (call.node, call.group, call.ask, call.deadline);
+        let (node, group, deadline) = (call.node, call.group, call.deadline);
+        let ask = call.ask.clone();
         self.env.line(node, || format!("g{group}   is asked {}: {ask:?}", id.0));
         if self.nodes[node].ask(id, group, &ask, deadline, &mut self.env) {
             self.env.queue.push(deadline + GRACE, Event::Due(id));
         } else {
             let end = match ask {
-                Ask::Propose(..) => End::Refused,
+                Ask::Propose(..) | Ask::Guest(..) => End::Refused,
                 Ask::Read(_) => End::Unread,
             };
             self.env.answers.push((id, Answer::End(end)));

@@ -30,7 +30,7 @@ fn six_hundred_seeds_break_no_rule() {
 #[test]
 fn a_seed_does_the_same_every_time() {
     for seed in FIRST..FIRST + 30 {
-        let report = run_seed(seed, &Options { is_twice: true });
+        let report = run_seed(seed, &Options { is_twice: true, ..Options::default() });
         report.unwrap_or_else(|failure| panic!("{failure}"));
     }
 }

@@ -5,10 +5,11 @@
 //! of the log's order. The position comes from the system under test, so [`search`](super::search)
 //! judges small histories again without it.
 
+use std::fmt;
+
 use synod_core::Position;
 
 use super::{Verdict, Violation};
-use crate::kv::Op;
 
 /// The highest position that any answered operation had, by group.
 #[derive(Debug)]
@@ -34,7 +35,13 @@ impl Order {
     /// # Errors
     ///
     /// If it stands at or below what was answered before it began.
-    pub fn written(&mut self, group: usize, op: &Op, after: Position, at: Position) -> Verdict {
+    pub fn written(
+        &mut self,
+        group: usize,
+        op: &dyn fmt::Debug,
+        after: Position,
+        at: Position,
+    ) -> Verdict {
         if at <= after {
             let what = format!(
                 "{op:?} of group {group} stands at {at}; it began after {after} was answered"

@@ -10,7 +10,7 @@ use synod_core::{Command, Incarnation, Instance, Position};
 
 use super::choices::Choices;
 use super::{Place, Verdict, Violation};
-use crate::kv::{Kv, Op};
+use crate::kv::{Kv, Op, STORE};
 use crate::rng::to_index;
 
 /// The replayed log of each group.
@@ -26,6 +26,8 @@ struct Replay {
     kv: Kv,
     /// The output at each position executed.
     outputs: BTreeMap<Position, u64>,
+    /// Where commands of a user's machines are executed.
+    guests: BTreeSet<Position>,
     /// Where each tag was executed.
     tags: BTreeMap<u64, Position>,
     /// What each key held from which position on.
@@ -86,6 +88,20 @@ impl Reference {
             }
             Some(_) => Ok(()),
         }
+    }
+
+    /// A node let a user's machine execute what stands at `at`.
+    ///
+    /// # Errors
+    ///
+    /// If it should not have been executed.
+    pub fn guest_executed(&mut self, choices: &Choices, place: Place, at: Position) -> Verdict {
+        let replay = self.upto(choices, place.group, at.instance);
+        if replay.guests.contains(&at) {
+            return Ok(());
+        }
+        let what = format!("{place} executes {at}, which is executed elsewhere or nowhere");
+        Err(Violation::new("reference", what))
     }
 
     /// A node has executed everything up to `instance` and nothing above.
@@ -158,7 +174,7 @@ impl Reference {
     /// How many commands were executed.
     #[must_use]
     pub fn commands(&self) -> usize {
-        self.groups.iter().map(|replay| replay.outputs.len()).sum()
+        self.groups.iter().map(|replay| replay.outputs.len() + replay.guests.len()).sum()
     }
 
     fn upto(&mut self, choices: &Choices, group: usize, instance: Instance) -> &Replay {
@@ -179,6 +195,10 @@ impl Reference {
 impl Replay {
     fn execute(&mut self, at: Position, command: &Command) {
         if !self.sessions.entry(command.key.origin).or_default().takes(command) {
+            return;
+        }
+        if command.sm != STORE {
+            self.guests.insert(at);
             return;
         }
         let Some(op) = Op::decode(&command.payload) else { return };

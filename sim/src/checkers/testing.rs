@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use synod_core::{
-    Ballot, Command, CommandKey, Incarnation, Instance, Member, NodeId, Position, SmId, Value,
+    Ballot, Command, CommandKey, Incarnation, Instance, Member, NodeId, Position, Value,
     ValueWriter,
 };
 
 use super::Place;
-use crate::kv::{Action, Op};
+use crate::kv::{Action, Op, STORE};
 
 pub(crate) fn place(node: usize) -> Place {
     Place { node, group: 0 }
@@ -36,7 +36,7 @@ pub(crate) fn op(tag: u64) -> Op {
 
 pub(crate) fn command(seq: u64, low: u64) -> Command {
     let payload: Bytes = op(seq).encode(0);
-    Command { key: key(seq), low, sm: SmId(0), payload }
+    Command { key: key(seq), low, sm: STORE, payload }
 }
 
 pub(crate) fn batch(commands: &[Command]) -> Value {

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use synod::{Executed, Machines};
+use synod::{Executed, MachineError, Machines, StateMachine};
 use synod_core::{Apply, CommandKey, Group, Instance, Member, Position, ProposalId, SmId, Time};
 
 use crate::checkers::{self, Place, Violation};
 use crate::clients::{Ask, CallId, End};
 use crate::env::{Answer, Env};
-use crate::kv::{Store, word};
+use crate::guests::fingerprint;
+use crate::kv::{STORE, Store, word};
 
 /// A group and its state machines.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) struct Hosted {
     pub(super) wake: Time,
     machines: Machines,
     store: Store,
+    /// The user's machines, and what of their state is from earlier lives.
+    ahead: Vec<(SmId, Position)>,
     handed: VecDeque<Apply>,
     /// Reads that were asked here, and the instance that they wait for once it is known.
     reads: Vec<Waiting>,
@@ -32,17 +35,31 @@ struct Waiting {
 }
 
 impl Hosted {
-    pub(super) fn new(group: Group, me: Member, store: Store) -> Self {
-        let machines = Machines::new(vec![Box::new(store.clone())]).expect("one machine");
-        Self {
+    /// A group with the store, and the machines of a user.
+    ///
+    /// # Errors
+    ///
+    /// If two machines have one id, or one panics.
+    pub(super) fn new(
+        group: Group,
+        me: Member,
+        store: Store,
+        guests: Vec<Box<dyn StateMachine>>,
+    ) -> Result<Self, MachineError> {
+        let ahead = guests.iter().map(|guest| (guest.id(), guest.applied())).collect();
+        let mut all = guests;
+        all.push(Box::new(store.clone()));
+        let machines = Machines::new(all)?;
+        Ok(Self {
             group,
             me,
             wake: Time::MAX,
             machines,
             store,
+            ahead,
             handed: VecDeque::new(),
             reads: Vec::new(),
-        }
+        })
     }
 
     /// A read was asked here.
@@ -81,7 +98,7 @@ impl Hosted {
     ) -> Result<(Option<Instance>, bool), Violation> {
         while let Some(apply) = self.handed.pop_front() {
             let command = match &apply {
-                Apply::Command { key, payload, .. } => Some((*key, payload.clone())),
+                Apply::Command { sm, key, payload, .. } => Some((*sm, *key, payload.clone())),
                 Apply::Through(_) => None,
             };
             let executed = self
@@ -89,12 +106,16 @@ impl Hosted {
                 .apply(apply)
                 .map_err(|error| Violation::new("machines", format!("{place}: {error}")))?;
             match (executed, command) {
-                (Executed::Command { position, proposal, output }, Some((key, payload))) => {
-                    let output = word(&output).unwrap_or_default();
-                    self.done(place, position, key, &payload, Some(output), proposal, env);
+                (Executed::Command { position, proposal, output }, Some((sm, key, payload))) => {
+                    let output = if sm == STORE {
+                        word(&output).unwrap_or_default()
+                    } else {
+                        fingerprint(&output)
+                    };
+                    self.done(place, position, sm, key, &payload, Some(output), proposal, env);
                 }
-                (Executed::Skipped { position, proposal }, Some((key, payload))) => {
-                    self.done(place, position, key, &payload, None, proposal, env);
+                (Executed::Skipped { position, proposal }, Some((sm, key, payload))) => {
+                    self.done(place, position, sm, key, &payload, None, proposal, env);
                 }
                 (Executed::Through(instance), _) => {
                     let (applied, digest) = {
@@ -106,6 +127,7 @@ impl Hosted {
                         format!("g{}   executed {instance}, state {digest:x}", place.group)
                     });
                     env.checkers.through(place, instance, applied, digest);
+                    self.compare(place, instance, env)?;
                     return Ok((Some(instance), !self.handed.is_empty()));
                 }
                 (executed, None) => {
@@ -129,7 +151,7 @@ impl Hosted {
             // may be far ahead.
             let whole = Position { instance: applied, index: u32::MAX };
             let at = store.state().applied().max(whole);
-            let answer = machines.read(SmId(0), Ask::Read(read.key).bytes());
+            let answer = machines.read(STORE, Ask::Read(read.key).bytes());
             match answer.as_deref().map(word) {
                 Ok(Some(held)) => {
                     env.answers.push((read.id, Answer::End(End::Read(at, held))));
@@ -143,18 +165,40 @@ impl Hosted {
         });
     }
 
+    /// Compares the state of the user's machines with that of the other nodes.
+    fn compare(
+        &mut self,
+        place: Place,
+        instance: Instance,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        for &(sm, ahead) in &self.ahead {
+            let state = self
+                .machines
+                .read(sm, env.guests.digest(sm))
+                .map_err(|error| Violation::new("machines", format!("{place}: {error}")))?;
+            let digest = fingerprint(&state);
+            env.trace.detail(digest);
+            if ahead.instance <= instance {
+                env.checkers.guest_through(place, sm, instance, digest);
+            }
+        }
+        Ok(())
+    }
+
     #[expect(clippy::too_many_arguments, reason = "all of it is told to the rules")]
     fn done(
         &self,
         place: Place,
         at: Position,
+        sm: SmId,
         key: CommandKey,
         payload: &[u8],
         output: Option<u64>,
         proposal: Option<ProposalId>,
         env: &mut Env,
     ) {
-        env.checkers.executed(place, &checkers::Executed { at, key, payload, output });
+        env.checkers.executed(place, &checkers::Executed { at, sm, key, payload, output });
         if let Some(ProposalId(id)) = proposal {
             let end = output.map_or(End::Skipped(at), |output| End::Committed(at, output));
             env.answers.push((CallId(id), Answer::End(end)));

@@ -92,6 +92,7 @@ impl Process {
                 )
             });
             env.checkers.recovered(place, &log.recovered);
+            let guests = env.guests.machines(machine.id(), *group);
             let group = Group::start(Start {
                 group: *group,
                 me,
@@ -104,7 +105,9 @@ impl Process {
             .map_err(|error| broken(error.to_string()))?;
             env.checkers.started(place, group.status().promised);
             let store = machine.stores.as_ref().map(|stores| stores[index].clone());
-            self.groups.push(Hosted::new(group, me, store.unwrap_or_default()));
+            let hosted = Hosted::new(group, me, store.unwrap_or_default(), guests)
+                .map_err(|error| Violation::new("machines", format!("{place}: {error}")))?;
+            self.groups.push(hosted);
         }
         for index in 0..self.groups.len() {
             self.settle(machine, index, env);
@@ -142,9 +145,9 @@ impl Process {
             return false;
         }
         let input = match ask {
-            Ask::Propose(..) => Input::Propose {
+            Ask::Propose(..) | Ask::Guest(..) => Input::Propose {
                 id: ProposalId(id.0),
-                sm: synod_core::SmId(0),
+                sm: ask.sm(),
                 command: ask.bytes(),
                 deadline,
             },
