@@ -117,7 +117,26 @@ impl Group {
             return;
         }
         let chosen = self.entries.chosen();
-        self.route(input, out);
+        let ctx = &mut Ctx { env: &mut self.env, out };
+        match input {
+            // What we say to ourselves takes the journal's road, never the network's.
+            Input::Receive { from, .. } if from.node == ctx.me.node => {}
+            Input::Receive { from, message } => self.receive(from, message, out),
+            Input::Propose { id, sm, command, deadline } => {
+                self.origin.propose(id, sm, command, deadline, ctx);
+            }
+            Input::Read { id, deadline } => self.reads.read(id, deadline, ctx),
+            Input::Durable(proof) => ctx.durable(proof),
+            Input::Fetched { id, entries } => self.fetched(id, entries, out),
+            Input::Applied(instance) => self.executor.on_applied(instance),
+            Input::Clean(up_to) => self.clean(up_to, out),
+            Input::Transfer(to) => {
+                if let Some(leadership) = self.proposer.leading() {
+                    leadership.transfer(to, ctx);
+                }
+            }
+            Input::Tick => self.tick(out),
+        }
         self.drain(out);
         self.settle(chosen, out);
         if self.env.failed.is_none() {
@@ -180,35 +199,12 @@ impl Group {
         self.env.failed
     }
 
-    fn route(&mut self, input: Input, out: &mut Outbox) {
-        let ctx = &mut Ctx { env: &mut self.env, out };
-        match input {
-            Input::Receive { from, message } => {
-                // What we say to ourselves takes the journal's road, never the network's.
-                if from.node != self.env.me.node {
-                    self.receive(from, message, out);
-                }
-            }
-            Input::Propose { id, sm, command, deadline } => {
-                self.origin.propose(id, sm, command, deadline, ctx);
-            }
-            Input::Read { id, deadline } => self.reads.read(id, deadline, ctx),
-            Input::Durable(proof) => ctx.durable(proof),
-            Input::Fetched { id, entries } => self.fetched(id, entries, out),
-            Input::Applied(instance) => self.executor.on_applied(instance),
-            Input::Clean(up_to) => {
-                let up_to = up_to.min(self.executor.applied());
-                if up_to > self.entries.cleaned() {
-                    self.entries.clean(up_to, self.executor.handed());
-                    ctx.write(Record::Cleaned(self.entries.cleaned()));
-                }
-            }
-            Input::Transfer(to) => {
-                if let Some(leadership) = self.proposer.leading() {
-                    leadership.transfer(to, ctx);
-                }
-            }
-            Input::Tick => self.tick(out),
+    fn clean(&mut self, up_to: Instance, out: &mut Outbox) {
+        let up_to = up_to.min(self.executor.applied());
+        if up_to > self.entries.cleaned() {
+            self.entries.clean(up_to, self.executor.handed());
+            let ctx = &mut Ctx { env: &mut self.env, out };
+            ctx.write(Record::Cleaned(self.entries.cleaned()));
         }
     }
 
@@ -335,13 +331,16 @@ impl Group {
         self.executor.invariants(&self.entries);
         self.origin.invariants(&self.env.config);
         self.reads.invariants(&self.env.config);
+        let ballot = match &self.proposer {
+            Proposer::Idle => return,
+            Proposer::Preparing(phase1) => phase1.ballot(),
+            Proposer::Leading(leadership) => {
+                leadership.invariants(&self.entries, &self.env.config);
+                leadership.ballot()
+            }
+        };
         let promised = self.acceptor.promised();
-        if let Some(ballot) = self.proposer.ballot() {
-            assert!(ballot == promised, "acting in {ballot} under promise {promised} (I4)");
-        }
-        if let Proposer::Leading(leadership) = &self.proposer {
-            leadership.invariants(&self.entries, &self.env.config);
-        }
+        assert!(ballot == promised, "acting in {ballot} under promise {promised} (I4)");
     }
 }
 

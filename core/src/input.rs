@@ -50,6 +50,12 @@ pub enum Input {
         entries: Vec<Stored>,
     },
     /// The state machines have executed everything up to this instance.
+    ///
+    /// It makes room for more to be handed out ([`Config::apply_ahead_max`], in instances, and
+    /// [`Config::apply_bytes_max`]) and to be cleaned, and nothing else waits for it. So one report
+    /// may cover many instances and come late: every quarter of `apply_ahead_max` or so, and always
+    /// when nothing is left to execute. To step one for each instance costs a good part of what the
+    /// instance itself does.
     Applied(Instance),
     /// The log may be forgotten up to this instance: every state machine holds a durable checkpoint
     /// at or above it.

@@ -163,7 +163,7 @@ impl Origin {
 
     /// When to flush or expire next.
     pub(crate) fn deadline(&self, leader: Ballot, now: Time) -> Time {
-        if leader == Ballot::ZERO || self.count == 0 {
+        if self.count == 0 || leader == Ballot::ZERO {
             return self.expiry;
         }
         if leader != self.leader || self.handed + 1 < self.next_seq() {
@@ -221,15 +221,18 @@ impl Origin {
 
     fn remove(&mut self, seq: u64) -> Option<ProposalId> {
         let index = usize::try_from(seq.checked_sub(self.low)?).ok()?;
-        let entry = self.unresolved.get_mut(index)?.take()?;
+        let place = self.unresolved.get_mut(index)?;
+        let entry = place.as_ref()?;
+        let (id, bytes) = (entry.id, entry.command.payload.len());
+        *place = None;
         self.count -= 1;
-        self.bytes -= entry.command.payload.len();
+        self.bytes -= bytes;
         while let Some(None) = self.unresolved.front() {
             self.unresolved.pop_front();
             self.low += 1;
         }
         self.handed = self.handed.max(self.low - 1);
-        Some(entry.id)
+        Some(id)
     }
 
     fn hand_over(&mut self, first: u64, last: u64, proposer: &mut Proposer, ctx: &mut Ctx<'_>) {

@@ -70,7 +70,8 @@ pub enum Apply {
         proposal: Option<ProposalId>,
     },
     /// Every command up to and including this instance has been handed out. Answer with
-    /// [`Input::Applied`](crate::Input::Applied) once they are executed.
+    /// [`Input::Applied`](crate::Input::Applied) once they are executed; one answer for several of
+    /// these is enough.
     Through(Instance),
 }
 

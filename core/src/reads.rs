@@ -116,7 +116,7 @@ impl Reads {
 
     /// When to flush or expire next.
     pub(crate) fn deadline(&self, leader: Ballot, now: Time) -> Time {
-        if leader == Ballot::ZERO || self.waiting.is_empty() {
+        if self.waiting.is_empty() || leader == Ballot::ZERO {
             return self.expiry;
         }
         match self.asked {

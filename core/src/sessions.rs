@@ -29,13 +29,12 @@ impl Sessions {
     ///
     /// Skipped are keys met before, keys that the origin had resolved before it proposed this or a
     /// later command (below its `low`), and keys of an earlier process start than one already met.
+    #[inline]
     pub(crate) fn admit(&mut self, key: CommandKey, low: u64) -> bool {
-        self.last = self.place(key.origin).unwrap_or_else(|place| {
-            self.by_origin.insert(place, (key.origin, Session::default()));
-            place
-        });
-        let (_, session) = &mut self.by_origin[self.last];
-        session.admit(key.boot, key.seq, low)
+        match self.by_origin.get_mut(self.last) {
+            Some((last, session)) if *last == key.origin => session.admit(key.boot, key.seq, low),
+            _ => self.turn_to(key.origin).admit(key.boot, key.seq, low),
+        }
     }
 
     /// Whether a command's origin is known to have resolved it, or to have started anew since.
@@ -51,6 +50,16 @@ impl Sessions {
 
     fn session(&self, origin: Incarnation) -> Option<&Session> {
         self.place(origin).ok().map(|place| &self.by_origin[place].1)
+    }
+
+    /// Another origin than the last one.
+    #[cold]
+    fn turn_to(&mut self, origin: Incarnation) -> &mut Session {
+        self.last = self.place(origin).unwrap_or_else(|place| {
+            self.by_origin.insert(place, (origin, Session::default()));
+            place
+        });
+        &mut self.by_origin[self.last].1
     }
 
     /// Where an origin stands, or where it would.
@@ -74,16 +83,17 @@ struct Session {
 }
 
 impl Session {
+    /// Inlined where it is met for every command: nearly always of the same boot, and in a word
+    /// that is there.
+    #[inline]
     fn admit(&mut self, boot: u64, seq: u64, low: u64) -> bool {
-        if boot < self.boot {
+        if boot != self.boot && !self.renew(boot) {
             return false;
         }
-        if boot > self.boot {
-            self.words.clear();
-            (self.boot, self.low, self.base) = (boot, 0, 0);
+        if low > self.low {
+            self.raise(low);
         }
-        self.raise(low);
-        if seq < self.low || seq - self.low >= SESSION_WINDOW {
+        if seq.checked_sub(self.low).is_none_or(|above| above >= SESSION_WINDOW) {
             return false;
         }
         let word = usize::try_from(seq / 64 - self.base).expect("within the window");
@@ -93,9 +103,24 @@ impl Session {
             *bits |= bit;
             return new;
         }
-        self.words.resize(word, 0);
-        self.words.push_back(bit);
+        self.extend(word, bit);
         true
+    }
+
+    /// Forgets an earlier boot; false if `boot` is the earlier one.
+    #[cold]
+    fn renew(&mut self, boot: u64) -> bool {
+        if boot > self.boot {
+            self.words.clear();
+            (self.boot, self.low, self.base) = (boot, 0, 0);
+        }
+        boot >= self.boot
+    }
+
+    #[cold]
+    fn extend(&mut self, word: usize, bits: u64) {
+        self.words.resize(word, 0);
+        self.words.push_back(bits);
     }
 
     fn met(&self, boot: u64, seq: u64) -> bool {
@@ -104,10 +129,8 @@ impl Session {
         boot == self.boot && seq >= self.low && bits.is_some_and(|bits| bits & 1 << (seq % 64) != 0)
     }
 
+    #[inline(never)]
     fn raise(&mut self, low: u64) {
-        if low <= self.low {
-            return;
-        }
         self.low = low;
         while self.base < low / 64 {
             if self.words.pop_front().is_none() {

@@ -185,6 +185,7 @@ pub struct Commands<'a> {
 impl Iterator for Commands<'_> {
     type Item = Command;
 
+    #[inline] // so that the caller reads the head in place, and a command is moved once
     fn next(&mut self) -> Option<Command> {
         self.left = self.left.checked_sub(1)?;
         let head = Head::read(self.bytes, self.at)?;
@@ -265,6 +266,7 @@ struct Head {
 }
 
 impl Head {
+    #[inline]
     fn read(bytes: &[u8], at: usize) -> Option<Self> {
         let head: &[u8; COMMAND_OVERHEAD] = bytes.get(at..)?.first_chunk()?;
         Some(Self {

@@ -194,7 +194,7 @@ impl Group {
         }
         if let Proposer::Preparing(phase1) = mem::replace(&mut self.proposer, Proposer::Idle) {
             let ballot = phase1.ballot();
-            let leadership = Leadership::start(phase1, &self.entries, ctx);
+            let leadership = Leadership::start(*phase1, &self.entries, ctx);
             self.proposer = Proposer::Leading(Box::new(leadership));
             self.election.leads(ballot, ctx);
             ctx.event(Event::Leading(ballot));
@@ -212,7 +212,7 @@ impl Group {
         self.acceptor.raise(ballot, ctx);
         ctx.event(Event::Preparing(ballot));
         let phase1 = Phase1::start(ballot, self.entries.chosen().next(), ctx);
-        self.proposer = Proposer::Preparing(phase1);
+        self.proposer = Proposer::Preparing(Box::new(phase1));
     }
 
     /// A leader spoke in a ballot that this node's promise allows.

@@ -248,19 +248,18 @@ impl Leadership {
         if self.probe_wanted {
             return env.now;
         }
-        let mut deadline = self.heartbeat;
+        let mut deadline = self.heartbeat.min(self.peers.deadline());
         if let Some(news) = self.news(entries) {
             deadline = deadline.min(news);
         }
-        if self.transfer.is_none() && self.room(env) {
-            match self.queue.due(&env.config) {
-                Some(_) if self.window.is_empty() => return env.now,
-                Some(due) => deadline = deadline.min(due),
-                None => {}
+        if let Some(due) = self.queue.due(&env.config)
+            && self.transfer.is_none()
+            && self.room(env)
+        {
+            if self.window.is_empty() {
+                return env.now;
             }
-        }
-        if let Some(repeat) = self.peers.deadline() {
-            deadline = deadline.min(repeat);
+            deadline = deadline.min(due);
         }
         if let Some(transfer) = self.transfer {
             deadline = if self.window.is_empty() { env.now } else { deadline.min(transfer.until) };

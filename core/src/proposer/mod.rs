@@ -17,7 +17,7 @@ pub(crate) enum Proposer {
     /// Nothing: another node leads, or none does.
     Idle,
     /// It asks for promises.
-    Preparing(Phase1),
+    Preparing(Box<Phase1>),
     /// Its phase 1 is done.
     Leading(Box<Leadership>),
 }

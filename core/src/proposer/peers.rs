@@ -23,8 +23,8 @@ pub(crate) struct Peer {
     chosen: Option<Instance>,
     /// Too far behind for accepts to reach it: it catches up by learning.
     learning: bool,
-    /// When to repeat what it has not acknowledged; none while nothing is open.
-    retry: Option<Time>,
+    /// When to repeat what it has not acknowledged; [`Time::MAX`] while nothing is open.
+    retry: Time,
     backoff: Duration,
 }
 
@@ -36,7 +36,7 @@ impl Peers {
             answered: 0,
             chosen: None,
             learning: false,
-            retry: None,
+            retry: Time::MAX,
             backoff: Duration::ZERO,
         };
         Self(others.filter(|member| **member != me).map(peer).collect())
@@ -51,8 +51,8 @@ impl Peers {
     }
 
     /// When the next repetition is due.
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        self.0.iter().filter_map(|peer| peer.retry).min()
+    pub(crate) fn deadline(&self) -> Time {
+        self.0.iter().fold(Time::MAX, |deadline, peer| deadline.min(peer.retry))
     }
 
     /// The newest probe that a quorum answered, the leader's own answer to `latest` included.
@@ -91,31 +91,30 @@ impl Peer {
 
     /// An accept was sent to it: it is repeated if no answer comes.
     pub(crate) fn sent(&mut self, env: &Env) {
-        if self.retry.is_none() {
-            self.backoff = env.config.retry_interval;
-            self.retry = Some(env.now + self.backoff);
+        if self.retry == Time::MAX {
+            self.acknowledged(env);
         }
     }
 
     /// It acknowledged something: whatever else is open gets its time again.
     pub(crate) fn acknowledged(&mut self, env: &Env) {
         self.backoff = env.config.retry_interval;
-        self.retry = Some(env.now + self.backoff);
+        self.retry = env.now + self.backoff;
     }
 
     /// Whether it is time to repeat; the next time comes later, up to eight intervals.
     pub(crate) fn repeat(&mut self, env: &Env) -> bool {
-        if self.retry.is_none_or(|retry| env.now < retry) {
+        if env.now < self.retry {
             return false;
         }
         self.backoff = (self.backoff * 2).min(env.config.retry_interval * 8);
-        self.retry = Some(env.now + self.backoff);
+        self.retry = env.now + self.backoff;
         true
     }
 
     /// Nothing is open that it has not acknowledged.
     pub(crate) const fn rest(&mut self) {
-        self.retry = None;
+        self.retry = Time::MAX;
     }
 
     /// It reported its chosen prefix. Far behind, it would only drop accepts, so it is left to learn
@@ -126,7 +125,7 @@ impl Peer {
         let window = u64::try_from(ctx.config.window_instances_max).unwrap_or(u64::MAX);
         if self.learning && behind <= window {
             self.learning = false;
-            self.retry = Some(ctx.now);
+            self.retry = ctx.now;
         } else if !self.learning
             && behind > ctx.config.accept_ahead_max.saturating_sub(window).max(window)
         {
