@@ -4,6 +4,7 @@ use std::fs::{File, create_dir_all};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,8 +12,27 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// The median of a 4 KiB write into a preallocated, zeroed file, and its `fdatasync`.
 pub(crate) fn sync(dir: &Path) -> io::Result<Duration> {
+    sync_file(dir, "floor")
+}
+
+/// The same while two more files are synced beside it: what three nodes on one disk have to share.
+pub(crate) fn three_syncs(dir: &Path) -> io::Result<Duration> {
+    let times: io::Result<Vec<Duration>> = thread::scope(|scope| {
+        let names = ["floor-1", "floor-2", "floor-3"];
+        let threads = names.map(|name| scope.spawn(move || sync_file(dir, name)));
+        let ended = threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(broken())));
+        ended.collect()
+    });
+    Ok(median(times?))
+}
+
+fn broken() -> io::Error {
+    io::Error::other("the measuring thread panicked")
+}
+
+fn sync_file(dir: &Path, name: &str) -> io::Result<Duration> {
     create_dir_all(dir)?;
-    let path = dir.join("floor");
+    let path = dir.join(name);
     let file = File::create(&path)?;
     let block = vec![0; 1 << 20];
     for at in 0..16 {

@@ -73,10 +73,12 @@ fn main() -> Done<()> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
 
     let sync = floor::sync(&data)?;
+    let shared = floor::three_syncs(&data)?;
     let round_trip = runtime.block_on(floor::round_trip())?;
     let floor = sync.max(round_trip + sync);
     println!("Three nodes in this process, commands of {} bytes, load {}", arguments.bytes, load());
     println!("  fdatasync of 4 KiB, preallocated file    {:>8} µs", micros(sync));
+    println!("  the same, three files at once            {:>8} µs", micros(shared));
     println!("  loopback round trip of 100 bytes         {:>8} µs", micros(round_trip));
     println!("  floor: max(sync, round trip + sync)      {:>8} µs", micros(floor));
     println!();
