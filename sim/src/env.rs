@@ -102,6 +102,8 @@ pub enum Inside {
     Sync,
     /// The node hears of the sync.
     Told,
+    /// The log had nothing to write for a while, since it wrote so many batches.
+    Idle(u64),
     /// State machines execute what they were handed.
     Execute(usize),
     /// Older entries were read.
@@ -188,6 +190,7 @@ impl Env {
                     Inside::Wake(group) => 16 + to_u64(*group),
                     Inside::Form => 1,
                     Inside::Founded => 4,
+                    Inside::Idle(batch) => 5 + (batch << 8),
                     Inside::Sync => 2,
                     Inside::Told => 3,
                     Inside::Execute(group) => 32 + to_u64(*group),

@@ -8,6 +8,7 @@ mod disks;
 mod machines;
 mod partitions;
 mod relays;
+mod transfers;
 
 use std::fmt;
 use std::time::Duration;
@@ -96,6 +97,13 @@ pub enum Fault {
         /// For how long.
         lasting: Duration,
     },
+    /// Whoever leads a group is asked to hand leadership over.
+    Transfer {
+        /// Which of the groups, as an index.
+        group: usize,
+        /// To whom.
+        to: usize,
+    },
 }
 
 /// Who a fault strikes.
@@ -162,6 +170,8 @@ pub struct Appetite {
     pub machines: u64,
     /// Leaders that fall one after the other.
     pub relays: u64,
+    /// Leaders asked to hand over.
+    pub transfers: u64,
 }
 
 /// What a family of faults has to know of the cluster.
@@ -181,11 +191,12 @@ pub struct Shape {
 #[must_use]
 pub fn draw(seed: u64, appetite: Appetite, shape: &Shape) -> Vec<(Time, Fault)> {
     let mut all = Vec::new();
-    let families: [(&str, u64, Draw); 4] = [
+    let families: [(&str, u64, Draw); 5] = [
         ("partitions", appetite.partitions, partitions::draw),
         ("crashes", appetite.crashes, crashes::draw),
         ("disks", appetite.disks, disks::draw),
         ("machines", appetite.machines, machines::draw),
+        ("transfers", appetite.transfers, transfers::draw),
     ];
     for (name, max, draw) in families {
         let mut rng = Rng::stream(seed, name);
@@ -223,6 +234,7 @@ impl Fault {
             Self::SlowDisk { .. } => "slow disks",
             Self::StalledDisk { .. } => "stalled disks",
             Self::SlowMachines { .. } => "slow machines",
+            Self::Transfer { .. } => "transfers",
         }
     }
 }
@@ -260,6 +272,9 @@ impl fmt::Display for Fault {
             }
             Self::SlowMachines { node, delay, lasting } => {
                 write!(f, "machines of n{} slow by {delay:?} for {lasting:?}", node + 1)
+            }
+            Self::Transfer { group, to } => {
+                write!(f, "the leader of group {group} is to hand over to n{}", to + 1)
             }
         }
     }
@@ -314,14 +329,21 @@ mod tests {
 
     #[test]
     fn faults_come_in_order_of_time_and_every_kind_comes_up() {
-        let all = Appetite { partitions: 20, crashes: 20, disks: 20, machines: 5, relays: 3 };
+        let all = Appetite {
+            partitions: 20,
+            crashes: 20,
+            disks: 20,
+            machines: 5,
+            relays: 3,
+            transfers: 5,
+        };
         let mut kinds = std::collections::BTreeSet::new();
         for seed in 0..100 {
             let faults = draw(seed, all, &shape(5));
             assert!(faults.windows(2).all(|pair| pair[0].0 <= pair[1].0));
             kinds.extend(faults.iter().map(|(_, fault)| fault.kind()));
         }
-        assert_eq!(kinds.len(), 11, "{kinds:?}");
+        assert_eq!(kinds.len(), 12, "{kinds:?}");
     }
 
     #[test]

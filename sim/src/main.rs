@@ -172,6 +172,7 @@ fn summarise(swept: &Swept) {
         ("starts of nodes", stats.starts),
         ("elections", stats.elections),
         ("syncs", stats.syncs),
+        ("logs looked after", stats.upkeep),
         ("messages", stats.messages),
         ("  lost", stats.lost),
         ("  doubled", stats.duplicated),

@@ -237,6 +237,13 @@ impl Node {
         process.ask(&mut self.machine, id, group, ask, deadline, env)
     }
 
+    /// The leader of a group is asked to hand over to another node.
+    pub fn transfer(&mut self, group: usize, to: usize, env: &mut Env) {
+        if let Some(process) = &mut self.process {
+            process.transfer(&mut self.machine, group, node_id(to), env);
+        }
+    }
+
     /// What a group does here, if anything.
     #[must_use]
     pub fn status(&self, group: usize) -> Option<Status> {

@@ -132,9 +132,10 @@ impl Plan {
             Style::Calm => false,
             Style::Swarm | Style::Tight | Style::Crashes | Style::Partitions => rng.percent(50),
         };
-        let appetite = appetite(&mut rng, style);
+        let mut appetite = appetite(&mut rng, style);
+        appetite.transfers = transfers(seed, style);
         let machine_delay = if on(&mut rng) { rng.spread(10, 20_000) } else { 10 };
-        Self {
+        let mut plan = Self {
             seed,
             style,
             nodes,
@@ -163,7 +164,38 @@ impl Plan {
             faults: faults::draw(seed, appetite, &shape),
             until,
             recovery: election * 30,
+        };
+        plan.produce();
+        plan
+    }
+
+    /// Now and then, takes the limits that production starts with, and enough work to reach them.
+    fn produce(&mut self) {
+        let mut rng = Rng::stream(self.seed, "production");
+        if self.style == Style::Tight || !rng.percent(12) {
+            return;
         }
+        self.core = Config {
+            election_timeout: self.core.election_timeout,
+            heartbeat_interval: self.core.heartbeat_interval,
+            retry_interval: self.core.retry_interval,
+            // Small batches fill the window.
+            batch_commands_max: rng.pick(&[1, 4, 1_024]),
+            ..Config::default()
+        };
+        self.load.open_percent = 100;
+        self.load.requests *= 3;
+        self.load.think /= 60;
+    }
+}
+
+/// How many transfers at most; a stream of its own, which leaves the rest of a plan alone.
+fn transfers(seed: u64, style: Style) -> u64 {
+    let mut rng = Rng::stream(seed, "hand over");
+    match style {
+        Style::Calm | Style::Crashes => 0,
+        Style::Everything | Style::Partitions => 8,
+        Style::Swarm | Style::Tight => rng.pick(&[0, 0, 3, 12]),
     }
 }
 
@@ -171,9 +203,14 @@ fn appetite(rng: &mut Rng, style: Style) -> Appetite {
     let (low, high) = (4, 14);
     match style {
         Style::Calm => Appetite::default(),
-        Style::Everything => {
-            Appetite { partitions: high, crashes: high, disks: high, machines: low, relays: low }
-        }
+        Style::Everything => Appetite {
+            partitions: high,
+            crashes: high,
+            disks: high,
+            machines: low,
+            relays: low,
+            transfers: 0,
+        },
         Style::Crashes => Appetite { crashes: 30, ..Appetite::default() },
         Style::Partitions => {
             Appetite { partitions: 8, crashes: 1, relays: 12, ..Appetite::default() }
@@ -186,6 +223,7 @@ fn appetite(rng: &mut Rng, style: Style) -> Appetite {
                 disks: some(high),
                 machines: some(low),
                 relays: some(low),
+                transfers: 0,
             }
         }
     }
@@ -293,6 +331,17 @@ mod tests {
             assert_eq!(plan.core.validate(), Ok(()), "seed {seed}");
             assert!(plan.faults.iter().all(|(at, _)| *at <= plan.until), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn some_plans_have_the_limits_of_production_and_some_have_transfers() {
+        let plans: Vec<Plan> = (0..300).map(Plan::of).collect();
+        let window = Config::default().window_instances_max;
+        let wide = plans.iter().filter(|plan| plan.core.window_instances_max == window);
+        assert!((10..100).contains(&wide.count()));
+        let is_transfer = |(_, fault): &(Time, Fault)| matches!(fault, Fault::Transfer { .. });
+        let transfers = plans.iter().filter(|plan| plan.faults.iter().any(is_transfer));
+        assert!((50..250).contains(&transfers.count()));
     }
 
     #[test]

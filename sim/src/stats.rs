@@ -24,6 +24,8 @@ pub struct Stats {
     pub starts: u64,
     /// Successful syncs.
     pub syncs: u64,
+    /// Times that a log looked after itself.
+    pub upkeep: u64,
     /// Instances chosen.
     pub chosen: u64,
     /// Commands executed, each counted once.
@@ -61,6 +63,7 @@ impl Stats {
         self.elections += other.elections;
         self.starts += other.starts;
         self.syncs += other.syncs;
+        self.upkeep += other.upkeep;
         self.chosen += other.chosen;
         self.executed += other.executed;
         self.acknowledged += other.acknowledged;

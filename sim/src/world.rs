@@ -289,6 +289,10 @@ impl World {
                 self.nodes[*node].slow_machines(*delay);
                 passes = Some(*lasting);
             }
+            Fault::Transfer { group, to } => {
+                let Some(leader) = self.leader(*group) else { return };
+                self.nodes[leader].transfer(*group, *to, &mut self.env);
+            }
         }
         self.env.stats.fault(fault.kind());
         if let Some(lasting) = passes {
@@ -313,7 +317,8 @@ impl World {
             Fault::Crash { .. }
             | Fault::Blackout { .. }
             | Fault::FailedSync { .. }
-            | Fault::StalledDisk { .. } => {}
+            | Fault::StalledDisk { .. }
+            | Fault::Transfer { .. } => {}
         }
     }
 

@@ -5,8 +5,9 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
-use synod::log::{Log, LogConfig, OpenError};
+use synod::log::{Log, LogConfig, Maintained, OpenError};
 use synod_core::{Fetch, Founding, GroupId, Stored, WriteBatch};
 
 use super::Machine;
@@ -68,6 +69,8 @@ pub(super) struct Journal {
     waiting: Vec<WriteBatch>,
     flying: Vec<WriteBatch>,
     phase: Phase,
+    /// How many batches it wrote.
+    turns: u64,
 }
 
 /// How far the batch under way is.
@@ -84,7 +87,7 @@ enum Phase {
 impl Journal {
     /// The journal over a log that was opened.
     pub(super) const fn new(log: Log<SimVfs>) -> Self {
-        Self { log, waiting: Vec::new(), flying: Vec::new(), phase: Phase::Idle }
+        Self { log, waiting: Vec::new(), flying: Vec::new(), phase: Phase::Idle, turns: 0 }
     }
 
     pub(super) fn found(&mut self, machine: &Machine, founding: &Founding) -> Result<(), Failed> {
@@ -102,6 +105,7 @@ impl Journal {
             return Ok(());
         }
         std::mem::swap(&mut self.waiting, &mut self.flying);
+        self.turns += 1;
         self.log.write(&self.flying).map_err(|error| broken(machine, "does not write", &error))?;
         self.phase = Phase::Written;
         let factor = machine.mood.disk_factor.max(1);
@@ -147,13 +151,48 @@ impl Journal {
     }
 
     /// The node hears that its batches are durable.
-    pub(super) fn told(&mut self, machine: &Machine, env: &mut Env) -> Vec<WriteBatch> {
+    pub(super) fn told(
+        &mut self,
+        machine: &mut Machine,
+        env: &mut Env,
+    ) -> Result<Vec<WriteBatch>, Violation> {
         if self.phase != Phase::Synced {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         env.line(machine.index, || "hears of the sync".to_owned());
         self.phase = Phase::Idle;
-        std::mem::take(&mut self.flying)
+        // As in production: under a load that never pauses, upkeep comes between two syncs.
+        if self.log.room() < machine.files.config.segment_bytes / 2 {
+            self.maintain(machine, env)?;
+        }
+        machine.later(IDLE_AFTER, Inside::Idle(self.turns), env);
+        Ok(std::mem::take(&mut self.flying))
+    }
+
+    /// A while has passed since the log's turn `turn`: if it was the last, it looks after itself.
+    pub(super) fn idle(
+        &mut self,
+        turn: u64,
+        machine: &mut Machine,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        if self.phase != Phase::Idle || turn != self.turns {
+            return Ok(());
+        }
+        if machine.mood.stalled_until > env.now {
+            machine.later(machine.mood.stalled_until.since(env.now), Inside::Idle(turn), env);
+            return Ok(());
+        }
+        if self.maintain(machine, env)? == Maintained::More {
+            machine.later(IDLE_AFTER, Inside::Idle(turn), env);
+        }
+        Ok(())
+    }
+
+    fn maintain(&mut self, machine: &Machine, env: &mut Env) -> Result<Maintained, Violation> {
+        env.line(machine.index, || "looks after its log".to_owned());
+        env.stats.upkeep += 1;
+        self.log.maintain().map_err(|error| broken(machine, "does not maintain itself", &error))
     }
 
     /// Reads older entries.
@@ -211,3 +250,6 @@ fn broken(machine: &Machine, what: &str, error: &dyn fmt::Display) -> Violation 
 }
 
 const DIR: &str = "/log";
+
+/// A quiet time after which the log looks after itself, as in production.
+const IDLE_AFTER: Duration = Duration::from_millis(10);

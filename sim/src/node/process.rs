@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use synod_core::{
-    Durable, Fetch, FormingInput, Founding, Group, GroupId, Input, Member, Message, Outbox,
+    Durable, Fetch, FormingInput, Founding, Group, GroupId, Input, Member, Message, NodeId, Outbox,
     Outcome, ProposalId, ReadId, Start, Status, Stored, Time, WriteBatch,
 };
 
@@ -160,6 +160,19 @@ impl Process {
         true
     }
 
+    /// Leadership of a group is to go to another node.
+    pub(super) fn transfer(
+        &mut self,
+        machine: &mut Machine,
+        group: usize,
+        to: NodeId,
+        env: &mut Env,
+    ) {
+        if group < self.groups.len() {
+            self.step(machine, group, Input::Transfer(to), env);
+        }
+    }
+
     /// Something of its own comes up.
     pub(super) fn inside(
         &mut self,
@@ -184,12 +197,13 @@ impl Process {
                 }
             }
             Inside::Told => {
-                for batch in self.journal.told(machine, env) {
+                for batch in self.journal.told(machine, env)? {
                     self.durable(machine, batch, env);
                 }
                 self.journal.pump(machine, env)?;
                 machine.moment(crate::faults::Moment::Told, env);
             }
+            Inside::Idle(batch) => self.journal.idle(batch, machine, env)?,
             Inside::Execute(group) => {
                 let place = Place { node: machine.index, group };
                 let (applied, is_more) = self.groups[group].execute(place, env)?;
