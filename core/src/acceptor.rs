@@ -206,3 +206,6 @@ fn page(ballot: Ballot, from: Instance, entries: &Entries, config: &Config) -> P
 /// How many leaders' windows of values may be held before they are chosen: one for the leader of
 /// now, one for what the last ones left behind, and room to be wrong.
 const OPEN_WINDOWS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests;

@@ -221,3 +221,6 @@ impl Election {
         z ^ (z >> 31)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,3 +182,6 @@ impl Executor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,3 +69,65 @@ impl Purpose {
 
 /// Requests of peers under way at most.
 const WAITING_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Kit, ballot};
+
+    const LEARN: Purpose = Purpose::Learn { to: NodeId(2) };
+
+    /// Asks; returns the request if one was made.
+    fn ask(kit: &mut Kit, fetches: &mut Fetches, purpose: Purpose, from: u64) -> Option<FetchId> {
+        fetches.ask(purpose, Instance(from), Instance(9), &mut kit.ctx());
+        kit.out.fetches.pop().map(|fetch| fetch.id)
+    }
+
+    #[test]
+    fn the_same_question_is_asked_once_until_it_is_answered() {
+        let (mut kit, mut fetches) = (Kit::new(3), Fetches::default());
+        let first = ask(&mut kit, &mut fetches, LEARN, 3).unwrap();
+        assert_eq!(ask(&mut kit, &mut fetches, LEARN, 3), None);
+        assert_eq!(fetches.answered(first), Some((LEARN, Instance(3))));
+        assert_eq!(fetches.answered(first), None);
+        assert!(ask(&mut kit, &mut fetches, LEARN, 3).is_some_and(|second| second != first));
+    }
+
+    #[test]
+    fn a_newer_question_of_one_asker_replaces_its_older_one() {
+        let (mut kit, mut fetches) = (Kit::new(3), Fetches::default());
+        let promise = |round| Purpose::Promise { to: NodeId(2), ballot: ballot(round, 2) };
+        for (older, newer) in [(LEARN, LEARN), (promise(1), promise(2))] {
+            let old = ask(&mut kit, &mut fetches, older, 3).unwrap();
+            let new = ask(&mut kit, &mut fetches, newer, 4).unwrap();
+            assert_eq!(fetches.answered(old), None);
+            assert_eq!(fetches.answered(new), Some((newer, Instance(4))));
+        }
+    }
+
+    #[test]
+    fn askers_and_kinds_do_not_replace_each_other() {
+        let (mut kit, mut fetches) = (Kit::new(3), Fetches::default());
+        let purposes = [
+            Purpose::Apply,
+            LEARN,
+            Purpose::Learn { to: NodeId(3) },
+            Purpose::Promise { to: NodeId(2), ballot: ballot(1, 2) },
+        ];
+        let ids = purposes.map(|purpose| ask(&mut kit, &mut fetches, purpose, 3).unwrap());
+        for (id, purpose) in ids.into_iter().zip(purposes) {
+            assert_eq!(fetches.answered(id), Some((purpose, Instance(3))));
+        }
+    }
+
+    #[test]
+    fn peers_beyond_any_membership_wait_but_we_do_not() {
+        let (mut kit, mut fetches) = (Kit::new(3), Fetches::default());
+        for node in (1..).take(WAITING_MAX) {
+            assert!(ask(&mut kit, &mut fetches, Purpose::Learn { to: NodeId(node) }, 1).is_some());
+        }
+        let more = Purpose::Learn { to: NodeId(9_999) };
+        assert_eq!(ask(&mut kit, &mut fetches, more, 1), None);
+        assert!(ask(&mut kit, &mut fetches, Purpose::Apply, 1).is_some());
+    }
+}

@@ -231,9 +231,9 @@ mod tests {
         journal.retract(ballot(1));
         let batch = out.take_writes().unwrap();
         journal.durable(Time::ZERO, batch.durable(), &mut out);
-        let rounds = out.messages.iter().filter_map(|(_, message)| match message {
-            Message::Prepare { ballot, .. } => Some(ballot.round),
-            _ => None,
+        let rounds = out.messages.iter().filter_map(|(_, message)| {
+            let Message::Prepare { ballot, .. } = message else { return None };
+            Some(ballot.round)
         });
         assert_eq!(rounds.collect::<Vec<_>>(), [2]);
         assert_eq!(out.messages.len(), 2, "the vote stays: {:?}", out.messages);

@@ -31,6 +31,8 @@ mod outbox;
 mod proposer;
 mod reads;
 mod sessions;
+#[cfg(test)]
+mod testing;
 mod time;
 mod value;
 mod write;

@@ -203,3 +203,6 @@ impl Questions {
 
 /// Nodes whose questions wait at most.
 const QUESTIONS_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests;

@@ -134,3 +134,6 @@ impl Peer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

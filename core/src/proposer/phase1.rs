@@ -249,3 +249,6 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

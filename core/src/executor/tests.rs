@@ -1,0 +1,207 @@
+use super::*;
+use crate::ids::{Ballot, ProposalId, SmId};
+use crate::outbox::Event;
+use crate::testing::{Kit, accepted, ballot, batch, chosen, command, value};
+use crate::time::Time;
+use crate::value::Command;
+
+/// Node 1's state machines, as far as the executor knows them.
+struct Bench {
+    kit: Kit,
+    entries: Entries,
+    executor: Executor,
+    origin: Origin,
+    fetches: Fetches,
+}
+
+fn bench(entries: Entries) -> Bench {
+    let kit = Kit::new(3);
+    let origin = Origin::new(kit.env.me.incarnation, 1);
+    let executor = Executor::new(entries.cleaned());
+    Bench { kit, entries, executor, origin, fetches: Fetches::default() }
+}
+
+/// A log in which these values are chosen, from instance 1 on.
+fn log(values: &[Value]) -> Entries {
+    let mut entries = chosen(0);
+    for (instance, value) in (1..).zip(values) {
+        entries.put(Instance(instance), accepted(ballot(1, 1), value.clone()));
+        entries.choose_next();
+    }
+    entries
+}
+
+/// What was handed out: a command's instance, index and sequence number, or up to where.
+#[derive(Debug, PartialEq, Eq)]
+enum Out {
+    Run(u64, u32, u64),
+    Through(u64),
+}
+use Out::{Run, Through};
+
+impl Bench {
+    fn run(&mut self) -> Vec<Out> {
+        let Self { kit, entries, executor, origin, fetches } = self;
+        executor.run(entries, origin, fetches, &mut kit.ctx());
+        executor.invariants(entries);
+        self.handed()
+    }
+
+    fn fetched(&mut self, entries: &[(u64, Option<Value>)]) -> Vec<Out> {
+        let stored = entries.iter().map(|(instance, value)| Stored {
+            instance: Instance(*instance),
+            ballot: Ballot::ZERO,
+            value: value.clone(),
+        });
+        let stored = stored.collect();
+        self.executor.on_fetched(stored, &mut self.origin, &mut self.kit.ctx());
+        self.handed()
+    }
+
+    fn handed(&mut self) -> Vec<Out> {
+        let out = |apply| match apply {
+            Apply::Command { position, key, .. } => {
+                Run(position.instance.0, position.index, key.seq)
+            }
+            Apply::Through(instance) => Through(instance.0),
+        };
+        self.kit.out.applies.drain(..).map(out).collect()
+    }
+}
+
+#[test]
+fn commands_are_handed_out_in_order_with_their_positions() {
+    let mut bench = bench(log(&[batch(&[command(1, 1), command(2, 1)]), value(2)]));
+    assert_eq!(bench.run(), [Run(1, 0, 1), Run(1, 1, 1), Run(2, 0, 2), Through(2)]);
+    assert_eq!(bench.run(), []);
+}
+
+#[test]
+fn a_command_that_was_chosen_twice_is_executed_once_and_keeps_its_index() {
+    let twice = batch(&[command(1, 1), command(1, 1), command(1, 2)]);
+    let mut bench = bench(log(&[twice, value(1), value(3)]));
+    assert_eq!(bench.run(), [Run(1, 0, 1), Run(1, 2, 2), Run(3, 0, 3), Through(3)]);
+}
+
+#[test]
+fn what_its_origin_had_resolved_is_not_executed() {
+    let later = Command { low: 2, ..command(1, 2) };
+    let mut bench = bench(log(&[batch(&[later]), value(1)]));
+    assert_eq!(bench.run(), [Run(1, 0, 2), Through(2)]);
+}
+
+#[test]
+fn commands_of_a_memory_that_is_no_member_are_not_executed() {
+    let mut bench = bench(log(&[batch(&[command(1, 1), command(9, 1), command(2, 1)])]));
+    assert_eq!(bench.run(), [Run(1, 0, 1), Run(1, 2, 1), Through(1)]);
+}
+
+#[test]
+fn a_noop_moves_on_and_executes_nothing() {
+    let mut bench = bench(log(&[Value::NOOP, Value::NOOP]));
+    assert_eq!(bench.run(), [Through(2)]);
+}
+
+#[test]
+fn the_proposal_that_waits_here_is_named_once() {
+    let mut bench = bench(log(&[value(1), value(2)]));
+    let (id, payload, deadline) = (ProposalId(77), bytes::Bytes::new(), Time::from_millis(9));
+    bench.origin.propose(id, SmId(0), payload, deadline, &mut bench.kit.ctx());
+    let Bench { kit, entries, executor, origin, fetches } = &mut bench;
+    executor.run(entries, origin, fetches, &mut kit.ctx());
+    let proposals = kit.out.applies.iter().filter_map(|apply| match apply {
+        Apply::Command { proposal, .. } => Some(*proposal),
+        Apply::Through(_) => None,
+    });
+    assert_eq!(proposals.collect::<Vec<_>>(), [Some(id), None]);
+    assert_eq!(origin.len(), 0);
+}
+
+#[test]
+fn no_more_instances_are_handed_out_than_may_wait() {
+    let mut bench = bench(chosen(5));
+    bench.kit.env.config.apply_ahead_max = 2;
+    assert_eq!(bench.run(), [Run(1, 0, 1), Run(2, 0, 2), Through(2)]);
+    assert_eq!(bench.run(), []);
+    bench.executor.on_applied(Instance(1));
+    assert_eq!(bench.run(), [Run(3, 0, 3), Through(3)]);
+    bench.executor.on_applied(Instance(3));
+    assert_eq!(bench.run(), [Run(4, 0, 4), Run(5, 0, 5), Through(5)]);
+}
+
+#[test]
+fn no_more_bytes_are_handed_out_than_may_wait_but_one_value_always_is() {
+    let mut bench = bench(chosen(4));
+    bench.kit.env.config.apply_bytes_max = 1;
+    assert_eq!(bench.run(), [Run(1, 0, 1), Through(1)]);
+    assert_eq!(bench.run(), []);
+    bench.executor.on_applied(Instance(1));
+    bench.kit.env.config.apply_bytes_max = value(1).len() + 1;
+    assert_eq!(bench.run(), [Run(2, 0, 2), Run(3, 0, 3), Through(3)]);
+    bench.executor.on_applied(Instance(2));
+    assert_eq!(bench.run(), [Run(4, 0, 4), Through(4)], "the bytes of what was applied are free");
+}
+
+#[test]
+#[should_panic(expected = "applied #3 passed what was handed out, #2")]
+fn to_apply_what_was_not_handed_out_is_a_broken_contract() {
+    let mut bench = bench(chosen(2));
+    bench.run();
+    bench.executor.on_applied(Instance(3));
+}
+
+#[test]
+fn what_left_memory_is_fetched_once_and_then_goes_on_from_memory() {
+    let mut entries = Entries::new(Instance(2), Instance::ZERO);
+    entries.put(Instance(3), accepted(ballot(1, 1), value(3)));
+    entries.choose_next();
+    let mut bench = bench(entries);
+    assert_eq!(bench.run(), []);
+    assert_eq!(bench.run(), []);
+    let fetches = &bench.kit.out.fetches;
+    assert_eq!(fetches.len(), 1, "{fetches:?}");
+    assert_eq!((fetches[0].from, fetches[0].to), (Instance(1), Instance(2)));
+    let both = [(1, Some(value(1))), (2, Some(value(2)))];
+    assert_eq!(bench.fetched(&both), [Run(1, 0, 1), Run(2, 0, 2), Through(2)]);
+    assert_eq!(bench.run(), [Run(3, 0, 3), Through(3)]);
+}
+
+#[test]
+fn fetched_entries_above_a_gap_are_left_alone() {
+    let mut bench = bench(Entries::new(Instance(3), Instance::ZERO));
+    let gap = [(1, Some(value(1))), (3, Some(value(3)))];
+    assert_eq!(bench.fetched(&gap), [Run(1, 0, 1), Through(1)]);
+    assert_eq!(bench.executor.handed(), Instance(1));
+    assert_eq!(bench.kit.env.failed, None);
+}
+
+#[test]
+fn a_chosen_value_that_the_disk_lost_fails_the_group_after_what_comes_before_it() {
+    let mut bench = bench(Entries::new(Instance(3), Instance::ZERO));
+    let lost = [(1, Some(value(1))), (2, None), (3, Some(value(3)))];
+    assert_eq!(bench.fetched(&lost), [Run(1, 0, 1), Through(1)]);
+    let reason = "the disk lost a chosen value that has to be executed";
+    assert_eq!(bench.kit.env.failed, Some((reason, Instance(2))));
+    assert_eq!(bench.kit.events(), [Event::Failed(reason, Instance(2))]);
+}
+
+#[test]
+fn a_log_that_gives_nothing_fails_the_group() {
+    let mut bench = bench(Entries::new(Instance(3), Instance(1)));
+    assert_eq!(bench.fetched(&[]), []);
+    assert_eq!(bench.kit.env.failed.map(|(_, instance)| instance), Some(Instance(2)));
+}
+
+#[test]
+fn what_is_not_on_disk_stays_in_memory() {
+    let mut bench = bench(chosen(2));
+    bench.kit.env.config.cache_bytes_max = 0;
+    bench.kit.busy();
+    bench.run();
+    assert_eq!(bench.entries.base(), Instance::ZERO);
+    bench.kit.sync();
+    bench.entries.put(Instance(3), accepted(ballot(1, 1), value(3)));
+    bench.entries.choose_next();
+    bench.run();
+    assert_eq!(bench.entries.base(), Instance(3));
+}
