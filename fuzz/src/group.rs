@@ -148,7 +148,7 @@ impl World<'_> {
             0 => Message::Canvass { ballot },
             1 => Message::CanvassReply {
                 ballot,
-                granted: self.byte().is_multiple_of(2),
+                granted: self.byte() % 2 == 0,
                 promised: self.ballot(),
                 chosen: self.instance(),
             },
@@ -177,11 +177,7 @@ impl World<'_> {
                 chosen: self.instance(),
                 cleaned: self.instance(),
             },
-            12 => Message::Forward {
-                ballot,
-                commands: self.value(),
-                spread: self.byte().is_multiple_of(2),
-            },
+            12 => Message::Forward { ballot, commands: self.value(), spread: self.byte() % 2 == 0 },
             13 => Message::Refused { ballot, keys: vec![self.key(), self.key()] },
             14 => Message::ReadIndex { round: self.number() },
             15 => Message::ReadPoint { round: self.number(), instance: self.instance() },

@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::NUMBER_LIMIT;
 use crate::encode::count;
 use crate::hello::Hello;
+use crate::hot;
 use crate::packet::Packet;
 use crate::wire;
 use crate::wire::{FoundingBody, GroupBody, PacketBody, ReportedEntry};
@@ -81,16 +82,23 @@ type Result<T> = core::result::Result<T, DecodeError>;
 
 /// One packet, whose values are slices of `body`.
 pub(crate) fn packet(body: Bytes) -> Result<Packet> {
+    if let Some(packet) = hot::read(&body) {
+        return group_packet(packet);
+    }
     match wire::Packet::decode(body)?.body {
         Some(PacketBody::Hello(hello)) => Ok(Packet::Hello(self::hello(&hello)?)),
         Some(PacketBody::Founding(message)) => Ok(Packet::Founding(founding_message(message)?)),
-        Some(PacketBody::Group(packet)) => Ok(Packet::Group {
-            group: GroupId(packet.group),
-            from: incarnation(packet.from)?,
-            message: message(packet.body)?,
-        }),
+        Some(PacketBody::Group(packet)) => group_packet(packet),
         None => Err(DecodeError::Missing("packet body")),
     }
+}
+
+fn group_packet(packet: wire::GroupPacket) -> Result<Packet> {
+    Ok(Packet::Group {
+        group: GroupId(packet.group),
+        from: incarnation(packet.from)?,
+        message: message(packet.body)?,
+    })
 }
 
 /// Versions count from 1 and make a range; `boot` counts from 1; groups ascend.

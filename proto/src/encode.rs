@@ -108,7 +108,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const fn bits(self) -> u32 {
+    pub(crate) const fn bits(self) -> u32 {
         match self {
             Self::Varint => 0,
             Self::Eight => 1,

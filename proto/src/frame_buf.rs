@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::VERSION;
 use crate::encode::{Encode, Sink};
 use crate::frame::{FRAME_BYTES_MAX, LENGTH_BYTES, PREFIX_BYTES};
+use crate::hot;
 use crate::packet::Packet;
 
 /// Values of at least so many bytes are shared with a [`FrameBuf`]; shorter ones are copied into
@@ -88,17 +89,28 @@ impl FrameBuf {
     ///
     /// If the frame would be longer than the limit. Nothing is appended.
     pub fn push(&mut self, packet: &Packet) -> Result<(), FrameTooLong> {
-        let len = PREFIX_BYTES + packet.encoded_len();
+        let hot = hot::write(packet);
+        let body = hot.as_ref().map_or_else(|| packet.encoded_len(), |(head, _)| head.body_len());
+        let len = PREFIX_BYTES + body;
         let length = match u32::try_from(len) {
             Ok(length) if length <= self.frame_bytes_max => length,
             _ => return Err(FrameTooLong { len, max: self.frame_bytes_max }),
         };
         self.compact();
         let (start, values) = (self.own.len(), self.shared.len());
-        self.own.put_u32_le(length);
-        self.own.put_u32_le(0);
-        self.own.put_u8(VERSION);
-        packet.encode(self);
+        let mut prefix = [0; LENGTH_BYTES + PREFIX_BYTES];
+        prefix[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+        prefix[LENGTH_BYTES + PREFIX_BYTES - 1] = VERSION; // behind the checksum, set below
+        self.own.extend_from_slice(&prefix);
+        match hot {
+            Some((head, value)) => {
+                self.own.extend_from_slice(head.bytes());
+                if let Some(value) = value {
+                    self.raw(value);
+                }
+            }
+            None => packet.encode(self),
+        }
         let checksum = self.checksum(start + LENGTH_BYTES + 4, values);
         let place = start + LENGTH_BYTES..start + LENGTH_BYTES + 4;
         self.own[place].copy_from_slice(&checksum.to_le_bytes());

@@ -23,6 +23,7 @@ mod encode;
 mod frame;
 mod frame_buf;
 mod hello;
+mod hot;
 mod packet;
 mod wire;
 

@@ -3,6 +3,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+mod hot;
 mod refused;
 mod schema;
 
