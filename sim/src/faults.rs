@@ -8,6 +8,7 @@ mod disks;
 mod machines;
 mod partitions;
 mod relays;
+mod stops;
 mod transfers;
 
 use std::fmt;
@@ -138,6 +139,8 @@ pub enum Moment {
     Synced,
     /// Right after a sync's completion let messages go.
     Told,
+    /// After so many more changes to its disk: the next one does not take place.
+    Middle(u64),
 }
 
 /// How a partition looks.
@@ -172,6 +175,8 @@ pub struct Appetite {
     pub relays: u64,
     /// Leaders asked to hand over.
     pub transfers: u64,
+    /// Crashes between two changes to a disk.
+    pub stops: u64,
 }
 
 /// What a family of faults has to know of the cluster.
@@ -191,12 +196,13 @@ pub struct Shape {
 #[must_use]
 pub fn draw(seed: u64, appetite: Appetite, shape: &Shape) -> Vec<(Time, Fault)> {
     let mut all = Vec::new();
-    let families: [(&str, u64, Draw); 5] = [
+    let families: [(&str, u64, Draw); 6] = [
         ("partitions", appetite.partitions, partitions::draw),
         ("crashes", appetite.crashes, crashes::draw),
         ("disks", appetite.disks, disks::draw),
         ("machines", appetite.machines, machines::draw),
         ("transfers", appetite.transfers, transfers::draw),
+        ("stops", appetite.stops, stops::draw),
     ];
     for (name, max, draw) in families {
         let mut rng = Rng::stream(seed, name);
@@ -226,6 +232,7 @@ impl Fault {
             Self::Cut { .. } => "partitions",
             Self::CutLeader { .. } => "leaders cut off",
             Self::SlowLinks { .. } => "slow links",
+            Self::Crash { moment: Moment::Middle(_), .. } => "stops in the middle",
             Self::Crash { how: Crash::Kill, .. } => "kills",
             Self::Crash { how: Crash::Power, .. } => "power losses",
             Self::Crash { how: Crash::KillThenPower, .. } => "kills before power losses",
@@ -336,6 +343,7 @@ mod tests {
             machines: 5,
             relays: 3,
             transfers: 5,
+            stops: 5,
         };
         let mut kinds = std::collections::BTreeSet::new();
         for seed in 0..100 {
@@ -343,7 +351,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].0 <= pair[1].0));
             kinds.extend(faults.iter().map(|(_, fault)| fault.kind()));
         }
-        assert_eq!(kinds.len(), 12, "{kinds:?}");
+        assert_eq!(kinds.len(), 13, "{kinds:?}");
     }
 
     #[test]

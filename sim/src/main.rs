@@ -171,6 +171,7 @@ fn summarise(swept: &Swept) {
         ("run twice, same hash", *twice),
         ("starts of nodes", stats.starts),
         ("elections", stats.elections),
+        ("stopped in the middle", stats.stopped),
         ("syncs", stats.syncs),
         ("logs looked after", stats.upkeep),
         ("messages", stats.messages),

@@ -66,6 +66,8 @@ struct Mood {
     delay: Duration,
     /// Crash at the next moment of this kind.
     armed: Option<(Moment, Crash, Duration)>,
+    /// What the crash is like that the disk was told to bring about.
+    middle: Option<(Crash, Duration)>,
     /// The next sync fails, and the node stays down so long.
     sync_fails: Option<Duration>,
     /// The power fails soon after the next start: the node stays down so long then.
@@ -179,6 +181,7 @@ impl Node {
             }
         }
         machine.mood.armed = None;
+        machine.mood.middle = None;
         machine.mood.sync_fails = None;
     }
 
@@ -255,6 +258,12 @@ impl Node {
         self.machine.mood.armed = Some((moment, how, down));
     }
 
+    /// Crashes after so many more changes to the disk, whatever it is doing then.
+    pub fn stop_after(&mut self, changes: u64, how: Crash, down: Duration) {
+        self.machine.files.stop_after(changes);
+        self.machine.mood.middle = Some((how, down));
+    }
+
     /// The next sync fails.
     pub const fn fail_sync(&mut self, down: Duration) {
         self.machine.mood.sync_fails = Some(down);
@@ -281,6 +290,7 @@ impl Node {
             process.hurry(&self.machine, env);
         }
         let machine = &mut self.machine;
+        machine.disarm();
         machine.mood = Mood::default();
         machine.delay = machine.delay.min(Duration::from_micros(50));
         machine.disk.sync = machine.disk.sync.min(machine.core.election_timeout / 50);

@@ -134,6 +134,7 @@ impl Plan {
         };
         let mut appetite = appetite(&mut rng, style);
         appetite.transfers = transfers(seed, style);
+        appetite.stops = stops(seed, style);
         let machine_delay = if on(&mut rng) { rng.spread(10, 20_000) } else { 10 };
         let mut plan = Self {
             seed,
@@ -199,6 +200,17 @@ fn transfers(seed: u64, style: Style) -> u64 {
     }
 }
 
+/// How many crashes between two changes to a disk at most, likewise.
+fn stops(seed: u64, style: Style) -> u64 {
+    let mut rng = Rng::stream(seed, "stop");
+    match style {
+        Style::Calm | Style::Partitions => 0,
+        Style::Everything => 8,
+        Style::Crashes => 15,
+        Style::Swarm | Style::Tight => rng.pick(&[0, 0, 4, 12]),
+    }
+}
+
 fn appetite(rng: &mut Rng, style: Style) -> Appetite {
     let (low, high) = (4, 14);
     match style {
@@ -210,6 +222,7 @@ fn appetite(rng: &mut Rng, style: Style) -> Appetite {
             machines: low,
             relays: low,
             transfers: 0,
+            stops: 0,
         },
         Style::Crashes => Appetite { crashes: 30, ..Appetite::default() },
         Style::Partitions => {
@@ -224,6 +237,7 @@ fn appetite(rng: &mut Rng, style: Style) -> Appetite {
                 machines: some(low),
                 relays: some(low),
                 transfers: 0,
+                stops: 0,
             }
         }
     }

@@ -22,6 +22,8 @@ pub struct Stats {
     pub elections: u64,
     /// Times that a node started.
     pub starts: u64,
+    /// Times that a running node stopped between two changes to its disk.
+    pub stopped: u64,
     /// Successful syncs.
     pub syncs: u64,
     /// Times that a log looked after itself.
@@ -62,6 +64,7 @@ impl Stats {
         self.duplicated += other.duplicated;
         self.elections += other.elections;
         self.starts += other.starts;
+        self.stopped += other.stopped;
         self.syncs += other.syncs;
         self.upkeep += other.upkeep;
         self.chosen += other.chosen;

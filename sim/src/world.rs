@@ -265,10 +265,12 @@ impl World {
                     Victim::Leader(group) => self.leader(group),
                 };
                 let Some(node) = node.filter(|&node| self.nodes[node].is_up()) else { return };
-                if *moment == Moment::Now {
-                    self.env.crash = Some((node, *how, *down));
-                } else {
-                    self.nodes[node].arm(*moment, *how, *down);
+                match *moment {
+                    Moment::Now => self.env.crash = Some((node, *how, *down)),
+                    Moment::Middle(changes) => self.nodes[node].stop_after(changes, *how, *down),
+                    moment @ (Moment::Written | Moment::Synced | Moment::Told) => {
+                        self.nodes[node].arm(moment, *how, *down);
+                    }
                 }
             }
             Fault::Blackout { down } => {

@@ -106,7 +106,9 @@ impl Journal {
         }
         std::mem::swap(&mut self.waiting, &mut self.flying);
         self.turns += 1;
-        self.log.write(&self.flying).map_err(|error| broken(machine, "does not write", &error))?;
+        if let Err(error) = self.log.write(&self.flying) {
+            return machine.ended("does not write", &error, env);
+        }
         self.phase = Phase::Written;
         let factor = machine.mood.disk_factor.max(1);
         let wait = (machine.disk.write + machine.around(machine.disk.sync)) * factor;
@@ -136,7 +138,9 @@ impl Journal {
                 }
             };
         }
-        self.log.sync().map_err(|error| broken(machine, "does not sync", &error))?;
+        if let Err(error) = self.log.sync() {
+            return machine.ended("does not sync", &error, env);
+        }
         self.phase = Phase::Synced;
         env.stats.syncs += 1;
         env.line(machine.index, || "synced".to_owned());
@@ -189,10 +193,16 @@ impl Journal {
         Ok(())
     }
 
-    fn maintain(&mut self, machine: &Machine, env: &mut Env) -> Result<Maintained, Violation> {
+    fn maintain(&mut self, machine: &mut Machine, env: &mut Env) -> Result<Maintained, Violation> {
         env.line(machine.index, || "looks after its log".to_owned());
         env.stats.upkeep += 1;
-        self.log.maintain().map_err(|error| broken(machine, "does not maintain itself", &error))
+        match self.log.maintain() {
+            Ok(maintained) => Ok(maintained),
+            Err(error) => {
+                machine.ended("does not maintain itself", &error, env)?;
+                Ok(Maintained::Done)
+            }
+        }
     }
 
     /// Reads older entries.
@@ -233,6 +243,31 @@ impl Machine {
             env.checkers.read_back(Place { node: self.index, group }, &log.recovered);
         }
         Ok(())
+    }
+
+    /// The log of a running process is through with an error: planned, or a broken rule.
+    fn ended(
+        &mut self,
+        what: &str,
+        error: &dyn fmt::Display,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        match self.failed(what, error) {
+            Failed::Broken(violation) => Err(violation),
+            Failed::Stopped => {
+                env.line(self.index, || format!("stops: the log {what}: {error}"));
+                self.stopped(env);
+                Ok(())
+            }
+        }
+    }
+
+    /// The disk has stopped the process. What it still says until the end of its step may be heard.
+    pub(super) fn stopped(&mut self, env: &mut Env) {
+        if let Some((how, down)) = self.mood.middle.take() {
+            env.stats.stopped += 1;
+            env.crash = Some((self.index, how, down));
+        }
     }
 
     /// An error of the log: planned, or a broken rule.

@@ -64,7 +64,10 @@ impl Process {
             Ok(Some((founding, held))) => self.join(machine, &founding, held, env),
             Ok(None) => Ok(()),
             Err(Failed::Broken(violation)) => Err(violation),
-            Err(Failed::Stopped) => unreachable!("nothing is armed after the start"),
+            Err(Failed::Stopped) => {
+                machine.stopped(env);
+                Ok(())
+            }
         }
     }
 
