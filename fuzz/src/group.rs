@@ -148,7 +148,7 @@ impl World<'_> {
             0 => Message::Canvass { ballot },
             1 => Message::CanvassReply {
                 ballot,
-                granted: self.byte() % 2 == 0,
+                granted: self.byte().is_multiple_of(2),
                 promised: self.ballot(),
                 chosen: self.instance(),
             },
@@ -177,7 +177,11 @@ impl World<'_> {
                 chosen: self.instance(),
                 cleaned: self.instance(),
             },
-            12 => Message::Forward { ballot, commands: self.value(), spread: self.byte() % 2 == 0 },
+            12 => Message::Forward {
+                ballot,
+                commands: self.value(),
+                spread: self.byte().is_multiple_of(2),
+            },
             13 => Message::Refused { ballot, keys: vec![self.key(), self.key()] },
             14 => Message::ReadIndex { round: self.number() },
             15 => Message::ReadPoint { round: self.number(), instance: self.instance() },

@@ -56,7 +56,7 @@ fn sync_file(dir: &Path, name: &str) -> io::Result<Duration> {
 pub(crate) async fn round_trip() -> io::Result<Duration> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let echo = std::thread::spawn(move || -> io::Result<()> {
+    let echo = thread::spawn(move || -> io::Result<()> {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
