@@ -160,45 +160,4 @@ impl Entries {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::{Incarnation, NodeId};
-
-    fn slot(round: u64) -> Slot {
-        let ballot = Ballot { round, node: NodeId(1), incarnation: Incarnation(1) };
-        Slot { ballot, value: Some(Value::NOOP) }
-    }
-
-    #[test]
-    fn holes_are_held_as_nothing() {
-        let mut entries = Entries::new(Instance(5), Instance(2));
-        entries.put(Instance(8), slot(1));
-        assert_eq!(entries.slot(Instance(6)), None);
-        assert_eq!(entries.slot(Instance(8)), Some(&slot(1)));
-        assert_eq!(entries.highest(), Instance(8));
-        entries.invariants();
-    }
-
-    #[test]
-    fn chosen_values_are_forgotten_only_once_handed_out() {
-        let mut entries = Entries::new(Instance::ZERO, Instance::ZERO);
-        for instance in 1..=3 {
-            entries.put(Instance(instance), slot(1));
-            entries.choose_next();
-        }
-        entries.evict(Instance(1), 0);
-        assert_eq!(entries.base(), Instance(1));
-        entries.evict(Instance(3), 1);
-        assert_eq!(entries.base(), Instance(2));
-        entries.invariants();
-    }
-
-    #[test]
-    #[should_panic(expected = "#1 is chosen and cannot change")]
-    fn a_chosen_value_cannot_change() {
-        let mut entries = Entries::new(Instance::ZERO, Instance::ZERO);
-        entries.put(Instance(1), slot(1));
-        entries.choose_next();
-        entries.put(Instance(1), slot(2));
-    }
-}
+mod tests;

@@ -11,8 +11,10 @@ use crate::env::{Ctx, Env};
 use crate::ids::{Ballot, GroupId, Incarnation, Instance, Member, NodeId, SmId};
 use crate::journal::Journal;
 use crate::membership::{History, Membership};
-use crate::message::Message;
+use crate::message::{Message, Promise, Report, Reported};
 use crate::outbox::{Event, Outbox, Outcome};
+use crate::proposer::leadership::Leadership;
+use crate::proposer::phase1::Phase1;
 use crate::time::Time;
 use crate::value::{Command, CommandKey, Value, ValueWriter};
 use crate::write::{Record, WriteBatch};
@@ -90,6 +92,31 @@ impl Kit {
     pub(crate) fn events(&mut self) -> Vec<Event> {
         self.out.events.drain(..).collect()
     }
+}
+
+/// The ballot of [`elected`].
+pub(crate) const LEADING: Ballot = ballot(2, 1);
+
+/// Node 1 leads in [`LEADING`]: its own promise reported these values, the others' nothing. What it
+/// says stays where it is.
+pub(crate) fn elected(kit: &mut Kit, entries: &Entries, reported: &[(u64, Value)]) -> Leadership {
+    let (from, to) = (entries.chosen().next(), Instance::MAX);
+    let mut phase1 = Phase1::start(LEADING, from, &mut kit.ctx());
+    kit.said();
+    kit.sent();
+    let voters = kit.env.history.newest().voters().to_vec();
+    for voter in voters {
+        let mut promise = Promise { ballot: LEADING, from, to, entries: Vec::new() };
+        if voter == kit.env.me {
+            let entry = |(i, value): &(u64, Value)| Reported {
+                instance: Instance(*i),
+                entry: Report::Accepted(ballot(1, 3), value.clone()),
+            };
+            promise.entries = reported.iter().map(entry).collect();
+        }
+        phase1.on_promise(voter, promise, entries.chosen(), &mut kit.ctx());
+    }
+    Leadership::start(phase1, entries, &mut kit.ctx())
 }
 
 /// A node with the memory that it has in every [`Kit`].

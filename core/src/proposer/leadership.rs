@@ -422,3 +422,6 @@ impl Leadership {
 
 /// Probes remembered with their time; an older one that is answered later gives no contact.
 const PROBES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests;
