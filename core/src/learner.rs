@@ -205,3 +205,6 @@ fn teach(to: NodeId, from: Instance, values: Vec<Value>, entries: &Entries, ctx:
     let (chosen, cleaned) = (entries.chosen(), entries.cleaned());
     ctx.send(to, Message::Learned { from, values, chosen, cleaned });
 }
+
+#[cfg(test)]
+mod tests;

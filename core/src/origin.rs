@@ -281,3 +281,6 @@ impl Origin {
         ctx.send(ballot.node, Message::Forward { ballot, spread, commands });
     }
 }
+
+#[cfg(test)]
+mod tests;
