@@ -62,7 +62,7 @@ pub enum Input {
     Clean(Instance),
     /// Hand leadership over to this node, if this node leads.
     Transfer(NodeId),
-    /// Time passed. Step one at [`Group::deadline`].
+    /// Time passed. Step one at [`Group::deadline`](crate::Group::deadline).
     Tick,
 }
 

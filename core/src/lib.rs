@@ -31,6 +31,7 @@ mod outbox;
 mod proposer;
 mod reads;
 mod sessions;
+mod show;
 #[cfg(test)]
 mod testing;
 mod time;

@@ -150,7 +150,7 @@ impl Env {
     /// A node says something about a group: the rules hear it, and the network takes it.
     pub fn say(&mut self, place: Place, me: Member, life: u64, to: usize, message: Message) {
         self.checkers.said(place, me, life, &message);
-        self.line(place.node, || format!("g{} > n{}  {message:?}", place.group, to + 1));
+        self.line(place.node, || format!("g{} > n{}  {message}", place.group, to + 1));
         let group = synod_core::GroupId(u32::try_from(place.group).expect("few groups"));
         self.send(place.node, to, &Packet::Group { group, from: me.incarnation, message });
     }

@@ -1,6 +1,6 @@
 //! One simulated machine: what outlives its processes, and the process that runs on it, if one does.
 //!
-//! A crash drops the [`Process`] with everything in its memory. What stays is the disk, and whatever
+//! A crash drops the `Process` with everything in its memory. What stays is the disk, and whatever
 //! a state machine keeps by itself. Everything that happens inside a process carries the number of
 //! the process life, so that nothing of an earlier life reaches a later one.
 

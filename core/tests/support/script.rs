@@ -257,7 +257,7 @@ impl Script {
                 write!(self.text, ", cleaned {cleaned}").unwrap();
             }
             for Stored { instance, ballot, value } in entries {
-                let value = value.as_ref().map_or_else(|| "lost".into(), show::value);
+                let value = value.as_ref().map_or_else(|| "lost".into(), ToString::to_string);
                 write!(self.text, ", {instance} {ballot} {value}").unwrap();
             }
             self.text.push('\n');
@@ -317,7 +317,7 @@ impl Script {
             let cut = self.cut.contains(&(id.0, to.0));
             if !self.quiet {
                 let lost = if cut { " (cut)" } else { "" };
-                writeln!(text, "  {id}->{to}: {}{lost}", show::message(&message)).unwrap();
+                writeln!(text, "  {id}->{to}: {message}{lost}").unwrap();
             }
             if !cut {
                 self.net.push((me, to, message));
@@ -338,7 +338,7 @@ impl Script {
             }
         }
         for outcome in &out.outcomes {
-            writeln!(text, "  {id}: {}", show::outcome(outcome)).unwrap();
+            writeln!(text, "  {id}: {outcome}").unwrap();
         }
         for Fetch { id: fetch, from, to, bytes_max } in out.fetches.drain(..) {
             if !self.quiet {

@@ -129,7 +129,7 @@ impl Process {
     ) {
         let index = usize::try_from(group.0).unwrap_or(usize::MAX);
         if index < self.groups.len() {
-            env.line(machine.index, || format!("g{index} < n{}  {message:?}", from.node));
+            env.line(machine.index, || format!("g{index} < n{}  {message}", from.node));
             self.step(machine, index, Input::Receive { from, message }, env);
         }
     }
@@ -269,7 +269,7 @@ impl Process {
         let hosted = &mut self.groups[group];
         let outbox = &mut self.outbox;
         for event in outbox.events.drain(..) {
-            env.line(machine.index, || format!("g{group}   {event:?}"));
+            env.line(machine.index, || format!("g{group}   {event}"));
             match event {
                 synod_core::Event::Leading(_) => env.stats.elections += 1,
                 synod_core::Event::Failed(why, at) => {
@@ -288,7 +288,10 @@ impl Process {
             }
         }
         if let Some(batch) = outbox.take_writes() {
-            env.line(machine.index, || format!("g{group}   writes {:?}", batch.records()));
+            env.line(machine.index, || {
+                let records = batch.records().iter().map(ToString::to_string);
+                format!("g{group}   writes {}", records.collect::<Vec<_>>().join(", "))
+            });
             self.journal.enqueue(batch);
         }
         for (to, message) in outbox.messages.drain(..) {
@@ -296,7 +299,7 @@ impl Process {
             env.say(place, hosted.me, machine.life, to, message);
         }
         for outcome in outbox.outcomes.drain(..) {
-            env.line(machine.index, || format!("g{group}   {outcome:?}"));
+            env.line(machine.index, || format!("g{group}   {outcome}"));
             let (id, answer) = match outcome {
                 Outcome::Refused(ProposalId(id), _) => (id, Answer::End(End::Refused)),
                 Outcome::Unknown(ProposalId(id)) => (id, Answer::End(End::Unknown)),

@@ -1,0 +1,159 @@
+//! How messages, records, events and outcomes read in a trace: short, in the words of the paper.
+//!
+//! `round.node` is a ballot, `#7` an instance, `?3` a probe. A command is its payload if that is a
+//! short printable text, else its key.
+
+use core::fmt::{self, Display, Formatter};
+
+use crate::message::{Message, Promise, Report, Reported};
+use crate::outbox::{Event, Outcome};
+use crate::value::{Command, CommandKey, Value, ValueKind};
+use crate::write::Record;
+
+impl Display for Message {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Canvass { ballot } => write!(f, "canvass {ballot}"),
+            Self::CanvassReply { ballot, granted, promised, chosen } => {
+                let word = if *granted { "yes" } else { "no" };
+                write!(f, "canvass {ballot}? {word}, promised {promised}, chosen {chosen}")
+            }
+            Self::Prepare { ballot, from } => write!(f, "prepare {ballot} from {from}"),
+            Self::Promise(Promise { ballot, from, to, entries }) => {
+                write!(f, "promise {ballot} {from}..{to}")?;
+                entries.iter().try_for_each(|entry| write!(f, ", {entry}"))
+            }
+            Self::Behind { ballot, cleaned } => write!(f, "behind {ballot}, cleaned {cleaned}"),
+            Self::Nack { ballot, promised } => write!(f, "nack {ballot}, promised {promised}"),
+            Self::Accept { ballot, instance, value, chosen } => {
+                write!(f, "accept {ballot} {instance} {value}, chosen {chosen}")
+            }
+            Self::Accepted { ballot, first, last } if first == last => {
+                write!(f, "accepted {ballot} {first}")
+            }
+            Self::Accepted { ballot, first, last } => {
+                write!(f, "accepted {ballot} {first}..{last}")
+            }
+            Self::Heartbeat { ballot, probe, chosen } => {
+                write!(f, "heartbeat {ballot} ?{probe}, chosen {chosen}")
+            }
+            Self::HeartbeatAck { ballot, probe, chosen } => {
+                write!(f, "heard {ballot} ?{probe}, chosen {chosen}")
+            }
+            Self::Learn { from } => write!(f, "learn from {from}"),
+            Self::Learned { from, values, chosen, cleaned } => {
+                write!(f, "learned {from} [")?;
+                list(f, values, " ")?;
+                write!(f, "], chosen {chosen}, cleaned {cleaned}")
+            }
+            Self::Forward { ballot, spread, commands } => {
+                let spread = if *spread { " (spread)" } else { "" };
+                write!(f, "forward {ballot} {commands}{spread}")
+            }
+            Self::Refused { ballot, keys } => {
+                write!(f, "refused {ballot}")?;
+                keys.iter().try_for_each(|key| write!(f, " {}", key.seq))
+            }
+            // Questions are counted from a number that differs from life to life.
+            Self::ReadIndex { round } => write!(f, "read index {}", round & 0xffff_ffff),
+            Self::ReadPoint { round, instance } => {
+                write!(f, "read point {} {instance}", round & 0xffff_ffff)
+            }
+            Self::Transfer { ballot } => write!(f, "transfer {ballot}"),
+        }
+    }
+}
+
+impl Display for Reported {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let instance = self.instance;
+        match &self.entry {
+            Report::Accepted(ballot, value) => write!(f, "{instance} {ballot} {value}"),
+            Report::Lost(ballot) => write!(f, "{instance} {ballot} lost"),
+            Report::Chosen(value) => write!(f, "{instance} chosen {value}"),
+        }
+    }
+}
+
+impl Display for Value {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.kind() {
+            ValueKind::Noop => f.write_str("noop"),
+            ValueKind::Commands => list(f, self.commands(), "+"),
+        }
+    }
+}
+
+impl Display for Command {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let printable = self.payload.iter().all(|byte| byte.is_ascii_graphic());
+        match core::str::from_utf8(&self.payload) {
+            Ok(text) if printable && (1..=TEXT_MAX).contains(&text.len()) => f.write_str(text),
+            Ok(_) | Err(_) => self.key.fmt(f),
+        }
+    }
+}
+
+/// Shows `@origin.boot.seq`, of the origin only as much as tells a few nodes apart.
+impl Display for CommandKey {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "@{:04x}.{}.{}", self.origin.0 & 0xffff, self.boot, self.seq)
+    }
+}
+
+impl Display for Record {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Promised(ballot) => write!(f, "promised {ballot}"),
+            Self::Accepted { instance, ballot, value } => {
+                write!(f, "accepted {ballot} {instance} {value}")
+            }
+            Self::Learned { instance, value } => write!(f, "learned {instance} {value}"),
+            Self::Chosen(up_to) => write!(f, "chosen {up_to}"),
+            Self::Cleaned(up_to) => write!(f, "cleaned {up_to}"),
+        }
+    }
+}
+
+impl Display for Event {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Canvassing(ballot) => write!(f, "canvasses {ballot}"),
+            Self::Preparing(ballot) => write!(f, "prepares {ballot}"),
+            Self::Leading(ballot) => write!(f, "leads {ballot}"),
+            Self::SteppedDown(ballot, why) => write!(f, "steps down from {ballot}: {why:?}"),
+            Self::Following(ballot) => write!(f, "follows {ballot}"),
+            Self::Chosen(up_to) => write!(f, "knows chosen {up_to}"),
+            Self::PeerLearns(member) => write!(f, "leaves {} to learn", member.node),
+            Self::Failed(why, instance) => write!(f, "FAILS at {instance}: {why}"),
+        }
+    }
+}
+
+impl Display for Outcome {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(id, why) => write!(f, "proposal {} refused: {why:?}", id.0),
+            Self::Unknown(id) => write!(f, "proposal {} unknown", id.0),
+            Self::ReadAt(id, at) => write!(f, "read {} at {at}", id.0),
+            Self::ReadFailed(id, why) => write!(f, "read {} failed: {why:?}", id.0),
+        }
+    }
+}
+
+fn list<T: Display>(
+    f: &mut Formatter<'_>,
+    items: impl IntoIterator<Item = T>,
+    between: &str,
+) -> fmt::Result {
+    for (n, item) in items.into_iter().enumerate() {
+        if n > 0 {
+            f.write_str(between)?;
+        }
+        item.fmt(f)?;
+    }
+    Ok(())
+}
+
+/// The longest payload that stands for its command.
+const TEXT_MAX: usize = 24;
