@@ -262,7 +262,7 @@ fn a_report_tells_what_is_chosen_accepted_and_lost() {
 #[test]
 fn a_page_ends_with_the_value_that_fills_it() {
     let mut bench = bench(nothing());
-    bench.kit.env.config.page_bytes_max = value(1).len() + ENTRY_OVERHEAD + 1;
+    bench.kit.env.config.page_bytes_max = 2 * (value(1).len() + ENTRY_OVERHEAD);
     for instance in [1, 2, 4, 5] {
         bench.entries.put(Instance(instance), accepted(ballot(1, 3), value(instance)));
     }

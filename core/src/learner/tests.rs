@@ -242,7 +242,7 @@ fn a_peer_that_knows_less_after_a_restart_is_not_asked() {
 fn what_is_chosen_is_taught_a_page_at_a_time() {
     let mut bench = bench(chosen(3));
     bench.entries.put(Instance(4), accepted(ballot(1, 1), value(4)));
-    bench.kit.env.config.page_bytes_max = value(1).len() + ENTRY_OVERHEAD + 1;
+    bench.kit.env.config.page_bytes_max = 2 * (value(1).len() + ENTRY_OVERHEAD);
     assert_eq!(bench.teaches(1), Some([value(1), value(2)].to_vec()));
     assert_eq!(bench.teaches(3), Some([value(3)].to_vec()), "what is not chosen is not taught");
     assert_eq!(bench.teaches(4), Some(Vec::new()));

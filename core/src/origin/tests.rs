@@ -136,6 +136,16 @@ fn a_refusal_decides_nothing_where_another_leader_may_have_it() {
 }
 
 #[test]
+fn a_refusal_of_what_was_not_handed_over_yet_decides_nothing() {
+    let mut bench = bench();
+    bench.propose(1);
+    bench.handed(FIRST);
+    bench.propose(2);
+    assert_eq!(bench.refused(FIRST, 2), []);
+    assert_eq!(bench.handed(FIRST), [(false, [2].to_vec())]);
+}
+
+#[test]
 fn a_refusal_for_another_life_or_memory_is_not_ours() {
     let mut bench = bench();
     bench.propose(1);
