@@ -87,13 +87,16 @@ impl Entries {
     pub(crate) fn put(&mut self, instance: Instance, slot: Slot) {
         assert!(instance > self.chosen, "{instance} is chosen and cannot change");
         let offset = self.offset(instance).expect("above chosen, so above base");
+        self.open_bytes += slot.value.as_ref().map_or(0, Value::len);
+        if offset == self.slots.len() {
+            self.slots.push_back(slot); // nearly always: the one after the last
+            return;
+        }
         while self.slots.len() <= offset {
             self.slots.push_back(Slot::default());
         }
-        let new = slot.value.as_ref().map_or(0, Value::len);
         let old = core::mem::replace(&mut self.slots[offset], slot);
         self.open_bytes -= old.value.as_ref().map_or(0, Value::len);
-        self.open_bytes += new;
     }
 
     /// Moves the chosen prefix up by one, over the value held there.

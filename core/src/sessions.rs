@@ -29,7 +29,7 @@ impl Sessions {
     ///
     /// Skipped are keys met before, keys that the origin had resolved before it proposed this or a
     /// later command (below its `low`), and keys of an earlier process start than one already met.
-    #[inline]
+    #[inline(always)] // a few instructions, and called four times for a command
     pub(crate) fn admit(&mut self, key: CommandKey, low: u64) -> bool {
         match self.by_origin.get_mut(self.last) {
             Some((last, session)) if *last == key.origin => session.admit(key.boot, key.seq, low),
@@ -85,7 +85,7 @@ struct Session {
 impl Session {
     /// Inlined where it is met for every command: nearly always of the same boot, and in a word
     /// that is there.
-    #[inline]
+    #[inline(always)]
     fn admit(&mut self, boot: u64, seq: u64, low: u64) -> bool {
         if boot != self.boot && !self.renew(boot) {
             return false;

@@ -1,5 +1,6 @@
 //! Three of our nodes, driven as `Group` asks for.
 
+use std::array;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -15,8 +16,8 @@ use crate::run::{Cluster, Form};
 pub(crate) struct Synod {
     form: Form,
     now: Time,
-    nodes: Vec<Node>,
-    inboxes: Vec<Vec<Input>>,
+    nodes: [Node; NODES],
+    inboxes: [Vec<Input>; NODES],
     links: Vec<Link>,
     decoder: Decoder,
     leader: usize,
@@ -33,6 +34,8 @@ struct Node {
     handed: Instance,
     /// Reported as executed up to here: like our runtime does, every so many instances.
     applied: Instance,
+    /// When to step a tick if nothing else happens.
+    wake: Time,
 }
 
 /// From one node to another.
@@ -47,8 +50,8 @@ impl Synod {
         let mut cluster = Self {
             form,
             now: Time::ZERO,
-            nodes: (0..NODES).map(Node::new).collect(),
-            inboxes: (0..NODES).map(|_| Vec::new()).collect(),
+            nodes: array::from_fn(Node::new),
+            inboxes: array::from_fn(|_| Vec::new()),
             links: (0..NODES * NODES).map(|_| Link::default()).collect(),
             decoder: Decoder::default(),
             leader: 0,
@@ -70,14 +73,14 @@ impl Synod {
     /// wants done. Returns how many of its own proposals were executed.
     fn serve(&mut self, index: usize) -> usize {
         let Self { form, now, nodes, inboxes, links, decoder, messages, .. } = self;
-        let Node { group, out, durable, handed, applied } = &mut nodes[index];
+        let Node { group, out, durable, handed, applied, wake } = &mut nodes[index];
         let inbox = &mut inboxes[index];
         let nothing_read = || match form {
             Form::Structs => true,
             Form::Codec => (0..NODES).all(|from| links[from * NODES + index].read.is_empty()),
         };
         let silent = inbox.is_empty() && durable.is_none() && nothing_read();
-        if silent && group.deadline().is_none_or(|wake| wake > *now) {
+        if silent && *wake > *now {
             return 0;
         }
         if let Some(durable) = durable.take() {
@@ -97,8 +100,9 @@ impl Synod {
                 receive(group, from, *now, &mut links[from * NODES + index], *decoder, out);
             }
         }
-        if group.deadline().is_some_and(|wake| wake <= *now) {
-            group.step(*now, Input::Tick, out);
+        *wake = group.deadline().unwrap_or(Time::MAX);
+        if *wake <= *now {
+            group.step(*now, Input::Tick, out); // and the next turn asks for the new deadline
         }
         *durable = out.take_writes().map(WriteBatch::durable);
         if !out.messages.is_empty() {
@@ -207,6 +211,7 @@ impl Node {
             durable: None,
             handed: Instance::ZERO,
             applied: Instance::ZERO,
+            wake: Time::ZERO,
         }
     }
 }

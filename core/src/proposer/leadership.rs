@@ -165,6 +165,7 @@ impl Leadership {
 
     /// Moves the chosen prefix over instances that a quorum accepted, strictly in order (I5): votes
     /// for an instance count only once every lower one is chosen.
+    #[inline] // a late vote finds the window empty
     pub(crate) fn advance(&mut self, entries: &mut Entries, ctx: &mut Ctx<'_>) {
         while let Some(open) = self.window.front() {
             let instance = entries.chosen().next();
