@@ -40,8 +40,15 @@ impl Group {
                 let (entries, fetches) = (&self.entries, &mut self.fetches);
                 let before = self.acceptor.promised();
                 self.acceptor.on_prepare(from.node, ballot, first, entries, fetches, ctx);
-                if self.acceptor.promised() > before {
+                let promised = self.acceptor.promised();
+                if promised > before {
                     self.give_way(out);
+                } else if ballot == promised
+                    && from != self.env.me
+                    && self.election.leader() != ballot
+                {
+                    // A further page: the candidate is at work, however many there are.
+                    self.election.promised(&self.env);
                 }
             }
             Message::Promise(promise) => self.on_promise(from, promise, out),

@@ -95,7 +95,10 @@ impl Phase1 {
         false
     }
 
-    /// Counts a page. A promise counts once all its pages have come, and only from a member (node
+    /// Counts a page, and gives the candidate its time anew: there may be more pages than round trips
+    /// in an election timeout, and to begin again from the first would then never end.
+    ///
+    /// A promise counts once all its pages have come, and only from a member (node
     /// *and* incarnation) that votes (I4).
     ///
     /// A page may begin below what is asked: the candidate has learned since that it is chosen. A
@@ -123,6 +126,7 @@ impl Phase1 {
                 self.take(index, reported.instance, reported.entry);
             }
         }
+        self.until = ctx.now + ctx.config.election_timeout * 2;
         let voter = &mut self.voters[index];
         if promise.to == Instance::MAX {
             voter.next = Instance::MAX;
