@@ -154,11 +154,9 @@ impl World {
         Ok(false)
     }
 
-    /// What follows from any event: crashes that came due, answers to clients.
+    /// What follows from any event: answers to clients, then a crash that came due, which ends
+    /// whatever the node has not answered by then.
     fn follow(&mut self) {
-        if let Some((node, how, down)) = self.env.crash.take() {
-            self.crash(node, how, down);
-        }
         let mut answers = std::mem::take(&mut self.env.answers);
         for (id, answer) in answers.drain(..) {
             match answer {
@@ -167,6 +165,9 @@ impl World {
             }
         }
         self.env.answers = answers;
+        if let Some((node, how, down)) = self.env.crash.take() {
+            self.crash(node, how, down);
+        }
     }
 
     fn end(&mut self, id: CallId, end: End) {

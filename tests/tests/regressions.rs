@@ -26,5 +26,10 @@ const SEEDS: &[(u64, &str)] = &[
     (5173, "a refused command was taken from a late copy by the next leadership"),
     (304, "a command that two leaderships had was refused by the second for ever"),
     (1444, "a command that two leaderships had was refused by the second for ever"),
+    (17462, "phase 1 with more pages than round trips in its time began again for ever"),
+    (30680, "phase 1 with more pages than round trips in its time began again for ever"),
+    (42916, "phase 1 with more pages than round trips in its time began again for ever"),
+    (14116, "a node that stopped in the middle of a write answered a request twice"),
+    (48052, "a node that stopped in the middle of a write answered a request twice"),
     (315, "a prepare withheld by a stalled disk came out after its ballot was released"),
 ];
