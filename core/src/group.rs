@@ -30,8 +30,9 @@ use crate::write::{Record, Recovered, Stored};
 /// Feed every input to [`step`](Self::step) with the time and one reused [`Outbox`]. When there are
 /// no more inputs for now, step a [`Input::Tick`] if [`deadline`](Self::deadline) has come: commands
 /// and reads that came together leave together then. Then act on the outbox, in any order: send its
-/// messages, write and sync its batch and bring back the [`Durable`](crate::Durable), execute its commands and report
-/// [`Input::Applied`], answer its fetches. Sleep until the deadline or the next input.
+/// messages, write and sync its batch and bring back the [`Durable`](crate::Durable), execute its
+/// commands and report [`Input::Applied`], answer its fetches. Sleep until the deadline or the next
+/// input.
 #[derive(Debug)]
 pub struct Group {
     env: Env,

@@ -143,8 +143,7 @@ impl Origin {
         self.remove(key.seq)
     }
 
-    /// Gives up on proposals whose deadline has passed: what becomes of them is unknown, unless they
-    /// never left.
+    /// Gives up on proposals whose deadline has passed: what becomes of them is unknown.
     #[inline]
     pub(crate) fn expire(&mut self, ctx: &mut Ctx<'_>) {
         if ctx.now >= self.expiry {
@@ -173,8 +172,12 @@ impl Origin {
     }
 
     #[inline]
-    pub(crate) fn invariants(&self, ctx: &crate::config::Config) {
-        assert!(self.count <= ctx.proposals_max, "{} proposals passed the limit (I9)", self.count);
+    pub(crate) fn invariants(&self, config: &crate::config::Config) {
+        assert!(
+            self.count <= config.proposals_max,
+            "{} proposals passed the limit (I9)",
+            self.count
+        );
     }
 
     fn expire_due(&mut self, ctx: &mut Ctx<'_>) {

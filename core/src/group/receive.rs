@@ -267,3 +267,45 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::ids::GroupId;
+    use crate::input::{Input, Start};
+    use crate::membership::Membership;
+    use crate::testing::{ballot, member};
+    use crate::time::Time;
+    use crate::write::Recovered;
+
+    #[test]
+    fn an_acceptor_waits_for_a_candidate_that_asks_for_further_pages() {
+        let voters = alloc::vec![member(1), member(2), member(3)];
+        let start = Start {
+            group: GroupId(0),
+            me: member(1),
+            boot: 1,
+            membership: Membership::new(voters, Vec::new()).unwrap(),
+            recovered: Recovered::default(),
+            config: Config::default(),
+            now: Time::ZERO,
+        };
+        let mut group = Group::start(start).unwrap();
+        let mut out = Outbox::default();
+        let mut hear = |millis, from, message| {
+            let input = Input::Receive { from: member(from), message };
+            group.step(Time::from_millis(millis), input, &mut out);
+            out.messages.drain(..).map(|(_, message)| message).collect::<Vec<_>>()
+        };
+        let (theirs, other) = (ballot(1, 2), ballot(2, 3));
+        hear(0, 2, Message::Prepare { ballot: theirs, from: Instance(1) });
+        hear(240, 2, Message::Prepare { ballot: theirs, from: Instance(2) });
+        let mut granted = |millis| {
+            let answers = hear(millis, 3, Message::Canvass { ballot: other });
+            matches!(answers[..], [Message::CanvassReply { granted: true, .. }])
+        };
+        assert!(!granted(300), "half a timeout is over since the first page, not since the second");
+        assert!(granted(490));
+    }
+}

@@ -239,6 +239,18 @@ fn only_who_has_not_answered_is_asked_again_until_it_is_given_up() {
 }
 
 #[test]
+fn each_page_gives_the_candidate_its_time_anew() {
+    let (mut kit, mut phase1) = start(3, 1);
+    kit.at(999);
+    phase1.hear(&mut kit, member(2), page(1, Instance(1), &[(1, voted(1, 1))]));
+    kit.at(1_998);
+    assert!(!phase1.tick(Instance::ZERO, &mut kit.ctx()));
+    phase1.hear(&mut kit, member(2), page(1, Instance(1), &[(1, voted(1, 1))]));
+    kit.at(1_999);
+    assert!(phase1.tick(Instance::ZERO, &mut kit.ctx()), "a page that came before gives no time");
+}
+
+#[test]
 fn only_a_voter_can_say_that_it_has_cleaned_what_was_asked() {
     let (_, phase1) = start(2, 1);
     assert!(phase1.on_behind(NodeId(2), MINE));
