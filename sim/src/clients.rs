@@ -3,17 +3,18 @@
 //! A client retries elsewhere only with a *new* operation. One whose outcome is unknown stays unknown:
 //! it may still be executed, and the rules must allow both.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use synod_core::{Position, SmId, Time};
 
 use crate::checkers::search::{Call as Seen, Histories};
 use crate::checkers::{Checkers, Violation};
-use crate::guests::Guests;
 use crate::kv::{Action, Op, STORE};
-use crate::plan::Load;
-use crate::rng::{Rng, to_index, to_u64};
+use crate::plan::{Client, Plan, Request, text};
+use crate::rng::{to_index, to_u64};
 
 /// Names a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,8 +23,9 @@ pub struct CallId(pub u64);
 /// A request, from its beginning to its end.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Who asks; `None` is the world itself, which looks whether everything works again.
-    pub client: Option<usize>,
+    /// Which of the planned requests; `None` is the world's own, which looks whether everything works
+    /// again.
+    pub planned: Option<usize>,
     /// Which node is asked.
     pub node: usize,
     /// Which group.
@@ -43,14 +45,15 @@ pub struct Call {
 }
 
 /// What a client asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Ask {
     /// To execute an operation, padded with so many bytes.
     Propose(Op, usize),
     /// To read a key, linearizably.
     Read(u16),
     /// To let a user's state machine execute a command.
-    Guest(SmId, Bytes),
+    Guest(#[serde(with = "text::sm")] SmId, #[serde(with = "text::hex")] Bytes),
 }
 
 /// How a request ended.
@@ -73,66 +76,71 @@ pub enum End {
 /// All clients and all requests of a run.
 #[derive(Debug)]
 pub struct Clients {
-    load: Load,
-    nodes: usize,
-    groups: usize,
-    rng: Rng,
-    guests: Guests,
-    homes: Vec<usize>,
+    planned: Vec<Request>,
+    clients: Vec<Asking>,
     calls: Vec<Call>,
     open: Vec<Vec<CallId>>,
-    left: u64,
+    /// Above the tag of every operation so far.
+    tag: u64,
     histories: Histories,
+}
+
+/// A client at work.
+#[derive(Debug)]
+struct Asking {
+    /// Whom it asks.
+    node: usize,
+    is_open: bool,
+    /// What it asks next, as indices of the plan's requests.
+    next: VecDeque<usize>,
 }
 
 impl Clients {
     /// The clients of a run.
     #[must_use]
-    pub fn new(seed: u64, load: &Load, nodes: usize, groups: usize) -> Self {
-        let mut rng = Rng::stream(seed, "clients");
-        let homes = (0..load.clients).map(|_| rng.index(nodes)).collect();
+    pub fn new(plan: &Plan) -> Self {
+        let asking = |client: &Client| Asking {
+            node: client.home,
+            is_open: client.is_open,
+            next: VecDeque::new(),
+        };
+        let mut clients: Vec<Asking> = plan.clients.iter().map(asking).collect();
+        for (n, request) in plan.requests.iter().enumerate() {
+            clients[request.client].next.push_back(n);
+        }
+        let tags = plan.requests.iter().map(|request| match &request.ask {
+            Ask::Propose(op, _) => op.tag,
+            Ask::Read(_) | Ask::Guest(..) => 0,
+        });
         Self {
-            load: load.clone(),
-            nodes,
-            groups,
-            rng,
-            guests: Guests::default(),
-            homes,
+            clients,
             calls: Vec::new(),
-            open: vec![Vec::new(); nodes],
-            left: load.requests,
+            open: vec![Vec::new(); plan.nodes],
+            tag: tags.max().unwrap_or(0),
             histories: Histories::default(),
+            planned: plan.requests.clone(),
         }
     }
 
-    /// Clients that ask things of a user's state machines, too.
+    /// How long the client waits before its next request, unless it has made all.
     #[must_use]
-    pub fn with(self, guests: Guests) -> Self {
-        Self { guests, ..self }
+    pub fn pause(&self, client: usize) -> Option<Duration> {
+        let next = *self.clients[client].next.front()?;
+        Some(self.planned[next].pause)
     }
 
-    /// The client's next request, unless all were made.
+    /// Whether the client asks on without waiting for answers.
+    #[must_use]
+    pub fn is_open(&self, client: usize) -> bool {
+        self.clients[client].is_open
+    }
+
+    /// The client's next request, unless it has made all.
     pub fn next(&mut self, client: usize, now: Time, checkers: &Checkers) -> Option<CallId> {
-        self.left = self.left.checked_sub(1)?;
-        let group = self.rng.index(self.groups);
-        let key = if self.rng.percent(self.load.hot_percent) {
-            0
-        } else {
-            u16::try_from(self.rng.below(self.load.keys)).expect("few keys")
-        };
-        let ask = if let Some((sm, command)) = self.guests.command(&mut self.rng) {
-            Ask::Guest(sm, command)
-        } else if self.rng.percent(self.load.read_percent) {
-            Ask::Read(key)
-        } else {
-            let padding = to_index(self.rng.below(self.load.padding_max + 1));
-            Ask::Propose(self.operation(key), padding)
-        };
-        let (least, most) = self.load.patience;
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let patience = Duration::from_nanos(self.rng.within(nanos(least), nanos(most)));
-        let node = self.homes[client];
-        Some(self.begin(Some(client), node, group, ask, now, now + patience, checkers))
+        let n = self.clients[client].next.pop_front()?;
+        let Request { group, ref ask, patience, .. } = self.planned[n];
+        let (ask, node) = (ask.clone(), self.clients[client].node);
+        Some(self.begin(Some(n), node, group, ask, now, now + patience, checkers))
     }
 
     /// A request of the world itself: a new operation or a read at this node, in this group.
@@ -145,7 +153,9 @@ impl Clients {
         deadline: Time,
         checkers: &Checkers,
     ) -> CallId {
-        let ask = if is_read { Ask::Read(0) } else { Ask::Propose(self.operation(0), 0) };
+        self.tag += 1;
+        let op = Op { key: 0, tag: self.tag, action: Action::Append };
+        let ask = if is_read { Ask::Read(0) } else { Ask::Propose(op, 0) };
         self.begin(None, node, group, ask, now, deadline, checkers)
     }
 
@@ -167,7 +177,7 @@ impl Clients {
             return Err(Violation::new("answers", what));
         }
         call.end = Some(end);
-        let Call { group, invoked, after, client, node, .. } = *call;
+        let Call { group, invoked, after, planned, node, .. } = *call;
         let ask = call.ask.clone();
         self.open[node].retain(|&open| open != id);
         let seen = |op, output| Seen { op, invoked, returned: Some((now, output)) };
@@ -198,11 +208,10 @@ impl Clients {
             }
         }
         let is_disappointed = matches!(end, End::Refused | End::Unknown | End::Unread);
-        if let Some(client) = client
-            && is_disappointed
-            && self.rng.percent(self.load.fickle_percent)
+        if let Some(n) = planned.filter(|_| is_disappointed)
+            && let Some(elsewhere) = self.planned[n].elsewhere
         {
-            self.homes[client] = self.rng.index(self.nodes);
+            self.clients[self.planned[n].client].node = elsewhere;
         }
         Ok(())
     }
@@ -248,11 +257,10 @@ impl Clients {
         Err(Violation::new("deadlines", what))
     }
 
-    /// When a client asks next, and whether it waits for its answer first.
-    pub fn pause(&mut self, client: usize) -> (Duration, bool) {
-        let nanos = u64::try_from(self.load.think.as_nanos()).unwrap_or(u64::MAX);
-        let is_open = to_u64(client) * 100 < self.load.open_percent * to_u64(self.load.clients);
-        (Duration::from_nanos(self.rng.tail(nanos)), is_open)
+    /// Who made a request; `None` is the world itself.
+    #[must_use]
+    pub fn client(&self, id: CallId) -> Option<usize> {
+        Some(self.planned[self.call(id).planned?].client)
     }
 
     /// A request.
@@ -276,7 +284,7 @@ impl Clients {
     #[expect(clippy::too_many_arguments, reason = "a request has that many parts")]
     fn begin(
         &mut self,
-        client: Option<usize>,
+        planned: Option<usize>,
         node: usize,
         group: usize,
         ask: Ask,
@@ -287,24 +295,10 @@ impl Clients {
         let id = CallId(to_u64(self.calls.len()));
         let after = checkers.invoked(group);
         let (end, is_handed_out) = (None, false);
-        let call = Call { client, node, group, ask, invoked, after, deadline, end, is_handed_out };
+        let call = Call { planned, node, group, ask, invoked, after, deadline, end, is_handed_out };
         self.calls.push(call);
         self.open[node].push(id);
         id
-    }
-
-    fn operation(&mut self, key: u16) -> Op {
-        let tag = to_u64(self.calls.len()) + 1;
-        let action = match self.rng.below(4) {
-            0 => Action::Put,
-            1 => Action::Get,
-            2 => {
-                // Sometimes what an earlier operation put there, so that it may succeed.
-                Action::Cas(self.rng.below(tag))
-            }
-            _ => Action::Append,
-        };
-        Op { key, tag, action }
     }
 }
 
@@ -332,11 +326,37 @@ impl Ask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Plan;
 
     fn clients() -> (Clients, Checkers) {
-        let load = Load { read_percent: 0, requests: 2, ..Plan::of(1).load };
-        (Clients::new(1, &load, 3, 1), Checkers::new(3, 1))
+        let request = |tag, elsewhere| Request {
+            client: 0,
+            pause: Duration::from_millis(tag),
+            group: 0,
+            ask: Ask::Propose(Op { key: 0, tag, action: Action::Put }, 0),
+            patience: Duration::from_millis(1),
+            elsewhere,
+        };
+        let plan = Plan {
+            clients: vec![Client::default()],
+            requests: vec![request(1, Some(2)), request(2, None)],
+            ..Plan::default()
+        };
+        (Clients::new(&plan), Checkers::new(3, 1))
+    }
+
+    #[test]
+    fn a_client_asks_as_planned_and_goes_elsewhere_when_disappointed() {
+        let (mut clients, mut checkers) = clients();
+        assert_eq!(clients.pause(0), Some(Duration::from_millis(1)));
+        let id = clients.next(0, Time::ZERO, &checkers).unwrap();
+        assert_eq!((clients.call(id).node, clients.client(id)), (0, Some(0)));
+        clients.end(id, End::Unknown, Time::ZERO, &mut checkers).unwrap();
+        let id = clients.next(0, Time::ZERO, &checkers).unwrap();
+        assert_eq!(clients.call(id).node, 2);
+        assert_eq!(clients.pause(0), None);
+        let probe = clients.probe(1, 0, false, Time::ZERO, Time::MAX, &checkers);
+        assert!(matches!(clients.call(probe).ask, Ask::Propose(Op { tag: 3, .. }, 0)));
+        assert_eq!(clients.client(probe), None);
     }
 
     #[test]

@@ -11,23 +11,40 @@ mod relays;
 mod stops;
 mod transfers;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use synod_core::Time;
 
+use crate::plan::text;
 use crate::rng::Rng;
 
+/// A fault and when it strikes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Planned {
+    /// When.
+    #[serde(with = "text::time")]
+    pub at: Time,
+    /// What.
+    pub what: Fault,
+}
+
 /// One thing that goes wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Fault {
     /// These one-way links lose everything for a while.
     Cut {
         /// From and to, as node indices.
+        #[serde(with = "text::links")]
         links: Vec<(usize, usize)>,
         /// What the pattern is called.
         pattern: Pattern,
         /// For how long.
+        #[serde(with = "text::duration")]
         lasting: Duration,
     },
     /// Whoever leads a group loses touch with the others for a while.
@@ -39,15 +56,18 @@ pub enum Fault {
         /// Whether the leader does not hear.
         into: bool,
         /// For how long.
+        #[serde(with = "text::duration")]
         lasting: Duration,
     },
     /// These one-way links are slow for a while.
     SlowLinks {
         /// From and to, as node indices.
+        #[serde(with = "text::links")]
         links: Vec<(usize, usize)>,
         /// How many times slower.
         factor: u32,
         /// For how long.
+        #[serde(with = "text::duration")]
         lasting: Duration,
     },
     /// A node stops, and starts again later.
@@ -59,43 +79,54 @@ pub enum Fault {
         /// In the middle of what.
         moment: Moment,
         /// How long it stays down.
+        #[serde(with = "text::duration")]
         down: Duration,
     },
     /// All nodes lose power at once, and come back one after the other.
     Blackout {
         /// How long each stays down.
+        #[serde(with = "text::durations")]
         down: Vec<Duration>,
     },
     /// The next sync of a node fails, which ends it; it starts again later.
     FailedSync {
         /// Who.
+        #[serde(with = "text::node")]
         node: usize,
         /// How long it stays down.
+        #[serde(with = "text::duration")]
         down: Duration,
     },
     /// A disk takes longer for everything, for a while.
     SlowDisk {
         /// Whose.
+        #[serde(with = "text::node")]
         node: usize,
         /// How many times slower.
         factor: u32,
         /// For how long.
+        #[serde(with = "text::duration")]
         lasting: Duration,
     },
     /// A disk finishes nothing for a while.
     StalledDisk {
         /// Whose.
+        #[serde(with = "text::node")]
         node: usize,
         /// For how long.
+        #[serde(with = "text::duration")]
         lasting: Duration,
     },
     /// State machines take so long for each step, for a while.
     SlowMachines {
         /// Whose.
+        #[serde(with = "text::node")]
         node: usize,
         /// How long each step takes on top.
+        #[serde(with = "text::duration")]
         delay: Duration,
         /// For how long.
+        #[serde(with = "text::duration")]
         lasting: Duration,
     },
     /// Whoever leads a group is asked to hand leadership over.
@@ -103,21 +134,24 @@ pub enum Fault {
         /// Which of the groups, as an index.
         group: usize,
         /// To whom.
+        #[serde(with = "text::node")]
         to: usize,
     },
 }
 
 /// Who a fault strikes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Victim {
     /// This node.
-    Node(usize),
+    Node(#[serde(with = "text::node")] usize),
     /// Whoever leads this group (an index) when it happens; nobody if nobody does.
     Leader(usize),
 }
 
 /// What survives a crash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Crash {
     /// `kill -9`: everything written, synced or not.
     Kill,
@@ -129,7 +163,8 @@ pub enum Crash {
 }
 
 /// In the middle of what a node crashes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Moment {
     /// At the planned time, whatever happens.
     Now,
@@ -144,7 +179,8 @@ pub enum Moment {
 }
 
 /// How a partition looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pattern {
     /// Two sides that do not reach each other.
     Split,
@@ -160,24 +196,27 @@ pub enum Pattern {
     Random,
 }
 
-/// What kinds of faults a plan may have, and how many at most of each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Appetite {
+/// Faults that are drawn alike, each from a stream of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
     /// Partitions and slow links.
-    pub partitions: u64,
+    Partitions,
     /// Crashes and restarts.
-    pub crashes: u64,
+    Crashes,
     /// Failed syncs, slow and stalled disks.
-    pub disks: u64,
+    Disks,
     /// Slow state machines.
-    pub machines: u64,
-    /// Leaders that fall one after the other.
-    pub relays: u64,
+    Machines,
     /// Leaders asked to hand over.
-    pub transfers: u64,
+    Transfers,
     /// Crashes between two changes to a disk.
-    pub stops: u64,
+    Stops,
+    /// Leaders that fall one after the other.
+    Relays,
 }
+
+/// How many faults of each family a plan may have at most; none of those that are not there.
+pub type Appetite = BTreeMap<Family, u64>;
 
 /// What a family of faults has to know of the cluster.
 #[derive(Clone, Copy, Debug)]
@@ -192,39 +231,79 @@ pub struct Shape {
     pub until: Time,
 }
 
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Partitions,
+        Self::Crashes,
+        Self::Disks,
+        Self::Machines,
+        Self::Transfers,
+        Self::Stops,
+        Self::Relays,
+    ];
+
+    /// The name of its stream of random numbers, and how one of its faults is drawn: usually one
+    /// thing, sometimes several, each so long after the first.
+    fn table(self) -> (&'static str, Draw) {
+        match self {
+            Self::Partitions => ("partitions", |rng, shape| once(partitions::draw(rng, shape))),
+            Self::Crashes => ("crashes", |rng, shape| once(crashes::draw(rng, shape))),
+            Self::Disks => ("disks", |rng, shape| once(disks::draw(rng, shape))),
+            Self::Machines => ("machines", |rng, shape| once(machines::draw(rng, shape))),
+            Self::Transfers => ("transfers", |rng, shape| once(transfers::draw(rng, shape))),
+            Self::Stops => ("stops", |rng, shape| once(stops::draw(rng, shape))),
+            Self::Relays => ("relays", |rng, shape| relays::draw(rng, shape).into()),
+        }
+    }
+}
+
+type Draw = fn(&mut Rng, &Shape) -> Vec<(Duration, Fault)>;
+
+fn once(fault: Fault) -> Vec<(Duration, Fault)> {
+    vec![(Duration::ZERO, fault)]
+}
+
 /// Draws the faults of one run, in order of time. Each family has its own stream.
 #[must_use]
-pub fn draw(seed: u64, appetite: Appetite, shape: &Shape) -> Vec<(Time, Fault)> {
+pub fn draw(seed: u64, appetite: &Appetite, shape: &Shape) -> Vec<Planned> {
     let mut all = Vec::new();
-    let families: [(&str, u64, Draw); 6] = [
-        ("partitions", appetite.partitions, partitions::draw),
-        ("crashes", appetite.crashes, crashes::draw),
-        ("disks", appetite.disks, disks::draw),
-        ("machines", appetite.machines, machines::draw),
-        ("transfers", appetite.transfers, transfers::draw),
-        ("stops", appetite.stops, stops::draw),
-    ];
-    for (name, max, draw) in families {
-        let mut rng = Rng::stream(seed, name);
+    for (family, &max) in appetite {
+        let (stream, draw) = family.table();
+        let mut rng = Rng::stream(seed, stream);
         for _ in 0..rng.within(max.min(1), max) {
             let at = Time::from_nanos(rng.below(shape.until.as_nanos()));
-            all.push((at, draw(&mut rng, shape)));
+            let parts = draw(&mut rng, shape).into_iter();
+            all.extend(
+                parts.map(|(later, what)| Planned { at: (at + later).min(shape.until), what }),
+            );
         }
     }
-    let mut rng = Rng::stream(seed, "relays");
-    for _ in 0..rng.within(appetite.relays.min(1), appetite.relays) {
-        let at = Time::from_nanos(rng.below(shape.until.as_nanos()));
-        for (later, fault) in relays::draw(&mut rng, shape) {
-            all.push(((at + later).min(shape.until), fault));
-        }
-    }
-    all.sort_by_key(|&(at, _)| at);
+    all.sort_by_key(|planned| planned.at);
     all
 }
 
-type Draw = fn(&mut Rng, &Shape) -> Fault;
-
 impl Fault {
+    /// Whether every node and group that it names is one of so many.
+    #[must_use]
+    pub fn fits(&self, nodes: usize, groups: usize) -> bool {
+        let links_fit = |links: &[(usize, usize)]| {
+            links.iter().all(|&(from, to)| from < nodes && to < nodes && from != to)
+        };
+        match self {
+            Self::Cut { links, .. } | Self::SlowLinks { links, .. } => links_fit(links),
+            Self::CutLeader { group, .. } => *group < groups,
+            Self::Crash { victim: Victim::Node(node), .. }
+            | Self::FailedSync { node, .. }
+            | Self::SlowDisk { node, .. }
+            | Self::StalledDisk { node, .. }
+            | Self::SlowMachines { node, .. } => *node < nodes,
+            Self::Crash { victim: Victim::Leader(group), .. } => *group < groups,
+            Self::Blackout { down } => down.len() == nodes,
+            Self::Transfer { group, to } => *group < groups && *to < nodes,
+        }
+    }
+
     /// Which line of the statistics counts this fault.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -336,38 +415,30 @@ mod tests {
 
     #[test]
     fn faults_come_in_order_of_time_and_every_kind_comes_up() {
-        let all = Appetite {
-            partitions: 20,
-            crashes: 20,
-            disks: 20,
-            machines: 5,
-            relays: 3,
-            transfers: 5,
-            stops: 5,
-        };
+        let all = Family::ALL.map(|family| (family, 20)).into();
         let mut kinds = std::collections::BTreeSet::new();
         for seed in 0..100 {
-            let faults = draw(seed, all, &shape(5));
-            assert!(faults.windows(2).all(|pair| pair[0].0 <= pair[1].0));
-            kinds.extend(faults.iter().map(|(_, fault)| fault.kind()));
+            let faults = draw(seed, &all, &shape(5));
+            assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
+            kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
         assert_eq!(kinds.len(), 13, "{kinds:?}");
     }
 
     #[test]
     fn one_family_more_does_not_change_the_others() {
-        let few = draw(3, Appetite { crashes: 5, ..Appetite::default() }, &shape(3));
-        let more = Appetite { crashes: 5, disks: 5, ..Appetite::default() };
-        let more = draw(3, more, &shape(3));
+        let few = draw(3, &[(Family::Crashes, 5)].into(), &shape(3));
+        let more = [(Family::Crashes, 5), (Family::Disks, 5)].into();
+        let more = draw(3, &more, &shape(3));
         assert!(few.iter().all(|fault| more.contains(fault)));
         assert!(more.len() > few.len());
     }
 
     #[test]
     fn a_lone_node_has_no_links_to_cut() {
-        let faults = draw(1, Appetite { partitions: 20, ..Appetite::default() }, &shape(1));
-        for (_, fault) in faults {
-            if let Fault::Cut { links, .. } | Fault::SlowLinks { links, .. } = fault {
+        let faults = draw(1, &[(Family::Partitions, 20)].into(), &shape(1));
+        for planned in faults {
+            if let Fault::Cut { links, .. } | Fault::SlowLinks { links, .. } = planned.what {
                 assert_eq!(links, []);
             }
         }

@@ -139,7 +139,7 @@ mod tests {
     fn run(wrong: Wrong, seeds: u64) -> (Vec<&'static str>, u64) {
         let executed = Arc::new(AtomicU64::new(0));
         let guests = Guests::new(Sums(wrong, Arc::clone(&executed)));
-        let options = Options { is_twice: false, guests };
+        let options = Options { guests, ..Options::default() };
         let broken = (0..seeds).filter_map(|seed| run_seed(seed, &options).err());
         (broken.map(|failure| failure.violation.rule).collect(), executed.load(Ordering::Relaxed))
     }
@@ -201,7 +201,7 @@ mod tests {
     fn a_guest_whose_state_outlives_crashes_passes() {
         for seed in 0..20 {
             let guests = Guests::new(Kept(Mutex::default()));
-            let ran = run_seed(seed, &Options { is_twice: false, guests });
+            let ran = run_seed(seed, &Options { guests, ..Options::default() });
             ran.unwrap_or_else(|failure| panic!("{failure}"));
         }
     }

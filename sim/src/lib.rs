@@ -70,6 +70,6 @@ pub mod trace;
 pub mod world;
 
 pub use guests::{Guest, Guests};
-pub use plan::Plan;
-pub use run::{Failure, Options, Report, replay, run_seed};
+pub use plan::{About, Plan, PlanFile, Preset};
+pub use run::{Failure, Options, Report, Watched, run_plan, run_seed, watch};
 pub use stats::Stats;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use synod_sim::mutants::{self, Fate, Mutant};
 use synod_sim::sweep::{Sweep, Swept};
-use synod_sim::{Failure, Plan, replay};
+use synod_sim::{About, Failure, Guests, Plan, PlanFile, Preset, Watched, watch};
 
 /// Runs whole Synod clusters in virtual time, from a seed, under faults, and watches every rule.
 ///
@@ -33,6 +33,12 @@ enum Command {
         /// How many seeds to run.
         #[arg(long, default_value_t = 1_000)]
         seeds: u64,
+        /// What kind of runs: mix, calm, swarm, tight, network, disk, churn, hell.
+        #[arg(long, default_value_t = Preset::Mix)]
+        preset: Preset,
+        /// Where to put the plans of failed seeds.
+        #[arg(long, default_value = "target/failures", value_name = "FOLDER")]
+        failures: PathBuf,
         /// The first seed; the others follow.
         #[arg(long, default_value_t = 0)]
         first: u64,
@@ -46,12 +52,19 @@ enum Command {
         #[arg(long, default_value_t = 100, value_name = "N")]
         twice_every: u64,
     },
-    /// Shows what happens in one seed: its plan, then a line for each event: time, node, what.
+    /// Shows what happens in one run: its plan, then a line for each event: time, node, what.
     ///
     /// `>` is said, `<` is heard. Everything up to a broken rule is shown, and the rule.
     Replay {
-        /// Which seed.
-        seed: u64,
+        /// Which: a seed, or the file of a plan.
+        #[arg(value_name = "SEED|FILE")]
+        what: String,
+        /// What kind of run the seed stands for.
+        #[arg(long, default_value_t = Preset::Mix)]
+        preset: Preset,
+        /// Write the plan to a file instead of running it.
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
         /// Show every event, not only the last 200.
         #[arg(long, short)]
         verbose: bool,
@@ -74,43 +87,73 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run { seeds, first, jobs, keep_going, twice_every } => {
+        Command::Run { preset, failures, seeds, first, jobs, keep_going, twice_every } => {
             let jobs = jobs.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
             let is_going_on = keep_going;
-            run(&Sweep { first, seeds, jobs, is_going_on, twice_every })
+            run(&Sweep { preset, first, seeds, jobs, is_going_on, twice_every }, &failures)
         }
-        Command::Replay { seed, verbose } => show(seed, verbose),
+        Command::Replay { what, preset, save, verbose } => match planned(&what, preset) {
+            Ok(file) => show(&file, save.as_deref(), verbose),
+            Err(why) => complain(&why),
+        },
         Command::Mutants { seeds, only, scratch } => hunt(seeds, &only, &scratch),
     }
 }
 
-fn run(sweep: &Sweep) -> ExitCode {
+fn run(sweep: &Sweep, failures: &Path) -> ExitCode {
     let style = "{bar:40} {pos}/{len} seeds  {per_sec}  {eta} left";
     let style = ProgressStyle::with_template(style).expect("a good template");
     let bar = ProgressBar::new(sweep.seeds).with_style(style);
     let swept = sweep.run(|| bar.inc(1));
     bar.finish_and_clear();
     for failure in swept.failures.values() {
-        tell(failure);
+        tell(failure, failures);
     }
     summarise(&swept);
     if swept.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The plan of a seed, or one from a file.
+fn planned(what: &str, preset: Preset) -> Result<PlanFile, String> {
+    if let Ok(seed) = what.parse() {
+        return Ok(PlanFile { about: About::default(), plan: Plan::draw(seed, preset) });
+    }
+    PlanFile::read(Path::new(what)).map_err(|error| format!("{what}: {error}"))
+}
+
+#[expect(clippy::print_stderr, reason = "the program's output")]
+fn complain(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::FAILURE
+}
+
 #[expect(clippy::print_stdout, reason = "the program's output")]
-fn show(seed: u64, verbose: bool) -> ExitCode {
-    println!("{}", Plan::of(seed));
-    let (verdict, lines) = replay(seed, if verbose { usize::MAX } else { 200 });
+fn show(file: &PlanFile, save: Option<&Path>, verbose: bool) -> ExitCode {
+    if let Some(path) = save {
+        return match file.write(path) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&format!("{}: {error}", path.display())),
+        };
+    }
+    let PlanFile { about, plan } = file;
+    println!("{plan}");
+    let lines_max = if verbose { usize::MAX } else { 200 };
+    let Watched { broken, stats, hash, lines } = watch(plan, &Guests::default(), lines_max);
     for line in lines {
         println!("{line}");
     }
-    match verdict {
-        Ok(report) => {
-            println!("\nseed {seed} passed, trace hash {:016x}", report.hash);
+    let hash = format!("{hash:016x}");
+    println!("\n{} events, {}, trace hash {hash}", stats.events, plan.name());
+    if !about.hash.is_empty() && about.hash != hash {
+        println!("the file was written by other code: its run had the hash {}", about.hash);
+    }
+    match broken {
+        None => {
+            println!("passed");
             ExitCode::SUCCESS
         }
-        Err(violation) => {
-            println!("\nseed {seed} broke {violation}");
+        Some(violation) => {
+            println!("broke {violation}");
             ExitCode::FAILURE
         }
     }
@@ -146,10 +189,31 @@ fn hunt(seeds: u64, only: &str, scratch: &Path) -> ExitCode {
     if all_killed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Shows a failure, and writes its plan to a file.
 #[expect(clippy::print_stdout, reason = "the program's output")]
-fn tell(failure: &Failure) {
+fn tell(failure: &Failure, folder: &Path) {
     println!("{failure}");
-    println!("  to watch it: synod-sim replay {} --verbose\n", failure.seed);
+    let Failure { plan, violation, hash, .. } = failure;
+    let about = About {
+        rule: violation.rule.to_owned(),
+        broke: violation.what.clone(),
+        hash: format!("{hash:016x}"),
+        commit: commit().unwrap_or_default(),
+        ..About::default()
+    };
+    let path = folder.join(format!("{}-{}.plan", plan.preset, plan.seed));
+    let file = PlanFile { about, plan: plan.clone() };
+    match std::fs::create_dir_all(folder).and_then(|()| file.write(&path)) {
+        Ok(()) => println!("  to watch it: synod-sim replay --verbose {}\n", path.display()),
+        Err(error) => println!("  {}: {error}\n", path.display()),
+    }
+}
+
+/// Which code this is, if it runs in a checkout.
+fn commit() -> Option<String> {
+    let git = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    let text = git.ok().filter(|git| git.status.success())?.stdout;
+    Some(String::from_utf8(text).ok()?.trim().to_owned())
 }
 
 #[expect(clippy::print_stdout, reason = "the program's output")]

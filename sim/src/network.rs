@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::plan::text;
 use crate::rng::{mix, scale, tail};
 
 /// How badly the network behaves while nothing in particular is broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Noise {
     /// Messages lost, out of a million.
     pub loss_ppm: u32,
@@ -14,10 +18,13 @@ pub struct Noise {
     /// Messages that take `late_mean` longer, out of a million: the long tail, which reorders.
     pub late_ppm: u32,
     /// The shortest way.
+    #[serde(with = "text::duration")]
     pub delay_min: Duration,
     /// The mean of what comes on top of it, exponential.
+    #[serde(with = "text::duration")]
     pub delay_mean: Duration,
     /// The mean of what comes on top of that for late messages and for second copies.
+    #[serde(with = "text::duration")]
     pub late_mean: Duration,
 }
 
@@ -31,6 +38,20 @@ impl Noise {
             late_ppm: 0,
             delay_mean: self.delay_min / 4,
             ..self.clone()
+        }
+    }
+}
+
+impl Default for Noise {
+    fn default() -> Self {
+        let micros = Duration::from_micros;
+        Self {
+            loss_ppm: 0,
+            duplicate_ppm: 0,
+            late_ppm: 0,
+            delay_min: micros(100),
+            delay_mean: micros(20),
+            late_mean: micros(1_000),
         }
     }
 }

@@ -86,7 +86,7 @@ impl Node {
             let me = membership.voters().iter().find(|voter| voter.node == node_id(index));
             (*group, me.expect("all nodes vote").incarnation)
         });
-        let keeps = plan.machine.keeps[index];
+        let keeps = plan.machine.keeps.get(index).copied().unwrap_or_default();
         let machine = Machine {
             index,
             life: 0,

@@ -1,4 +1,4 @@
-//! One seed, from plan to verdict.
+//! One plan, from beginning to verdict.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -8,20 +8,22 @@ use std::sync::Once;
 
 use crate::checkers::Violation;
 use crate::guests::Guests;
-use crate::plan::Plan;
+use crate::plan::{Plan, Preset};
 use crate::stats::Stats;
-use crate::world::{Ended, World};
+use crate::world::World;
 
 /// How to run a seed.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// What kind of plan it stands for.
+    pub preset: Preset,
     /// Run it a second time and compare the hashes.
     pub is_twice: bool,
     /// A user's state machines, to run in every group.
     pub guests: Guests,
 }
 
-/// A seed that passed.
+/// A run that passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The counts.
@@ -30,14 +32,18 @@ pub struct Report {
     pub hash: u64,
 }
 
-/// A seed that did not.
+/// A run that did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Which seed.
-    pub seed: u64,
+    /// What was planned.
+    pub plan: Plan,
     /// The rule that was broken.
     pub violation: Violation,
-    /// The last things that happened, as lines.
+    /// The hash over everything that happened until then.
+    pub hash: u64,
+    /// How many things happened until then.
+    pub events: u64,
+    /// The last of them, as lines.
     pub lines: Vec<String>,
 }
 
@@ -46,57 +52,77 @@ impl fmt::Display for Failure {
         for line in &self.lines {
             writeln!(f, "{line}")?;
         }
-        write!(f, "seed {} broke {}", self.seed, self.violation)
+        write!(f, "seed {} broke {}", self.plan.seed, self.violation)
     }
 }
 
 impl std::error::Error for Failure {}
 
-/// Runs a seed.
+/// Runs the plan of a seed.
 ///
 /// # Errors
 ///
-/// The rule that it broke, with the last events: a failed seed is run again to write them down.
+/// The rule that it broke, with the last events: a failed plan is run again to write them down.
 pub fn run_seed(seed: u64, options: &Options) -> Result<Report, Box<Failure>> {
+    run_plan(&Plan::draw(seed, options.preset).inviting(&options.guests), options)
+}
+
+/// Runs a plan, whatever preset the options name.
+///
+/// # Errors
+///
+/// As [`run_seed`].
+pub fn run_plan(plan: &Plan, options: &Options) -> Result<Report, Box<Failure>> {
+    let run = |lines_max| watch(plan, &options.guests, lines_max);
     let fail = |violation| {
-        let (_, lines) = once(seed, &options.guests, LAST_LINES);
-        Box::new(Failure { seed, violation, lines })
+        let Watched { stats, hash, lines, .. } = run(LAST_LINES);
+        Box::new(Failure { plan: plan.clone(), violation, hash, events: stats.events, lines })
     };
-    let (ended, _) = once(seed, &options.guests, 0);
-    let report = ended.map_err(fail)?;
+    let Watched { broken, stats, hash, .. } = run(0);
+    if let Some(violation) = broken {
+        return Err(fail(violation));
+    }
     if options.is_twice {
-        let (again, _) = once(seed, &options.guests, 0);
-        let again = again.map_err(fail)?;
-        if again != report {
-            let what = format!("hash {:x} and then {:x}", report.hash, again.hash);
+        let again = run(0);
+        if (again.hash, &again.stats) != (hash, &stats) {
+            let what = format!("hash {hash:x} and then {:x}", again.hash);
             return Err(fail(Violation::new("determinism", what)));
         }
     }
-    Ok(report)
+    Ok(Report { stats, hash })
 }
 
-/// Runs a seed and writes down everything that happens, up to so many lines from the end.
-pub fn replay(seed: u64, lines_max: usize) -> (Result<Report, Violation>, Vec<String>) {
-    once(seed, &Guests::default(), lines_max)
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The rule that it broke, if it did.
+    pub broken: Option<Violation>,
+    /// The counts.
+    pub stats: Stats,
+    /// The hash over everything that happened.
+    pub hash: u64,
+    /// What happened, as lines; not more than were asked for, from the end.
+    pub lines: Vec<String>,
 }
 
-/// Runs a seed; a panic is a broken rule like any other.
-fn once(seed: u64, guests: &Guests, lines_max: usize) -> (Result<Report, Violation>, Vec<String>) {
+/// Runs a plan and writes down what happens, up to so many lines from the end. A panic is a broken
+/// rule like any other.
+#[must_use]
+pub fn watch(plan: &Plan, guests: &Guests, lines_max: usize) -> Watched {
     quiet();
     QUIET.set(true);
-    let plan = Plan::of(seed);
-    let mut world = World::new(plan, guests, lines_max);
+    let mut world = World::new(plan.clone(), guests, lines_max);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
     QUIET.set(false);
-    let result = match ended {
-        Ok(Ended { broken: Some(violation), .. }) => Err(violation),
-        Ok(Ended { stats, hash, broken: None }) => Ok(Report { stats, hash }),
+    let broken = match ended {
+        Ok(verdict) => verdict.err(),
         Err(panic) => {
             let place = PLACE.take().unwrap_or_default();
-            Err(Violation::new("panic", format!("{} ({place})", message(&*panic))))
+            Some(Violation::new("panic", format!("{} ({place})", message(&*panic))))
         }
     };
-    (result, world.into_lines())
+    let (stats, trace) = world.into_account();
+    Watched { broken, stats, hash: trace.hash(), lines: trace.into_lines() }
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::guests::Guests;
+use crate::plan::Preset;
 use crate::run::{Failure, Options, run_seed};
 use crate::stats::Stats;
 
 /// Which seeds, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Sweep {
+    /// What kind of plans the seeds stand for.
+    pub preset: Preset,
     /// The first seed.
     pub first: u64,
     /// How many.
@@ -66,7 +69,7 @@ impl Sweep {
                     break;
                 }
                 let is_twice = self.twice_every > 0 && n.is_multiple_of(self.twice_every);
-                let options = Options { is_twice, guests: guests.clone() };
+                let options = Options { preset: self.preset, is_twice, guests: guests.clone() };
                 match run_seed(self.first + n, &options) {
                     Ok(report) => {
                         stats.add(&report.stats);
@@ -75,7 +78,7 @@ impl Sweep {
                     }
                     Err(failure) => {
                         let mut swept = swept.lock().expect("nobody panics here");
-                        swept.failures.insert(failure.seed, failure);
+                        swept.failures.insert(failure.plan.seed, failure);
                         stop.fetch_or(!self.is_going_on, Ordering::Relaxed);
                     }
                 }

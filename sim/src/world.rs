@@ -6,7 +6,7 @@ use synod_core::{
     Ballot, ClusterId, Founding, GroupId, Incarnation, Member, Membership, Role, Time,
 };
 
-use crate::checkers::Violation;
+use crate::checkers::{Verdict, Violation};
 use crate::clients::{Ask, CallId, Clients, End};
 use crate::env::{Answer, Env, Event};
 use crate::faults::{Crash, Fault, Moment, Victim};
@@ -15,6 +15,7 @@ use crate::node::{Node, node_id};
 use crate::plan::Plan;
 use crate::rng::{Rng, to_u64};
 use crate::stats::Stats;
+use crate::trace::Trace;
 
 /// A cluster, its surroundings and its clients.
 #[derive(Debug)]
@@ -38,17 +39,6 @@ struct Probe {
     is_done: bool,
 }
 
-/// How a run ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// The counts.
-    pub stats: Stats,
-    /// The hash over everything that happened.
-    pub hash: u64,
-    /// The rule that was broken, if one was.
-    pub broken: Option<Violation>,
-}
-
 impl World {
     /// A world as planned, in which nothing has happened; keeps the last `lines_max` lines.
     #[must_use]
@@ -57,17 +47,18 @@ impl World {
         let founding = founding(&plan, &mut rng);
         let mut env = Env::new(&plan, guests.clone(), lines_max);
         let nodes = (0..plan.nodes).map(|index| Node::new(&plan, index, &founding)).collect();
-        let clients =
-            Clients::new(plan.seed, &plan.load, plan.nodes, plan.groups).with(guests.clone());
+        let clients = Clients::new(&plan);
         for node in 0..plan.nodes {
             // Not all at once.
             env.after(Duration::from_micros(rng.spread(1, 20_000)), Event::Start { node });
         }
-        for (n, (at, _)) in plan.faults.iter().enumerate() {
-            env.queue.push(*at, Event::Fault(n));
+        for (n, fault) in plan.faults.iter().enumerate() {
+            env.queue.push(fault.at, Event::Fault(n));
         }
-        for client in 0..plan.load.clients {
-            env.after(Duration::from_micros(rng.spread(1, 100_000)), Event::Client(client));
+        for client in 0..plan.clients.len() {
+            if let Some(pause) = clients.pause(client) {
+                env.after(pause, Event::Client(client));
+            }
         }
         env.queue.push(plan.until, Event::Mend);
         env.queue.push(plan.until + plan.core.election_timeout, Event::Check);
@@ -76,35 +67,11 @@ impl World {
     }
 
     /// Lets everything happen.
-    #[must_use]
-    pub fn run(&mut self) -> Ended {
-        let broken = self.play().err();
-        let Self { env, clients, .. } = self;
-        let mut stats = env.stats.clone();
-        stats.events = env.trace.events();
-        stats.simulated = env.now.since(Time::ZERO);
-        for group in 0..self.plan.groups {
-            stats.chosen += env.checkers.choices.prefix(group).0;
-        }
-        stats.executed = to_u64(env.checkers.reference.commands());
-        for call in clients.calls() {
-            match call.end {
-                Some(End::Committed(..) | End::Skipped(_)) => stats.acknowledged += 1,
-                Some(End::Read(..)) => stats.reads += 1,
-                Some(End::Refused) => stats.refused += 1,
-                Some(End::Unknown | End::Unread) | None => stats.unknown += 1,
-            }
-        }
-        Ended { stats, hash: env.trace.hash(), broken }
-    }
-
-    /// The last lines, if lines were kept.
-    #[must_use]
-    pub fn into_lines(self) -> Vec<String> {
-        self.env.trace.into_lines()
-    }
-
-    fn play(&mut self) -> Result<(), Violation> {
+    ///
+    /// # Errors
+    ///
+    /// The rule that was broken, if one was.
+    pub fn run(&mut self) -> Verdict {
         while let Some((at, event)) = self.env.queue.pop() {
             self.env.now = at;
             self.env.account(&event);
@@ -124,6 +91,28 @@ impl World {
         self.env.checkers.finished();
         self.env.stats.searched += self.clients.histories().judge(SEARCH_STEPS_MAX)?;
         self.env.checkers.broken().map_or(Ok(()), |violation| Err(violation.clone()))
+    }
+
+    /// The counts and the account of what happened so far.
+    #[must_use]
+    pub fn into_account(self) -> (Stats, Trace) {
+        let Self { plan, env, clients, .. } = self;
+        let mut stats = env.stats;
+        stats.events = env.trace.events();
+        stats.simulated = env.now.since(Time::ZERO);
+        for group in 0..plan.groups {
+            stats.chosen += env.checkers.choices.prefix(group).0;
+        }
+        stats.executed = to_u64(env.checkers.reference.commands());
+        for call in clients.calls() {
+            match call.end {
+                Some(End::Committed(..) | End::Skipped(_)) => stats.acknowledged += 1,
+                Some(End::Read(..)) => stats.reads += 1,
+                Some(End::Refused) => stats.refused += 1,
+                Some(End::Unknown | End::Unread) | None => stats.unknown += 1,
+            }
+        }
+        (stats, env.trace)
     }
 
     /// Lets one thing happen; says whether that was the last.
@@ -171,16 +160,12 @@ impl World {
     }
 
     fn end(&mut self, id: CallId, end: End) {
-        let call = self.clients.call(id);
-        let (client, node) = (call.client, call.node);
+        let (client, node) = (self.clients.client(id), self.clients.call(id).node);
         self.env.line(node, || format!("answers request {}: {end:?}", id.0));
         let verdict = self.clients.end(id, end, self.env.now, &mut self.env.checkers);
         self.env.checkers.note(verdict);
         if let Some(client) = client {
-            let (pause, is_open) = self.clients.pause(client);
-            if !is_open {
-                self.env.after(pause, Event::Client(client));
-            }
+            self.go_on(client, false);
         } else if let Some(probe) = self.probes.iter_mut().find(|probe| probe.call == Some(id)) {
             probe.is_done = matches!(end, End::Committed(..) | End::Skipped(_) | End::Read(..));
             probe.call = None;
@@ -193,11 +178,17 @@ impl World {
         }
         let now = self.env.now;
         let Some(id) = self.clients.next(client, now, &self.env.checkers) else { return };
-        let (pause, is_open) = self.clients.pause(client);
-        if is_open {
+        self.go_on(client, true);
+        self.ask(id);
+    }
+
+    /// A client that has asked, or one that has its answer, asks again after a while.
+    fn go_on(&mut self, client: usize, has_asked: bool) {
+        if self.clients.is_open(client) == has_asked
+            && let Some(pause) = self.clients.pause(client)
+        {
             self.env.after(pause, Event::Client(client));
         }
-        self.ask(id);
     }
 
     /// Hands a request to its node.
@@ -220,11 +211,8 @@ impl World {
     fn crash(&mut self, node: usize, how: Crash, down: Duration) {
         self.nodes[node].crash(how, down, &mut self.env);
         for id in self.clients.lost(node, self.env.now, &mut self.env.checkers) {
-            if let Some(client) = self.clients.call(id).client {
-                let (pause, is_open) = self.clients.pause(client);
-                if !is_open {
-                    self.env.after(pause, Event::Client(client));
-                }
+            if let Some(client) = self.clients.client(id) {
+                self.go_on(client, false);
             }
         }
         // Before the power fails on it, it is up again at once.
@@ -233,7 +221,7 @@ impl World {
     }
 
     fn strike(&mut self, n: usize) {
-        let fault = self.plan.faults[n].1.clone();
+        let fault = self.plan.faults[n].what.clone();
         self.env.trace.line(self.env.now, None, || format!("fault: {fault}"));
         let until = |lasting: Duration| self.env.now + lasting;
         let mut passes = None;
@@ -308,7 +296,7 @@ impl World {
             return;
         }
         let effects = std::mem::take(&mut self.effects[n]);
-        match &self.plan.faults[n].1 {
+        match &self.plan.faults[n].what {
             Fault::Cut { .. } | Fault::CutLeader { .. } => {
                 effects.iter().for_each(|&(from, to)| self.env.network.join(from, to));
             }

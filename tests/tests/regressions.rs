@@ -1,35 +1,25 @@
-//! Seeds that once broke a rule, and what it was.
+//! Plans that once broke a rule, made small. Each file tells its story in its second line.
 //!
-//! A plan that a seed stands for changes when the simulator does, so a seed may not lead to its bug
-//! any more. The scenario scripts of the core keep the stories that are worth it.
+//! To add one: `synod-sim shrink FILE`, fill in the story, put the result into `tests/regressions`.
 
-use synod_sim::{Options, run_seed};
+use std::fs;
+use std::path::Path;
+
+use synod_sim::{Options, PlanFile, run_plan};
 
 #[test]
-fn seeds_that_failed_once_pass() {
-    for (seed, was) in SEEDS {
-        if let Err(failure) = run_seed(*seed, &Options::default()) {
-            panic!("{failure}\nbefore that: {was}");
+fn plans_that_failed_once_pass() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "plan") {
+            continue;
+        }
+        let name = path.display();
+        let file = PlanFile::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!file.about.story.is_empty(), "{name}: what was it?");
+        if let Err(failure) = run_plan(&file.plan, &Options::default()) {
+            panic!("{failure}\n{name}, before that: {}", file.about.story);
         }
     }
 }
-
-const SEEDS: &[(u64, &str)] = &[
-    (135, "a command was refused from a second copy while the first was taken"),
-    (382, "a command was refused from a second copy while the first was taken"),
-    (638, "a learner without room for the answer asked again at once, for ever"),
-    (956, "a learner without room for the answer asked again at once, for ever"),
-    (417, "a late answer to an earlier process life served a stale read"),
-    (1682, "a late answer to an earlier process life served a stale read"),
-    (2669, "a late answer to an earlier process life served a stale read"),
-    (1143, "a refused command was taken from a late copy, below its origin's low mark"),
-    (5173, "a refused command was taken from a late copy by the next leadership"),
-    (304, "a command that two leaderships had was refused by the second for ever"),
-    (1444, "a command that two leaderships had was refused by the second for ever"),
-    (17462, "phase 1 with more pages than round trips in its time began again for ever"),
-    (30680, "phase 1 with more pages than round trips in its time began again for ever"),
-    (42916, "phase 1 with more pages than round trips in its time began again for ever"),
-    (14116, "a node that stopped in the middle of a write answered a request twice"),
-    (48052, "a node that stopped in the middle of a write answered a request twice"),
-    (315, "a prepare withheld by a stalled disk came out after its ballot was released"),
-];

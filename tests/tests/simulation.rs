@@ -3,17 +3,24 @@
 //! `synod-sim run` runs more of them, faster; `synod-sim replay SEED` shows one.
 
 use synod_sim::sweep::Sweep;
-use synod_sim::{Options, run_seed};
+use synod_sim::{Options, Preset, run_seed};
 
 /// Not the seeds that `synod-sim run` begins with.
 const FIRST: u64 = 1_000_000;
 
 #[test]
 fn six_hundred_seeds_break_no_rule() {
-    let sweep = Sweep { first: FIRST, seeds: 600, jobs: 2, is_going_on: false, twice_every: 0 };
+    let sweep = Sweep {
+        preset: Preset::Mix,
+        first: FIRST,
+        seeds: 600,
+        jobs: 2,
+        is_going_on: false,
+        twice_every: 0,
+    };
     let swept = sweep.run(|| {});
     if let Some(failure) = swept.failures.values().next() {
-        panic!("{failure}\nto watch it: synod-sim replay {} --verbose", failure.seed);
+        panic!("{failure}\nto watch it: synod-sim replay {} --verbose", failure.plan.seed);
     }
     // A simulation in which nothing happens passes, too.
     let stats = &swept.stats;

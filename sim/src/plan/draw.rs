@@ -1,0 +1,141 @@
+//! From a seed to a plan.
+//!
+//! Seeds differ in kind, not only in numbers, see [`Preset`]. What is added later draws from a stream
+//! of its own, so that it leaves the rest of a plan alone.
+
+use std::time::Duration;
+
+use synod_core::{Config, Time};
+
+use super::{Disk, Load, Machine, Plan, Preset};
+use crate::faults::{self, Shape};
+use crate::network::Noise;
+use crate::rng::{Rng, to_index};
+
+/// The plan of a seed.
+pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
+    let mut rng = Rng::stream(seed, "plan");
+    let preset = preset.settle(&mut rng);
+    let nodes = rng.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 5]);
+    let groups = rng.pick(&[1, 1, 1, 1, 2, 3]);
+    let election = Duration::from_micros(rng.spread(20_000, 400_000));
+    let until = Time::ZERO + election * u32::try_from(rng.within(8, 30)).expect("small");
+    let shape = Shape { nodes, groups, election, until };
+    let appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
+    let machine_delay = if preset.is_on(&mut rng) { rng.spread(10, 20_000) } else { 10 };
+    let mut core = config(&mut rng, preset, election);
+    let mut load = Load::draw(&mut rng, election, until);
+    let is_forming = rng.percent(15);
+    let segment_bytes = rng.pick(&[64 << 10, 64 << 10, 128 << 10]);
+    let noise = noise(&mut rng, preset);
+    let disk = Disk {
+        write: Duration::from_micros(rng.spread(1, 500)),
+        sync: Duration::from_micros(rng.spread(10, 8_000)),
+        tell: Duration::from_micros(rng.spread(1, 2_000)),
+    };
+    let machine = Machine {
+        delay: Duration::from_micros(machine_delay),
+        keeps: (0..nodes).map(|_| rng.percent(40)).collect(),
+    };
+    produce(seed, preset, &mut core, &mut load);
+    let (clients, requests) = load.expand(seed, nodes, groups);
+    Plan {
+        seed,
+        preset,
+        nodes,
+        groups,
+        is_forming,
+        core,
+        segment_bytes,
+        noise,
+        disk,
+        machine,
+        clients,
+        until,
+        recovery: election * 30,
+        faults: faults::draw(seed, &appetite, &shape),
+        requests,
+    }
+}
+
+fn noise(rng: &mut Rng, preset: Preset) -> Noise {
+    let ppm = |rng: &mut Rng, max| {
+        let ppm = u32::try_from(rng.spread(100, max)).expect("below a million");
+        if preset.is_on(rng) { ppm } else { 0 }
+    };
+    Noise {
+        loss_ppm: ppm(rng, 200_000),
+        duplicate_ppm: ppm(rng, 300_000),
+        late_ppm: ppm(rng, 200_000),
+        delay_min: Duration::from_micros(rng.spread(10, 1_000)),
+        delay_mean: Duration::from_micros(rng.spread(10, 4_000)),
+        late_mean: Duration::from_micros(rng.spread(500, 500_000)),
+    }
+}
+
+/// Now and then, takes the limits that production starts with, and enough work to reach them.
+fn produce(seed: u64, preset: Preset, core: &mut Config, load: &mut Load) {
+    let mut rng = Rng::stream(seed, "production");
+    if preset == Preset::Tight || !rng.percent(12) {
+        return;
+    }
+    *core = Config {
+        election_timeout: core.election_timeout,
+        heartbeat_interval: core.heartbeat_interval,
+        retry_interval: core.retry_interval,
+        // Small batches fill the window.
+        batch_commands_max: rng.pick(&[1, 4, 1_024]),
+        ..Config::default()
+    };
+    load.open_percent = 100;
+    load.requests *= 3;
+    load.think /= 60;
+}
+
+/// Settings of the core. Tight ones make every limit bite; the others now and then one.
+fn config(rng: &mut Rng, preset: Preset, election: Duration) -> Config {
+    let is_tight = preset == Preset::Tight;
+    let mut limit = |tight: &[u64], wide: u64| {
+        if rng.percent(if is_tight { 80 } else { 15 }) { rng.pick(tight) } else { wide }
+    };
+    let window = limit(&[1, 2, 4, 8], 64);
+    let window_bytes = limit(&[1, 300, 2_000], 1 << 20);
+    let batch_commands = limit(&[1, 2, 5], 1_024);
+    let batch_bytes = limit(&[1, 200, 1_000], 1 << 20);
+    let queue_commands = limit(&[2, 8], 65_536);
+    let queue_bytes = limit(&[500, 4_000], 1 << 20);
+    let command_bytes = limit(&[60, 200], 1 << 20);
+    let proposals = limit(&[1, 3, 10], 32_768);
+    let proposal_bytes = limit(&[300, 4_000], 1 << 20);
+    let reads = limit(&[1, 4], 65_536);
+    let page_bytes = limit(&[1, 100, 1_000], 1 << 20);
+    let cache_bytes = limit(&[0, 200, 2_000], 1 << 20);
+    let ahead = limit(&[1, 2], 16);
+    let writes = limit(&[4, 16], 65_536);
+    let apply_ahead = limit(&[1, 3, 10], 4_096);
+    let batch_delay = limit(&[0, 100, 20_000], 1_000);
+    Config {
+        seed: 0,
+        election_timeout: election,
+        heartbeat_interval: election / u32::try_from(rng.within(4, 10)).expect("small"),
+        retry_interval: election / u32::try_from(rng.within(3, 10)).expect("small"),
+        priority: 0,
+        window_instances_max: to_index(window),
+        window_bytes_max: to_index(window_bytes),
+        batch_commands_max: to_index(batch_commands),
+        batch_bytes_max: to_index(batch_bytes),
+        batch_delay: Duration::from_micros(batch_delay),
+        queue_commands_max: to_index(queue_commands),
+        queue_bytes_max: to_index(queue_bytes),
+        command_bytes_max: to_index(command_bytes),
+        proposals_max: to_index(proposals),
+        proposal_bytes_max: to_index(proposal_bytes),
+        reads_max: to_index(reads),
+        page_bytes_max: to_index(page_bytes),
+        cache_bytes_max: to_index(cache_bytes),
+        accept_ahead_max: window * ahead,
+        writes_in_flight_max: writes,
+        apply_ahead_max: apply_ahead,
+        apply_bytes_max: to_index(page_bytes), // not drawn anew, so that older seeds stay what they are
+    }
+}

@@ -1,0 +1,172 @@
+//! Kinds of runs.
+//!
+//! Which kind finds a given bug is not known in advance, so the default is a mix of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::faults::{Appetite, Family};
+use crate::rng::Rng;
+
+/// A kind of run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// One of the others, by the seed.
+    #[default]
+    Mix,
+    /// Nothing goes wrong.
+    Calm,
+    /// Each feature by the toss of a coin, so that what remains can go far.
+    Swarm,
+    /// Limits as tight as they go.
+    Tight,
+    /// Partitions and leader changes, many of them.
+    Network,
+    /// Disks that fail, stall and lose what was not synced.
+    Disk,
+    /// Crashes, many of them.
+    Churn,
+    /// Everything at once.
+    Hell,
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Mix,
+        Self::Calm,
+        Self::Swarm,
+        Self::Tight,
+        Self::Network,
+        Self::Disk,
+        Self::Churn,
+        Self::Hell,
+    ];
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mix => "mix",
+            Self::Calm => "calm",
+            Self::Swarm => "swarm",
+            Self::Tight => "tight",
+            Self::Network => "network",
+            Self::Disk => "disk",
+            Self::Churn => "churn",
+            Self::Hell => "hell",
+        }
+    }
+
+    /// What it does, in a line.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Mix => "one of the others, by the seed",
+            Self::Calm => "nothing goes wrong",
+            Self::Swarm => "each feature by the toss of a coin",
+            Self::Tight => "limits as tight as they go",
+            Self::Network => "partitions and leader changes, many of them",
+            Self::Disk => "disks that fail, stall and lose what was not synced",
+            Self::Churn => "crashes, many of them",
+            Self::Hell => "everything at once",
+        }
+    }
+
+    /// Which of the others a seed of the mix is.
+    pub(super) fn settle(self, rng: &mut Rng) -> Self {
+        let draw = rng.below(100);
+        match (self, draw) {
+            (Self::Mix, 0..=44) => Self::Swarm,
+            (Self::Mix, 45..=59) => Self::Hell,
+            (Self::Mix, 60..=74) => Self::Tight,
+            (Self::Mix, 75..=83) => Self::Churn,
+            (Self::Mix, 84..=92) => Self::Network,
+            (Self::Mix, 93..=97) => Self::Disk,
+            (Self::Mix, _) => Self::Calm,
+            (settled, _) => settled,
+        }
+    }
+
+    /// Whether a feature that is no fault of its own (loss, slow machines) is on.
+    pub(super) fn is_on(self, rng: &mut Rng) -> bool {
+        let coin = rng.percent(50);
+        match self {
+            Self::Hell => true,
+            Self::Calm => false,
+            Self::Mix | Self::Swarm | Self::Tight | Self::Network | Self::Disk | Self::Churn => {
+                coin
+            }
+        }
+    }
+
+    /// How many faults of each family a run of this kind may have.
+    pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
+        use Family::{Crashes, Disks, Partitions, Relays, Stops, Transfers};
+        match self {
+            Self::Calm => Appetite::new(),
+            Self::Network => [(Partitions, 8), (Crashes, 1), (Relays, 12), (Transfers, 8)].into(),
+            Self::Disk => [(Disks, 20), (Crashes, 6), (Stops, 10)].into(),
+            Self::Churn => [(Crashes, 30), (Stops, 15)].into(),
+            Self::Hell => Family::ALL.map(|family| (family, most(family))).into(),
+            Self::Mix | Self::Swarm | Self::Tight => {
+                let some = Family::ALL.map(|family| {
+                    let count = rng.within(1, most(family));
+                    (family, if rng.percent(50) { count } else { 0 })
+                });
+                some.into()
+            }
+        }
+    }
+}
+
+/// How many faults of a family an ordinary run has at most.
+const fn most(family: Family) -> u64 {
+    match family {
+        Family::Partitions | Family::Crashes | Family::Disks => 14,
+        Family::Transfers | Family::Stops => 10,
+        Family::Machines | Family::Relays => 4,
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Preset {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|preset| preset.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|preset| preset.name()).collect();
+            format!("there is no preset {name:?}; there are {}", names.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_mix_has_all_kinds() {
+        let presets: BTreeSet<Preset> = (0..300).map(|seed| Plan::of(seed).preset).collect();
+        assert_eq!(presets.len(), Preset::ALL.len() - 1, "{presets:?}");
+        assert!(!presets.contains(&Preset::Mix));
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for preset in Preset::ALL {
+            assert_eq!(preset.name().parse(), Ok(preset));
+        }
+        assert!("quiet".parse::<Preset>().unwrap_err().contains("calm"));
+    }
+}
