@@ -51,7 +51,7 @@ impl Acceptor {
         ctx: &mut Ctx<'_>,
     ) {
         if ballot < self.promised {
-            ctx.send(from, Message::Nack { ballot, promised: self.promised });
+            ctx.vote(from, Message::Nack { ballot, promised: self.promised });
             return;
         }
         if ctx.writes_full() {
@@ -59,7 +59,7 @@ impl Acceptor {
         }
         if first <= entries.cleaned() {
             // To report nothing about cleaned instances would read as "nothing accepted".
-            ctx.send(from, Message::Behind { ballot, cleaned: entries.cleaned() });
+            ctx.vote(from, Message::Behind { ballot, cleaned: entries.cleaned() });
             return;
         }
         self.raise(ballot, ctx);
@@ -68,7 +68,7 @@ impl Acceptor {
             fetches.ask(purpose, first, entries.base(), ctx);
         } else {
             let promise = page(ballot, first, entries, &ctx.config);
-            ctx.send(from, Message::Promise(promise));
+            ctx.vote(from, Message::Promise(promise));
         }
     }
 
@@ -93,7 +93,7 @@ impl Acceptor {
         if let Some(last) = entries.last() {
             let to_instance = last.instance;
             let promise = Promise { ballot, from: first, to: to_instance, entries };
-            ctx.send(to, Message::Promise(promise));
+            ctx.vote(to, Message::Promise(promise));
         }
     }
 
@@ -103,6 +103,10 @@ impl Acceptor {
     /// in the same ballot is harmless, since leaders repeat themselves. A ballot above the promise
     /// raises it, and that is written even if there is nothing to vote for. Returns whether the
     /// sender leads as far as this acceptor is concerned. Paxos Made Simple §2.2, P1a.
+    ///
+    /// A node that is no member takes the value as a voter does, so that it learns as fast as one,
+    /// and gives no vote. What it writes down is true all the same, should it be swapped in: this
+    /// value, and no other, was proposed here in this ballot.
     pub(crate) fn on_accept(
         &mut self,
         from: NodeId,
@@ -112,7 +116,7 @@ impl Acceptor {
     ) -> bool {
         let Proposed { ballot, instance, value } = proposed;
         if ballot < self.promised {
-            ctx.send(from, Message::Nack { ballot, promised: self.promised });
+            ctx.vote(from, Message::Nack { ballot, promised: self.promised });
             return false;
         }
         // Our own proposals were bounded by our window before they were made.
@@ -127,7 +131,7 @@ impl Acceptor {
             // here: one whose ballot is below that which chose ours, which we may have learned
             // without ever hearing of the higher ballot.
             let chosen = entries.chosen();
-            ctx.send(from, Message::HeartbeatAck { ballot, probe: 0, chosen });
+            ctx.vote(from, Message::HeartbeatAck { ballot, probe: 0, chosen });
             return true;
         }
         let next = instance == entries.chosen().next();
@@ -150,7 +154,7 @@ impl Acceptor {
             },
             Some(_) | None => self.accept(ballot, instance, value, entries, ctx),
         }
-        ctx.send(from, Message::Accepted { ballot, first: instance, last: instance });
+        ctx.vote(from, Message::Accepted { ballot, first: instance, last: instance });
         true
     }
 

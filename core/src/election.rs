@@ -135,7 +135,7 @@ impl Election {
         let granted = ballot > promised
             && (!self.live(ctx) || self.leader.node == from)
             && (!courted || promised.node == from);
-        ctx.send(from, Message::CanvassReply { ballot, granted, promised, chosen });
+        ctx.vote(from, Message::CanvassReply { ballot, granted, promised, chosen });
     }
 
     /// Counts an answer; returns the ballot to run for once a quorum would promise it.

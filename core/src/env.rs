@@ -23,6 +23,14 @@ pub(crate) struct Env {
 }
 
 impl Env {
+    /// Whether this node *and* its memory belong to the group, as voter or follower. One that took a
+    /// new memory does not, until a membership change swaps it in: it learns, and keeps silent
+    /// wherever it could be taken for the acceptor that it was (I4).
+    pub(crate) fn is_member(&self) -> bool {
+        let newest = self.history.newest();
+        newest.voters().contains(&self.me) || newest.followers().contains(&self.me)
+    }
+
     /// Whether no further records may be handed out now (I9).
     pub(crate) const fn writes_full(&self) -> bool {
         self.journal.in_flight() >= self.config.writes_in_flight_max
@@ -39,6 +47,18 @@ impl Ctx<'_> {
     /// Sends as soon as the message's gate allows.
     pub(crate) fn send(&mut self, to: NodeId, message: Message) {
         self.env.journal.send(to, message, self.out);
+    }
+
+    /// Sends a vote, or a refusal of one: what an acceptor says *as* an acceptor, promises, accepted
+    /// and acknowledgements alike. All of them leave by here, and none that is no member's (I4).
+    ///
+    /// Nobody would count them: votes are counted by node and memory. Not to say them keeps it so
+    /// whatever becomes of the membership while they are under way, and keeps a leader from
+    /// stepping down over the promise of an acceptor that is none of its group's.
+    pub(crate) fn vote(&mut self, to: NodeId, message: Message) {
+        if self.env.is_member() {
+            self.send(to, message);
+        }
     }
 
     /// Sends to every other voter and follower of the newest membership.

@@ -5,8 +5,8 @@
 //! it is fresh and was given the same founders and groups. When two complete rounds brought the
 //! same memories, the second one asked after the first one was complete, these memories are the
 //! founding membership. The decider writes it, and tells it once it is durable. Everyone else
-//! adopts a founding that it hears of if that names its own memories, and adopts only one, durably,
-//! before it votes in it.
+//! adopts the first founding that it hears of, and no other, durably, before it votes in it; it votes
+//! only where that names its own memory.
 //!
 //! # Why no acknowledged command is lost to a second founding
 //!
@@ -33,7 +33,10 @@
 //! that is random for every process, so answers to an earlier one do not count.
 //!
 //! A node that knows of a founding never says that it is fresh, also if it is not in it: so a wiped
-//! founder stays out of the way, whoever is reachable, and waits to be swapped in. A founder that
+//! founder stays out of the way, whoever is reachable. It adopts that founding as durably as a
+//! member does, so it founds nothing later either, and runs its groups as a learner: votes count by
+//! node *and* memory, and its memory is in no membership until a change swaps it in. A memory that
+//! no founding names is in nobody's quorum, so the proof above does not meet it. A founder that
 //! cannot be reached stops a founding, never a cluster that is founded.
 
 use alloc::collections::BTreeMap;
@@ -123,6 +126,8 @@ pub struct Forming {
     /// The memories that the last complete round brought.
     complete: Option<BTreeMap<NodeId, Founder>>,
     phase: Phase,
+    /// The groups in which the founding of that phase and our memories differ, ascending.
+    outside: Vec<GroupId>,
     /// Another cluster, and who is in it.
     foreign: Option<(NodeId, ClusterId)>,
 }
@@ -142,7 +147,6 @@ enum Phase {
     Fresh,
     Writing { founding: Founding, decided: bool },
     Founded(Founding),
-    Excluded { founding: Founding, groups: Vec<GroupId> },
 }
 
 impl Forming {
@@ -154,6 +158,7 @@ impl Forming {
         founder.founders.sort_unstable();
         founder.founders.dedup();
         founder.memories.sort_unstable();
+        let outside = founding.as_ref().map(|founding| outside(me, &founder, founding));
         Self {
             me,
             founder,
@@ -165,16 +170,18 @@ impl Forming {
             previous: Round::default(),
             complete: None,
             phase: founding.map_or(Phase::Fresh, Phase::Founded),
+            outside: outside.unwrap_or_default(),
             foreign: None,
         }
     }
 
-    /// The cluster that this node belongs to, once that is durable. Groups may run from then on.
+    /// The cluster that this node belongs to, once that is durable. Groups may run from then on:
+    /// where this node's memory is not in the membership, as learners.
     #[must_use]
     pub const fn founding(&self) -> Option<&Founding> {
         match &self.phase {
             Phase::Founded(founding) => Some(founding),
-            Phase::Fresh | Phase::Writing { .. } | Phase::Excluded { .. } => None,
+            Phase::Fresh | Phase::Writing { .. } => None,
         }
     }
 
@@ -183,7 +190,7 @@ impl Forming {
     pub const fn deadline(&self) -> Option<Time> {
         match self.phase {
             Phase::Fresh => Some(self.round.ends),
-            Phase::Writing { .. } | Phase::Founded(_) | Phase::Excluded { .. } => None,
+            Phase::Writing { .. } | Phase::Founded(_) => None,
         }
     }
 
@@ -234,9 +241,7 @@ impl Forming {
             // Ours is not durable yet, so it may never have been; another's is durable where it
             // was decided.
             Phase::Writing { decided: true, .. } => None,
-            Phase::Writing { founding, decided: false }
-            | Phase::Founded(founding)
-            | Phase::Excluded { founding, .. } => {
+            Phase::Writing { founding, decided: false } | Phase::Founded(founding) => {
                 Some(FoundingMessage::Founded { nonce, founding: founding.clone() })
             }
         }
@@ -308,6 +313,7 @@ impl Forming {
 
     fn write(&mut self, founding: Founding, decided: bool, out: &mut FormingOutbox) {
         out.write = Some(founding.clone());
+        self.outside = outside(self.me, &self.founder, &founding);
         self.phase = Phase::Writing { founding, decided };
     }
 
@@ -321,49 +327,22 @@ impl Forming {
                 }
                 self.phase = Phase::Founded(founding);
             }
-            other @ (Phase::Fresh | Phase::Founded(_) | Phase::Excluded { .. }) => {
+            other @ (Phase::Fresh | Phase::Founded(_)) => {
                 panic!("durable without a write: {other:?}")
             }
         }
     }
 
-    /// Adopts the first founding heard of, if it has all our memories; no second one ever.
+    /// Adopts the first founding heard of, and no second one ever.
     fn on_founded(&mut self, from: NodeId, founding: Founding, out: &mut FormingOutbox) {
         match &self.phase {
-            Phase::Fresh => {
-                let groups = self.groups_without_us(&founding);
-                if groups.is_empty() {
-                    self.write(founding, false, out);
-                } else {
-                    self.phase = Phase::Excluded { founding, groups };
-                }
-            }
-            Phase::Writing { founding: ours, .. }
-            | Phase::Founded(ours)
-            | Phase::Excluded { founding: ours, .. } => {
+            Phase::Fresh => self.write(founding, false, out),
+            Phase::Writing { founding: ours, .. } | Phase::Founded(ours) => {
                 if *ours != founding {
                     self.foreign = Some((from, founding.cluster));
                 }
             }
         }
-    }
-
-    /// The groups in which a founding and our memories differ, ascending.
-    fn groups_without_us(&self, founding: &Founding) -> Vec<GroupId> {
-        let ours: BTreeMap<GroupId, Incarnation> = self.founder.memories.iter().copied().collect();
-        let theirs: BTreeMap<GroupId, &Membership> =
-            founding.groups.iter().map(|(group, membership)| (*group, membership)).collect();
-        let mut groups: Vec<GroupId> = ours.keys().chain(theirs.keys()).copied().collect();
-        groups.sort_unstable();
-        groups.dedup();
-        groups.retain(|group| {
-            let (Some(&incarnation), Some(membership)) = (ours.get(group), theirs.get(group))
-            else {
-                return true;
-            };
-            membership.slot(Member { node: self.me, incarnation }).is_none()
-        });
-        groups
     }
 
     fn is_founder(&self) -> bool {
@@ -401,6 +380,23 @@ impl Forming {
             }
         }
     }
+}
+
+/// The groups in which a founding and a node's memories differ, ascending.
+fn outside(me: NodeId, founder: &Founder, founding: &Founding) -> Vec<GroupId> {
+    let ours: BTreeMap<GroupId, Incarnation> = founder.memories.iter().copied().collect();
+    let theirs: BTreeMap<GroupId, &Membership> =
+        founding.groups.iter().map(|(group, membership)| (*group, membership)).collect();
+    let mut groups: Vec<GroupId> = ours.keys().chain(theirs.keys()).copied().collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups.retain(|group| {
+        let (Some(&incarnation), Some(membership)) = (ours.get(group), theirs.get(group)) else {
+            return true;
+        };
+        membership.slot(Member { node: me, incarnation }).is_none()
+    });
+    groups
 }
 
 fn groups_of(founder: &Founder) -> impl Iterator<Item = GroupId> {

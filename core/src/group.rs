@@ -181,6 +181,7 @@ impl Group {
         };
         Status {
             role,
+            votes: self.votes(),
             leader: self.election.leader(),
             promised: self.acceptor.promised(),
             chosen: self.entries.chosen(),

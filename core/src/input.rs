@@ -117,6 +117,10 @@ pub enum Role {
 pub struct Status {
     /// What this node does in the group.
     pub role: Role,
+    /// Whether this node, with the memory that it has, votes in the group. One that does not learns,
+    /// reads through the leader, and refuses proposals; if it should vote, a membership change has
+    /// to swap it in.
+    pub votes: bool,
     /// The ballot of the leader last heard, this node's own included; `Ballot::ZERO` if none is live.
     pub leader: Ballot,
     /// The promise.

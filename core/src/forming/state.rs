@@ -28,8 +28,9 @@ pub enum FormingState<'a> {
     Writing(&'a Founding),
     /// The node belongs to a cluster.
     Founded(&'a Founding),
-    /// There is a cluster, and this node's memory is not in it. It does not vote, and waits to be
-    /// swapped in.
+    /// The node belongs to a cluster, and its memory of some groups is not in their membership: the
+    /// data directory is new, was damaged, or is not the newest that there was. It learns, does not
+    /// vote, and waits to be swapped in.
     Excluded {
         /// This node.
         me: NodeId,
@@ -80,9 +81,7 @@ impl Forming {
     #[must_use]
     pub fn state(&self) -> FormingState<'_> {
         match &self.phase {
-            Phase::Writing { founding: ours, .. }
-            | Phase::Founded(ours)
-            | Phase::Excluded { founding: ours, .. }
+            Phase::Writing { founding: ours, .. } | Phase::Founded(ours)
                 if let Some((node, theirs)) = self.foreign =>
             {
                 FormingState::Conflict(FormingConflict::Clusters {
@@ -93,9 +92,9 @@ impl Forming {
             }
             Phase::Fresh => self.fresh_state(),
             Phase::Writing { founding, .. } => FormingState::Writing(founding),
-            Phase::Founded(founding) => FormingState::Founded(founding),
-            Phase::Excluded { founding, groups } => {
-                FormingState::Excluded { me: self.me, founding, groups }
+            Phase::Founded(founding) if self.outside.is_empty() => FormingState::Founded(founding),
+            Phase::Founded(founding) => {
+                FormingState::Excluded { me: self.me, founding, groups: &self.outside }
             }
         }
     }
@@ -163,8 +162,9 @@ impl fmt::Display for FormingState<'_> {
             Self::Excluded { me, founding, groups } => write!(
                 f,
                 "cluster {} exists, and this memory of node {me} is not in its {}: the data \
-                 directory is new or was lost. The node does not vote; swap it in by a membership \
-                 change that replaces its old memory",
+                 directory is new, or lost something that the node had vouched for. The node \
+                 learns and does not vote; swap it in by a membership change that replaces its old \
+                 memory",
                 founding.cluster,
                 List("group", groups)
             ),

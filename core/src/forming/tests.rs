@@ -153,14 +153,14 @@ fn a_wiped_decider_founds_nothing_while_a_member_is_reachable() {
     world.wipe(1);
     world.stop(2);
     world.settle();
-    assert_eq!(world.founding(1), None);
+    assert_eq!(world.founding(1), world.founding(3), "as a learner");
     let cluster = world.founding(3).unwrap().cluster;
     assert_eq!(
         world.states()[0],
         format!(
             "cluster {cluster} exists, and this memory of node 1 is not in its group 0: the data \
-             directory is new or was lost. The node does not vote; swap it in by a membership \
-             change that replaces its old memory"
+             directory is new, or lost something that the node had vouched for. The node learns \
+             and does not vote; swap it in by a membership change that replaces its old memory"
         )
     );
 }
@@ -178,24 +178,36 @@ fn a_wiped_decider_founds_nothing_while_no_member_is_reachable() {
 }
 
 #[test]
-fn a_wiped_member_is_excluded_and_passes_on_that_there_is_a_cluster() {
+fn a_wiped_member_learns_and_passes_on_that_there_is_a_cluster() {
     let members = [(1, 16), (2, 32), (3, 999)];
     let mut three = node(3, &[1, 2, 3], Bootstrap::Auto);
     let out = step(&mut three, 0, receive(2, founded(7, &members)));
-    assert_eq!(out.write, None, "not its cluster");
+    assert_eq!(out.write, Some(founding(7, &members)));
+    assert_eq!((three.founding(), three.deadline()), (None, None), "not before it is durable");
+    step(&mut three, 0, FormingInput::Durable);
     assert!(matches!(three.state(), FormingState::Excluded { groups: [GROUP], .. }));
-    assert_eq!((three.founding(), three.deadline()), (None, None));
+    assert_eq!(three.founding(), Some(&founding(7, &members)));
     let out = step(&mut three, 1, receive(1, FoundingMessage::Ask { nonce: 5 }));
     let answer = FoundingMessage::Founded { nonce: 5, founding: founding(7, &members) };
     assert_eq!(out.messages, [(NodeId(1), answer)]);
 }
 
 #[test]
-fn a_founding_that_lacks_one_of_our_groups_is_not_ours() {
+fn a_founding_that_lacks_one_of_our_groups_says_so() {
     let memories = [(GROUP, Incarnation(16)), (GroupId(1), Incarnation(17))];
     let mut one = forming(1, &[1, 2], &memories, Bootstrap::Auto, None, 1);
     step(&mut one, 0, receive(2, founded(7, &[(1, 16), (2, 32)])));
+    step(&mut one, 0, FormingInput::Durable);
     assert!(matches!(one.state(), FormingState::Excluded { groups: [GroupId(1)], .. }));
+}
+
+#[test]
+fn a_directory_that_took_a_new_memory_keeps_its_founding_and_is_outside_of_it() {
+    let kept = founding(7, &[(1, 16), (2, 32)]);
+    let memories = [(GROUP, Incarnation(33))];
+    let two = forming(2, &[1, 2], &memories, Bootstrap::Auto, Some(kept.clone()), 3);
+    assert_eq!(two.founding(), Some(&kept));
+    assert!(matches!(two.state(), FormingState::Excluded { groups: [GROUP], .. }));
 }
 
 #[test]
@@ -305,8 +317,14 @@ fn founders_that_adopt_during_a_round_stop_a_second_cluster() {
     world.deliver(4, 1); // all five have said that they are fresh
     world.settle();
     world.check();
-    assert_eq!((world.founding(1), world.founding(4)), (None, None), "{:?}", world.states());
-    assert_eq!(world.founding(5), world.founding(2));
+    let first = world.founding(2);
+    for id in [1, 4, 5] {
+        assert_eq!(world.founding(id), first, "node {id}: {:?}", world.states());
+    }
+    for id in [1, 4] {
+        let state = &world.states()[id - 1];
+        assert!(state.contains("learns and does not vote"), "node {id}: {state}");
+    }
 }
 
 #[test]

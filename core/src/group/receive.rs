@@ -25,6 +25,8 @@ impl Group {
         }
         let ctx = &mut Ctx { env: &mut self.env, out };
         match message {
+            // Meant for the acceptor that this node was. To promise would bind nobody.
+            Message::Canvass { .. } | Message::Prepare { .. } if !ctx.is_member() => {}
             Message::Canvass { ballot } => {
                 let (promised, chosen) = (self.acceptor.promised(), self.entries.chosen());
                 self.election.on_canvass(from.node, ballot, promised, chosen, ctx);
@@ -84,13 +86,13 @@ impl Group {
             Message::Heartbeat { ballot, probe, chosen } => {
                 let promised = self.acceptor.promised();
                 if ballot < promised {
-                    ctx.send(from.node, Message::Nack { ballot, promised });
+                    ctx.vote(from.node, Message::Nack { ballot, promised });
                 } else {
                     self.follow(from, ballot, chosen, out);
                     let ctx = &mut Ctx { env: &mut self.env, out };
                     if probe > 0 {
                         let chosen = self.entries.chosen();
-                        ctx.send(from.node, Message::HeartbeatAck { ballot, probe, chosen });
+                        ctx.vote(from.node, Message::HeartbeatAck { ballot, probe, chosen });
                     }
                 }
             }

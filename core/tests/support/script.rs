@@ -14,6 +14,8 @@ use super::show;
 pub struct Script {
     now: Time,
     nodes: Vec<Node>,
+    /// Who votes: the nodes with the memories that they started from.
+    members: Vec<Member>,
     config: Config,
     net: Vec<(Member, NodeId, Message)>,
     held: Vec<(Member, NodeId, Message)>,
@@ -45,6 +47,7 @@ impl Script {
         Self {
             now: Time::ZERO,
             nodes: Vec::new(),
+            members: Vec::new(),
             config: Config { batch_delay: Duration::ZERO, ..Config::default() },
             net: Vec::new(),
             held: Vec::new(),
@@ -113,6 +116,7 @@ impl Script {
             "campaign" => self.campaign(node()),
             "kill" => self.end(node(), None),
             "power" => self.end(node(), Some(args.get(1).map_or(0, |n| n.parse().unwrap()))),
+            "wipe" => self.wipe(node()),
             "restart" => self.restart(node()),
             "cut" => self.cut.extend(links(args[0])),
             "heal" => self.cut.clear(),
@@ -148,6 +152,7 @@ impl Script {
             let me = Member { node: NodeId(i), incarnation: Incarnation(i * 11) };
             let (disk, executed) = (Disk::default(), BTreeMap::new());
             let ahead = Duration::ZERO;
+            self.members.push(me);
             self.nodes.push(Node { me, boot: 0, group: None, disk, executed, ahead });
         }
         (0..self.nodes.len()).for_each(|i| self.restart(i));
@@ -244,8 +249,18 @@ impl Script {
         }
     }
 
+    /// The node's disk is replaced by an empty one, and it starts with a new memory.
+    fn wipe(&mut self, i: usize) {
+        self.end(i, Some(0));
+        let node = &mut self.nodes[i];
+        (node.disk, node.boot) = (Disk::default(), 0);
+        node.me.incarnation.0 += 1;
+        writeln!(self.text, "  {}: starts as {}", node.me.node, node.me).unwrap();
+        self.restart(i);
+    }
+
     fn restart(&mut self, i: usize) {
-        let members = self.nodes.iter().map(|n| n.me).collect();
+        let members = self.members.clone();
         let node = &mut self.nodes[i];
         node.boot += 1;
         let recovered = node.disk.recover();
