@@ -1,0 +1,67 @@
+//! Faults in words.
+
+use std::fmt;
+
+use super::{Fault, Victim};
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut { links, pattern, lasting } => {
+                write!(f, "cut {pattern:?} for {lasting:?}: {}", Links(links))
+            }
+            Self::CutLeader { group, out, into, lasting } => {
+                let how = match (out, into) {
+                    (true, true) => "is isolated",
+                    (true, false) => "is not heard",
+                    (false, true) => "hears nobody",
+                    (false, false) => "stays",
+                };
+                write!(f, "the leader of group {group} {how} for {lasting:?}")
+            }
+            Self::SlowLinks { links, factor, lasting } => {
+                write!(f, "slow x{factor} for {lasting:?}: {}", Links(links))
+            }
+            Self::Crash { victim, how, moment, down } => {
+                write!(f, "crash {victim}: {how:?} at {moment:?}, down for {down:?}")
+            }
+            Self::Blackout { down } => write!(f, "blackout, down for {down:?}"),
+            Self::FailedSync { node, down } => {
+                write!(f, "next sync of n{} fails, down for {down:?}", node + 1)
+            }
+            Self::SlowDisk { node, factor, lasting } => {
+                write!(f, "disk of n{} slow x{factor} for {lasting:?}", node + 1)
+            }
+            Self::StalledDisk { node, lasting } => {
+                write!(f, "disk of n{} stalled for {lasting:?}", node + 1)
+            }
+            Self::SlowMachines { node, delay, lasting } => {
+                write!(f, "machines of n{} slow by {delay:?} for {lasting:?}", node + 1)
+            }
+            Self::Transfer { group, to } => {
+                write!(f, "the leader of group {group} is to hand over to n{}", to + 1)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Victim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => write!(f, "n{}", node + 1),
+            Self::Leader(group) => write!(f, "the leader of group {group}"),
+        }
+    }
+}
+
+struct Links<'a>(&'a [(usize, usize)]);
+
+impl fmt::Display for Links<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (from, to)) in self.0.iter().enumerate() {
+            let gap = if n > 0 { " " } else { "" };
+            write!(f, "{gap}{}>{}", from + 1, to + 1)?;
+        }
+        Ok(())
+    }
+}
