@@ -127,7 +127,8 @@ impl Env {
             now: Time::ZERO,
             queue: Queue::default(),
             guests,
-            network: Network::new(plan.seed, plan.nodes, plan.noise.clone()),
+            network: Network::new(plan.seed, plan.nodes, plan.noise.clone())
+                .only(plan.strange.clone()),
             checkers: Checkers::new(plan.nodes, plan.groups),
             trace: Trace::new(lines_max),
             stats: Stats::default(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::text;
+use crate::plan::{MessageName, Messages, text};
 use crate::rng::{mix, scale, tail};
 
 /// How badly the network behaves while nothing in particular is broken.
@@ -74,6 +74,10 @@ pub struct Network {
     nodes: usize,
     noise: Noise,
     links: Vec<Link>,
+    /// The only messages to which something may happen, if it is not any.
+    only: Option<Messages>,
+    /// Those to which something has happened, if that is to be known.
+    strange: Option<Messages>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,7 +98,27 @@ impl Network {
             nodes,
             noise,
             links: vec![Link::default(); nodes * nodes],
+            only: None,
+            strange: None,
         }
+    }
+
+    /// The same network, in which something happens to these messages only.
+    #[must_use]
+    pub fn only(self, only: Option<Messages>) -> Self {
+        Self { only, ..self }
+    }
+
+    /// From now on, remembers to which messages something happens.
+    pub fn watch(&mut self) {
+        self.strange = Some(Messages::default());
+    }
+
+    /// To which messages something has happened since [`watch`](Self::watch): they were lost on a
+    /// whole link, came late or came twice.
+    #[must_use]
+    pub fn strange(&self) -> Messages {
+        self.strange.clone().unwrap_or_default()
     }
 
     /// Decides over the next message from one node to another.
@@ -104,25 +128,45 @@ impl Network {
         let place = from * self.nodes + to;
         let link = &mut self.links[place];
         link.sent += 1;
-        let bits = mix(self.seed ^ mix(link.sent.rotate_left(20) ^ crate::rng::to_u64(place)));
+        let nth = link.sent;
+        let bits = mix(self.seed ^ mix(nth.rotate_left(20) ^ crate::rng::to_u64(place)));
         if link.cuts > 0 {
             return Fate::Lost;
         }
-        let slow = link.slow.max(1);
-        let draw = |what: u64| mix(bits ^ (what << 48));
-        let ppm = |what, n: u32| scale(draw(what), 1_000_000) < n.into();
+        let plain = Fate::Once(self.plain(place, bits));
+        let drawn = self.drawn(place, bits);
+        if drawn == plain || (self.only.is_none() && self.strange.is_none()) {
+            return drawn;
+        }
+        let name = MessageName { from, to, nth };
+        if self.only.as_ref().is_some_and(|only| !only.0.contains(&name)) {
+            return plain;
+        }
+        if let Some(strange) = &mut self.strange {
+            strange.0.insert(name);
+        }
+        drawn
+    }
+
+    /// How long a message takes to which nothing happens.
+    fn plain(&self, place: usize, bits: u64) -> Duration {
+        let spread = tail(draw(bits, 2), nanos(self.noise.delay_mean));
+        (self.noise.delay_min + Duration::from_nanos(spread)) * self.links[place].slow.max(1)
+    }
+
+    /// What becomes of a message on a whole link.
+    fn drawn(&self, place: usize, bits: u64) -> Fate {
+        let ppm = |what, n: u32| scale(draw(bits, what), 1_000_000) < n.into();
+        let late = |what| Duration::from_nanos(tail(draw(bits, what), nanos(self.noise.late_mean)));
         if ppm(1, self.noise.loss_ppm) {
             return Fate::Lost;
         }
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let spread = Duration::from_nanos(tail(draw(2), nanos(self.noise.delay_mean)));
-        let mut first = (self.noise.delay_min + spread) * slow;
+        let mut first = self.plain(place, bits);
         if ppm(3, self.noise.late_ppm) {
-            first += Duration::from_nanos(tail(draw(4), nanos(self.noise.late_mean)));
+            first += late(4);
         }
         if ppm(5, self.noise.duplicate_ppm) {
-            let later = Duration::from_nanos(tail(draw(6), nanos(self.noise.late_mean)));
-            return Fate::Twice(first, first + later);
+            return Fate::Twice(first, first + late(6));
         }
         Fate::Once(first)
     }
@@ -158,6 +202,15 @@ impl Network {
     }
 }
 
+/// The `what`-th random number about one message.
+const fn draw(bits: u64, what: u64) -> u64 {
+    mix(bits ^ (what << 48))
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +243,26 @@ mod tests {
         for _ in 0..100 {
             busy.send(0, 2);
             assert_eq!(quiet.send(0, 1), busy.send(0, 1));
+        }
+    }
+
+    #[test]
+    fn something_happens_to_the_named_messages_only() {
+        let fates = |only| {
+            let mut network = Network::new(1, 3, noisy()).only(only);
+            network.watch();
+            let fates: Vec<Fate> = (0..100).map(|_| network.send(0, 1)).collect();
+            (fates, network.strange())
+        };
+        let (all, strange) = fates(None);
+        assert!((10..60).contains(&strange.0.len()), "{strange:?}");
+        assert_eq!(fates(Some(strange.clone())), (all.clone(), strange.clone()));
+        let first = *strange.0.first().unwrap();
+        let (some, left) = fates(Some(Messages([first].into())));
+        assert_eq!(left.0.len(), 1);
+        for (nth, (all, some)) in (1..).zip(all.iter().zip(&some)) {
+            let is_strange = strange.0.contains(&MessageName { nth, ..first }) && nth != first.nth;
+            assert_eq!(all != some, is_strange, "{nth}");
         }
     }
 

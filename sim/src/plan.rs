@@ -9,6 +9,7 @@
 mod config;
 mod draw;
 mod file;
+mod messages;
 mod presets;
 mod requests;
 pub(crate) mod text;
@@ -24,6 +25,7 @@ use crate::guests::Guests;
 use crate::network::Noise;
 
 pub use file::{About, PlanFile, PlanFileError};
+pub use messages::{MessageName, Messages};
 pub use presets::Preset;
 pub use requests::{Client, Load, Request};
 
@@ -50,6 +52,10 @@ pub struct Plan {
     pub segment_bytes: u64,
     /// The network's everyday behaviour.
     pub noise: Noise,
+    /// The only messages to which something may happen, if it is not any: all others come once, and
+    /// in time. What happens to these is drawn as ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strange: Option<Messages>,
     /// The disks' everyday behaviour.
     pub disk: Disk,
     /// The state machines' everyday behaviour.
@@ -176,6 +182,7 @@ impl Default for Plan {
             is_forming: false,
             segment_bytes: 64 << 10,
             noise: Noise::default(),
+            strange: None,
             disk: Disk::default(),
             machine: Machine::default(),
             clients: Vec::new(),

@@ -48,6 +48,7 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
         core,
         segment_bytes,
         noise,
+        strange: None,
         disk,
         machine,
         clients,

@@ -62,7 +62,7 @@ pub(crate) mod node {
         parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is no node; try n1")))
     }
 
-    pub(super) fn parse(text: &str) -> Option<usize> {
+    pub(in crate::plan) fn parse(text: &str) -> Option<usize> {
         text.strip_prefix('n')?.parse::<usize>().ok()?.checked_sub(1)
     }
 }
