@@ -253,6 +253,10 @@ fn summarise(swept: &Swept) {
     for (name, count) in rows {
         println!("  {name:<21} {count:>12}");
     }
+    println!("election timeouts to recover   p50     p90     p99   p99.9     max");
+    for (what, times) in &stats.times {
+        println!("  {what:<17} {:>5} {times}", times.total());
+    }
     println!("faults");
     for (kind, count) in &stats.faults {
         println!("  {kind:<25} {count:>8}");

@@ -8,6 +8,7 @@
 
 mod config;
 mod draw;
+mod ending;
 mod file;
 mod messages;
 mod presets;
@@ -24,6 +25,7 @@ use crate::faults::Planned;
 use crate::guests::Guests;
 use crate::network::Noise;
 
+pub use ending::{Ending, First, Impaired, Impairment, Links};
 pub use file::{About, PlanFile, PlanFileError};
 pub use messages::{MessageName, Messages};
 pub use presets::Preset;
@@ -68,6 +70,8 @@ pub struct Plan {
     /// How long after that everything must work again.
     #[serde(with = "text::duration")]
     pub recovery: Duration,
+    /// How it ends after that.
+    pub ending: Ending,
     /// What goes wrong, in order of time.
     #[serde(skip)]
     pub faults: Vec<Planned>,
@@ -188,6 +192,7 @@ impl Default for Plan {
             clients: Vec::new(),
             until: Time::ZERO + core.election_timeout * 8,
             recovery: core.election_timeout * 30,
+            ending: Ending::default(),
             core,
             faults: Vec::new(),
             requests: Vec::new(),
@@ -224,6 +229,7 @@ impl fmt::Display for Plan {
             self.clients.len()
         )?;
         writeln!(f, "  faults until {}, then {:?} to recover", self.until, self.recovery)?;
+        writeln!(f, "  ending   {}", self.ending)?;
         for Planned { at, what } in &self.faults {
             writeln!(f, "    {at}  {what}")?;
         }

@@ -1,7 +1,11 @@
 //! What a run, or many, did.
 
+mod times;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+pub use times::Times;
 
 /// Counts of one run; those of many add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,12 +48,19 @@ pub struct Stats {
     pub searched: u64,
     /// Disks that were read back in the middle of a run and compared with what was promised.
     pub read_back: u64,
+    /// How long the cluster took to work again, by what is measured.
+    pub times: BTreeMap<&'static str, Times>,
 }
 
 impl Stats {
     /// Counts a fault.
     pub fn fault(&mut self, kind: &'static str) {
         *self.faults.entry(kind).or_default() += 1;
+    }
+
+    /// Counts how long something took, measured in the run's election timeout.
+    pub fn took(&mut self, what: &'static str, took: Duration, election: Duration) {
+        self.times.entry(what).or_default().add(took, election);
     }
 
     /// Adds the counts of another run.
@@ -75,5 +86,8 @@ impl Stats {
         self.reads += other.reads;
         self.searched += other.searched;
         self.read_back += other.read_back;
+        for (what, times) in &other.times {
+            self.times.entry(what).or_default().merge(times);
+        }
     }
 }

@@ -1,13 +1,16 @@
 //! The world: lets events happen, in order, until the plan is through and everything works again.
 
+mod recovery;
 mod strike;
 
 use std::time::Duration;
 
 use synod_core::{ClusterId, Founding, GroupId, Incarnation, Member, Membership, Time};
 
+use recovery::Recovery;
+
 use crate::checkers::{Verdict, Violation};
-use crate::clients::{Ask, CallId, Clients, End};
+use crate::clients::{Ask, Call, CallId, Clients, End};
 use crate::env::{Answer, Env, Event};
 use crate::faults::Crash;
 use crate::guests::Guests;
@@ -26,17 +29,7 @@ pub struct World {
     clients: Clients,
     /// What each fault under way has cut or slowed, to be undone.
     effects: Vec<Vec<(usize, usize)>>,
-    /// The world's own requests after the faults, one for each node and group and kind.
-    probes: Vec<Probe>,
-}
-
-#[derive(Debug)]
-struct Probe {
-    node: usize,
-    group: usize,
-    is_read: bool,
-    call: Option<CallId>,
-    is_done: bool,
+    recovery: Recovery,
 }
 
 impl World {
@@ -61,9 +54,8 @@ impl World {
             }
         }
         env.queue.push(plan.until, Event::Mend);
-        env.queue.push(plan.until + plan.core.election_timeout, Event::Check);
         let effects = vec![Vec::new(); plan.faults.len()];
-        Self { plan, env, nodes, clients, effects, probes: Vec::new() }
+        Self { plan, env, nodes, clients, effects, recovery: Recovery::default() }
     }
 
     /// Lets everything happen.
@@ -127,7 +119,11 @@ impl World {
                 }
             }
             Event::Node { node, life, what } => self.nodes[node].inside(life, what, env)?,
-            Event::Start { node } => self.nodes[node].start(env)?,
+            Event::Start { node } => {
+                if !self.recovery.keeps_down(&self.plan.ending.first, node) {
+                    self.nodes[node].start(env)?;
+                }
+            }
             Event::Power { node, down } => {
                 if !env.is_mended {
                     env.crash = Some((node, Crash::Power, down));
@@ -160,15 +156,19 @@ impl World {
     }
 
     fn end(&mut self, id: CallId, end: End) {
-        let (client, node) = (self.clients.client(id), self.clients.call(id).node);
+        let client = self.clients.client(id);
+        let Call { node, group, .. } = *self.clients.call(id);
         self.env.line(node, || format!("answers request {}: {end:?}", id.0));
         let verdict = self.clients.end(id, end, self.env.now, &mut self.env.checkers);
         self.env.checkers.note(verdict);
         if let Some(client) = client {
             self.go_on(client, false);
-        } else if let Some(probe) = self.probes.iter_mut().find(|probe| probe.call == Some(id)) {
-            probe.is_done = matches!(end, End::Committed(..) | End::Skipped(_) | End::Read(..));
-            probe.call = None;
+        } else {
+            let is_good = matches!(end, End::Committed(..) | End::Skipped(_) | End::Read(..));
+            self.recovery.ended(id, is_good);
+        }
+        if matches!(end, End::Committed(..)) {
+            self.acknowledged(group);
         }
     }
 
@@ -209,87 +209,20 @@ impl World {
     }
 
     fn crash(&mut self, node: usize, how: Crash, down: Duration) {
+        self.fall(node, how, down);
+        // Before the power fails on it, it is up again at once.
+        let down = if how == Crash::KillThenPower { Duration::from_millis(1) } else { down };
+        self.env.after(down, Event::Start { node });
+    }
+
+    /// A node goes down, and somebody else brings it up again.
+    fn fall(&mut self, node: usize, how: Crash, down: Duration) {
         self.nodes[node].crash(how, down, &mut self.env);
         for id in self.clients.lost(node, self.env.now, &mut self.env.checkers) {
             if let Some(client) = self.clients.client(id) {
                 self.go_on(client, false);
             }
         }
-        // Before the power fails on it, it is up again at once.
-        let down = if how == Crash::KillThenPower { Duration::from_millis(1) } else { down };
-        self.env.after(down, Event::Start { node });
-    }
-
-    /// Faults end: the network is whole, everyone is up, everything is fast.
-    fn mend(&mut self) -> Result<(), Violation> {
-        self.env.is_mended = true;
-        self.env.trace.line(self.env.now, None, || "faults end".to_owned());
-        self.env.network.heal();
-        for node in &mut self.nodes {
-            node.mend(&mut self.env);
-            node.start(&mut self.env)?;
-        }
-        for node in 0..self.plan.nodes {
-            for group in 0..self.plan.groups {
-                for is_read in [false, true] {
-                    let probe = Probe { node, group, is_read, call: None, is_done: false };
-                    self.probes.push(probe);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether everything works again; asks again what was refused.
-    fn check(&mut self) -> Result<bool, Violation> {
-        let (now, last) = (self.env.now, self.plan.until + self.plan.recovery);
-        if self.probes.iter().all(|probe| probe.is_done) && self.lagging().is_none() {
-            return Ok(true);
-        }
-        if now >= last {
-            return Err(Violation::new("liveness", self.complaint()));
-        }
-        for n in 0..self.probes.len() {
-            let Probe { node, group, is_read, call, is_done } = self.probes[n];
-            if is_done || call.is_some() {
-                continue;
-            }
-            let id = self.clients.probe(node, group, is_read, now, last, &self.env.checkers);
-            self.probes[n].call = Some(id);
-            self.ask(id);
-        }
-        self.env.after(self.plan.core.election_timeout / 4, Event::Check);
-        Ok(false)
-    }
-
-    /// A node and group that are not where the log is.
-    fn lagging(&self) -> Option<(usize, usize)> {
-        let all = (0..self.plan.nodes).flat_map(|n| (0..self.plan.groups).map(move |g| (n, g)));
-        all.into_iter().find(|&(node, group)| {
-            let prefix = self.env.checkers.choices.prefix(group);
-            let status = self.nodes[node].status(group);
-            status.is_none_or(|status| status.chosen != prefix || status.applied != prefix)
-        })
-    }
-
-    fn complaint(&self) -> String {
-        let recovery = self.plan.recovery;
-        if let Some(probe) = self.probes.iter().find(|probe| !probe.is_done) {
-            let Probe { node, group, is_read, .. } = probe;
-            let what = if *is_read { "read" } else { "proposal" };
-            return format!(
-                "{recovery:?} after the faults n{} has not finished a {what} in group {group}: {:?}",
-                node + 1,
-                self.nodes[*node].status(*group)
-            );
-        }
-        let (node, group) = self.lagging().unwrap_or_default();
-        format!(
-            "{recovery:?} after the faults n{} is behind in group {group}, where {} is chosen: {:?}",
-            node + 1,
-            self.env.checkers.choices.prefix(group),
-            self.nodes[node].status(group)
-        )
     }
 }
 

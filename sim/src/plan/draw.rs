@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use synod_core::{Config, Time};
 
-use super::{Disk, Load, Machine, Plan, Preset};
+use super::{Disk, Ending, Load, Machine, Plan, Preset};
 use crate::faults::{self, Shape};
 use crate::network::Noise;
 use crate::rng::{Rng, to_index};
@@ -54,6 +54,7 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
         clients,
         until,
         recovery: election * 30,
+        ending: Ending::draw(seed, nodes, is_forming),
         faults: faults::draw(seed, &appetite, &shape),
         requests,
     }

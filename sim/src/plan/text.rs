@@ -83,6 +83,25 @@ pub(crate) mod some_node {
     }
 }
 
+/// Nodes' indices in some order, as `n1 n2`.
+pub(crate) mod nodes {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(nodes: &[usize], to: S) -> Result<S::Ok, S::Error> {
+        let nodes = nodes.iter().map(|node| format!("n{}", node + 1));
+        to.collect_str(&nodes.collect::<Vec<_>>().join(" "))
+    }
+
+    pub(crate) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<usize>, D::Error> {
+        let text = String::deserialize(from)?;
+        let nodes = text.split_whitespace().map(|word| {
+            node::parse(word)
+                .ok_or_else(|| D::Error::custom(format!("{word:?} is no node; try n1")))
+        });
+        nodes.collect()
+    }
+}
+
 /// One-way links between node indices, as `n1>n2 n2>n1`.
 pub(crate) mod links {
     use super::*;
@@ -168,6 +187,8 @@ mod tests {
         other: Option<usize>,
         #[serde(with = "links")]
         links: Vec<(usize, usize)>,
+        #[serde(with = "nodes")]
+        order: Vec<usize>,
     }
 
     #[test]
@@ -178,9 +199,10 @@ mod tests {
             node: 2,
             other: Some(0),
             links: vec![(0, 1), (4, 2)],
+            order: vec![2, 0],
         };
         let text = serde_json::to_string(&all).unwrap();
-        let expected = r#"{"lasting":"1s 2ms 3us 4ns","at":"7ns","node":"n3","other":"n1","links":"n1>n2 n5>n3"}"#;
+        let expected = r#"{"lasting":"1s 2ms 3us 4ns","at":"7ns","node":"n3","other":"n1","links":"n1>n2 n5>n3","order":"n3 n1"}"#;
         assert_eq!(text, expected);
         assert_eq!(serde_json::from_str::<All>(&text).unwrap(), all);
     }

@@ -110,7 +110,7 @@ impl World {
     }
 
     /// Who leads a group: of several that believe so, the one with the highest ballot.
-    fn leader(&self, group: usize) -> Option<usize> {
+    pub(super) fn leader(&self, group: usize) -> Option<usize> {
         let leading = self.nodes.iter().enumerate().filter_map(|(index, node)| {
             let status = node.status(group)?;
             (status.role == Role::Leader).then_some((status.promised, index))

@@ -1,0 +1,244 @@
+//! After the faults: the cluster is healed, first in part, and must serve; then as a whole, and must
+//! agree; and then it has nothing to do, and must do nothing.
+
+use synod_core::Time;
+
+use super::World;
+use crate::checkers::Violation;
+use crate::clients::CallId;
+use crate::env::Event;
+use crate::faults::Crash;
+use crate::plan::{First, Impaired};
+
+/// How far the end of a run is.
+#[derive(Debug, Default)]
+pub(super) struct Recovery {
+    stage: Stage,
+    since: Time,
+    /// The world's own requests: a proposal and a read at every node in every group.
+    probes: Vec<Probe>,
+    /// Groups in which a command was acknowledged since the faults ended.
+    written: Vec<bool>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Faults strike.
+    #[default]
+    Faults,
+    /// Part of the cluster is healed, and must serve.
+    Part,
+    /// All of it is, and must serve and agree.
+    Whole,
+    /// It serves and agrees, and what is still under way comes to rest.
+    Resting,
+    /// It has nothing to do.
+    Idle,
+}
+
+#[derive(Debug)]
+struct Probe {
+    node: usize,
+    group: usize,
+    is_read: bool,
+    call: Option<CallId>,
+    is_done: bool,
+}
+
+impl Recovery {
+    /// Whether a node is down until the whole cluster is healed.
+    pub(super) fn keeps_down(&self, first: &First, node: usize) -> bool {
+        self.stage == Stage::Part && first.impaired(node) == Some(Impaired::Down)
+    }
+
+    /// One of the world's own requests ends.
+    pub(super) fn ended(&mut self, id: CallId, is_good: bool) {
+        if let Some(probe) = self.probes.iter_mut().find(|probe| probe.call == Some(id)) {
+            probe.is_done = is_good;
+            probe.call = None;
+        }
+    }
+
+    fn has_served(&self, node: usize, group: usize) -> bool {
+        let here = |probe: &&Probe| (probe.node, probe.group) == (node, group);
+        self.probes.iter().filter(here).all(|probe| probe.is_done)
+    }
+}
+
+impl World {
+    /// Faults end: the network loses nothing any more, everything is fast, and what the plan heals
+    /// first is healed.
+    pub(super) fn mend(&mut self) -> Result<(), Violation> {
+        self.env.is_mended = true;
+        let first = self.plan.ending.first.clone();
+        self.env.trace.line(self.env.now, None, || format!("faults end: {}", self.plan.ending));
+        for node in &mut self.nodes {
+            node.mend(&mut self.env);
+        }
+        if first == First::All {
+            return self.heal();
+        }
+        self.env.network.heal();
+        for from in 0..self.plan.nodes {
+            for to in (0..self.plan.nodes).filter(|&to| to != from) {
+                if !first.reaches(from, to, self.plan.nodes) {
+                    self.env.network.cut(from, to);
+                }
+            }
+        }
+        for node in 0..self.plan.nodes {
+            if first.impaired(node) == Some(Impaired::Down) {
+                self.fall(node, Crash::Power, self.plan.recovery);
+            } else {
+                self.nodes[node].start(&mut self.env)?;
+            }
+        }
+        self.enter(Stage::Part);
+        Ok(())
+    }
+
+    /// Everything is healed: the network is whole, everyone is up.
+    fn heal(&mut self) -> Result<(), Violation> {
+        self.env.network.heal();
+        for node in &mut self.nodes {
+            node.start(&mut self.env)?;
+        }
+        self.enter(Stage::Whole);
+        Ok(())
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        let asked = (0..self.plan.nodes).filter(|&node| {
+            stage == Stage::Whole || self.plan.ending.first.impaired(node).is_none()
+        });
+        let probe =
+            |node, group, is_read| Probe { node, group, is_read, call: None, is_done: false };
+        let groups = self.plan.groups;
+        let probes = asked.flat_map(|node| {
+            (0..groups).flat_map(move |group| [false, true].map(|read| probe(node, group, read)))
+        });
+        self.recovery.probes = probes.collect();
+        (self.recovery.stage, self.recovery.since) = (stage, self.env.now);
+        self.env.trace.line(self.env.now, None, || format!("stage: {stage:?}"));
+        self.env.after(self.plan.core.election_timeout / 8, Event::Check);
+    }
+
+    /// A command was acknowledged after the faults: notes how long it took until one was in every
+    /// group.
+    pub(super) fn acknowledged(&mut self, group: usize) {
+        let written = &mut self.recovery.written;
+        if !self.env.is_mended || written.get(group).copied().unwrap_or(false) {
+            return;
+        }
+        written.resize(self.plan.groups, false);
+        written[group] = true;
+        if written.iter().all(|&written| written) {
+            let took = self.env.now.since(self.plan.until);
+            self.env.stats.took("first write", took, self.plan.core.election_timeout);
+        }
+    }
+
+    /// Whether the run is over: everything works again. Asks again what was refused.
+    pub(super) fn check(&mut self) -> Result<bool, Violation> {
+        let election = self.plan.core.election_timeout;
+        let (now, since) = (self.env.now, self.recovery.since);
+        let took = now.since(since);
+        match self.recovery.stage {
+            Stage::Faults => return Ok(false),
+            Stage::Part if self.part_serves() => {
+                self.env.stats.took(self.plan.ending.first.kind(), took, election);
+                self.heal()?;
+                return Ok(false);
+            }
+            Stage::Whole if self.whole_agrees() => {
+                self.env.stats.took(WHOLE, took, election);
+                if self.plan.ending.idle == 0 {
+                    return Ok(true);
+                }
+                self.recovery.stage = Stage::Resting;
+                self.env.after(election * RESTING, Event::Check);
+                return Ok(false);
+            }
+            Stage::Resting => {
+                self.recovery.stage = Stage::Idle;
+                self.env.after(election * self.plan.ending.idle, Event::Check);
+                return Ok(false);
+            }
+            Stage::Idle => return Ok(true),
+            Stage::Part | Stage::Whole => {}
+        }
+        let last = since + self.plan.recovery;
+        if now >= last {
+            return Err(Violation::new("liveness", self.complaint()));
+        }
+        for n in 0..self.recovery.probes.len() {
+            let Probe { node, group, is_read, call, is_done } = self.recovery.probes[n];
+            if is_done || call.is_some() {
+                continue;
+            }
+            let id = self.clients.probe(node, group, is_read, now, last, &self.env.checkers);
+            self.recovery.probes[n].call = Some(id);
+            self.ask(id);
+        }
+        self.env.after(election / 8, Event::Check);
+        Ok(false)
+    }
+
+    fn whole_agrees(&self) -> bool {
+        self.recovery.probes.iter().all(|probe| probe.is_done) && self.lagging().is_none()
+    }
+
+    /// Whether what was healed first serves.
+    ///
+    /// Of a healed quorum every node does. Where only some links are left, somebody leads who reaches
+    /// a quorum, and serves; so does whoever has a link to it. From further away nothing is relayed.
+    fn part_serves(&self) -> bool {
+        let first = &self.plan.ending.first;
+        let serves = |node, group| self.recovery.has_served(node, group);
+        (0..self.plan.groups).all(|group| match first {
+            First::All => true,
+            First::Quorum(_) => (0..self.plan.nodes).all(|node| serves(node, group)),
+            First::Links(_) => self.leader(group).is_some_and(|leader| {
+                let near =
+                    |&node: &usize| node == leader || first.reaches(leader, node, self.plan.nodes);
+                (0..self.plan.nodes).filter(near).all(|node| serves(node, group))
+            }),
+        })
+    }
+
+    /// A node and group that are not where the log is.
+    fn lagging(&self) -> Option<(usize, usize)> {
+        let all = (0..self.plan.nodes).flat_map(|n| (0..self.plan.groups).map(move |g| (n, g)));
+        all.into_iter().find(|&(node, group)| {
+            let prefix = self.env.checkers.choices.prefix(group);
+            let status = self.nodes[node].status(group);
+            status.is_none_or(|status| status.chosen != prefix || status.applied != prefix)
+        })
+    }
+
+    fn complaint(&self) -> String {
+        let took = format!("{:?} after the faults ({})", self.plan.recovery, self.plan.ending);
+        if let Some(probe) = self.recovery.probes.iter().find(|probe| !probe.is_done) {
+            let Probe { node, group, is_read, .. } = probe;
+            let what = if *is_read { "read" } else { "proposal" };
+            return format!(
+                "{took} n{} has not finished a {what} in group {group}: {:?}",
+                node + 1,
+                self.nodes[*node].status(*group)
+            );
+        }
+        let (node, group) = self.lagging().unwrap_or_default();
+        format!(
+            "{took} n{} is behind in group {group}, where {} is chosen: {:?}",
+            node + 1,
+            self.env.checkers.choices.prefix(group),
+            self.nodes[node].status(group)
+        )
+    }
+}
+
+/// What the times until everyone agrees are listed under.
+const WHOLE: &str = "everyone agrees";
+
+/// For how many election timeouts what is under way may come to rest.
+const RESTING: u32 = 3;
