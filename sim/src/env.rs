@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Fetch, Member, Message, Time};
+use synod_core::{Fetch, Member, Message, Record, Time};
 use synod_proto::{Packet, encode_frame};
 
 use crate::checkers::{Checkers, Place};
@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::queue::Queue;
 use crate::rng::to_u64;
 use crate::stats::Stats;
-use crate::trace::Trace;
+use crate::trace::{Note, Trace};
 
 /// Everything outside the nodes that nodes act on.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Env {
     pub stats: Stats,
     /// What nodes answered, for the clients.
     pub answers: Vec<(CallId, Answer)>,
+    /// Which message is being delivered.
+    pub arriving: u64,
     /// A node that crashes as soon as it has done what it is doing.
     pub crash: Option<(usize, Crash, Duration)>,
     /// The faults are over.
@@ -53,6 +55,8 @@ pub enum Event {
         to: usize,
         /// The bytes.
         frame: Bytes,
+        /// Which message it is, in the order sent.
+        message: u64,
     },
     /// Something happens inside a node, if it still is the same process.
     Node {
@@ -120,9 +124,9 @@ pub enum Answer {
 }
 
 impl Env {
-    /// The surroundings of a run, before anything happens; keeps the last `lines_max` lines.
+    /// The surroundings of a run, before anything happens; keeps the last `steps_max` steps.
     #[must_use]
-    pub fn new(plan: &Plan, guests: Guests, lines_max: usize) -> Self {
+    pub fn new(plan: &Plan, guests: Guests, steps_max: usize) -> Self {
         Self {
             now: Time::ZERO,
             queue: Queue::default(),
@@ -130,9 +134,10 @@ impl Env {
             network: Network::new(plan.seed, plan.nodes, plan.noise.clone())
                 .only(plan.strange.clone()),
             checkers: Checkers::new(plan.nodes, plan.groups),
-            trace: Trace::new(lines_max),
+            trace: Trace::new(steps_max),
             stats: Stats::default(),
             answers: Vec::new(),
+            arriving: 0,
             crash: None,
             is_mended: false,
         }
@@ -143,15 +148,30 @@ impl Env {
         self.queue.push(self.now + wait, event);
     }
 
-    /// Writes a line about a node, if lines are kept.
-    pub fn line(&mut self, node: usize, what: impl FnOnce() -> String) {
+    /// Keeps a step of a node, if steps are kept.
+    pub fn line<N: Into<Note>>(&mut self, node: usize, what: impl FnOnce() -> N) {
         self.trace.line(self.now, Some(node), what);
+    }
+
+    /// A disk has synced these records: the rules hear it.
+    pub fn synced(&mut self, place: Place, records: &[Record]) {
+        self.checkers.synced(place, records);
+        if !self.trace.is_kept() {
+            return;
+        }
+        for record in records {
+            if let Record::Accepted { instance, .. } = record
+                && self.checkers.choices.value(place.group, *instance).is_some()
+            {
+                self.trace.chosen(self.now, place, *instance);
+            }
+        }
     }
 
     /// A node says something about a group: the rules hear it, and the network takes it.
     pub fn say(&mut self, place: Place, me: Member, life: u64, to: usize, message: Message) {
         self.checkers.said(place, me, life, &message);
-        self.line(place.node, || format!("g{} > n{}  {message}", place.group, to + 1));
+        self.line(place.node, || Note::sent(place.group, to, &message));
         let group = synod_core::GroupId(u32::try_from(place.group).expect("few groups"));
         self.send(place.node, to, &Packet::Group { group, from: me.incarnation, message });
     }
@@ -159,13 +179,15 @@ impl Env {
     /// Puts a packet on the wire.
     pub fn send(&mut self, from: usize, to: usize, packet: &Packet) {
         self.stats.messages += 1;
+        let (now, message) = (self.now, self.stats.messages);
         let fate = self.network.send(from, to);
+        self.trace.fate(message, || fate.arrivals(now));
         if fate == Fate::Lost {
             self.stats.lost += 1;
             return;
         }
         let frame = encode_frame(packet);
-        let deliver = |frame| Event::Deliver { from, to, frame };
+        let deliver = |frame| Event::Deliver { from, to, frame, message };
         match fate {
             Fate::Lost => {}
             Fate::Once(wait) => self.after(wait, deliver(frame)),
@@ -180,7 +202,7 @@ impl Env {
     /// Counts an event into the account.
     pub fn account(&mut self, event: &Event) {
         let (kind, detail) = match event {
-            Event::Deliver { from, to, frame } => {
+            Event::Deliver { from, to, frame, .. } => {
                 // The checksum stands for the bytes.
                 let sum = frame.get(4..8).and_then(|sum| sum.try_into().ok());
                 let sum = u64::from(sum.map_or(0, u32::from_le_bytes));

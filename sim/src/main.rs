@@ -137,10 +137,10 @@ fn show(file: &PlanFile, save: Option<&Path>, verbose: bool) -> ExitCode {
     }
     let PlanFile { about, plan } = file;
     println!("{plan}");
-    let lines_max = if verbose { usize::MAX } else { 200 };
-    let Watched { broken, stats, hash, lines } = watch(plan, &Guests::default(), lines_max);
-    for line in lines {
-        println!("{line}");
+    let steps_max = if verbose { usize::MAX } else { 200 };
+    let Watched { broken, stats, hash, steps } = watch(plan, &Guests::default(), steps_max);
+    for step in steps {
+        println!("{step}");
     }
     let hash = format!("{hash:016x}");
     println!("\n{} events, {}, trace hash {hash}", stats.events, plan.name());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use synod_core::Time;
 
 use crate::plan::{MessageName, Messages, text};
 use crate::rng::{mix, scale, tail};
@@ -65,6 +66,18 @@ pub enum Fate {
     Once(Duration),
     /// It arrives twice.
     Twice(Duration, Duration),
+}
+
+impl Fate {
+    /// When a message with this fate arrives that leaves now.
+    #[must_use]
+    pub fn arrivals(self, now: Time) -> Vec<Time> {
+        match self {
+            Self::Lost => Vec::new(),
+            Self::Once(wait) => vec![now + wait],
+            Self::Twice(first, second) => vec![now + first, now + second],
+        }
+    }
 }
 
 /// Every link between two nodes, each direction for itself.

@@ -22,6 +22,7 @@ use crate::faults::{Crash, Moment};
 use crate::kv::{Kv, Store};
 use crate::plan::{self, Plan};
 use crate::rng::{Rng, to_u64};
+use crate::trace::Note;
 
 use disk::Files;
 use entry::Entry;
@@ -161,7 +162,7 @@ impl Node {
     pub fn crash(&mut self, how: Crash, down: Duration, env: &mut Env) {
         let machine = &mut self.machine;
         self.process = None;
-        env.line(machine.index, || format!("crashes: {how:?}, down for {down:?}"));
+        env.line(machine.index, || Note::crashed(how, down));
         match how {
             Crash::Kill => {
                 machine.files.kill();
@@ -204,6 +205,8 @@ impl Node {
                 Ok(())
             }
             Ok(Packet::Founding(message)) => {
+                let id = env.arriving;
+                env.line(self.machine.index, || Note::heard_founding(id, from, &message));
                 process.form(&mut self.machine, Entry::heard(from, message), env)
             }
             Ok(Packet::Hello(_)) => Ok(()),

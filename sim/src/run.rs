@@ -10,6 +10,7 @@ use crate::checkers::Violation;
 use crate::guests::Guests;
 use crate::plan::{Plan, Preset};
 use crate::stats::Stats;
+use crate::trace::Step;
 use crate::world::World;
 
 /// How to run a seed.
@@ -73,9 +74,10 @@ pub fn run_seed(seed: u64, options: &Options) -> Result<Report, Box<Failure>> {
 ///
 /// As [`run_seed`].
 pub fn run_plan(plan: &Plan, options: &Options) -> Result<Report, Box<Failure>> {
-    let run = |lines_max| watch(plan, &options.guests, lines_max);
+    let run = |steps_max| watch(plan, &options.guests, steps_max);
     let fail = |violation| {
-        let Watched { stats, hash, lines, .. } = run(LAST_LINES);
+        let Watched { stats, hash, steps, .. } = run(LAST_LINES);
+        let lines = steps.iter().map(ToString::to_string).collect();
         Box::new(Failure { plan: plan.clone(), violation, hash, events: stats.events, lines })
     };
     let Watched { broken, stats, hash, .. } = run(0);
@@ -101,17 +103,17 @@ pub struct Watched {
     pub stats: Stats,
     /// The hash over everything that happened.
     pub hash: u64,
-    /// What happened, as lines; not more than were asked for, from the end.
-    pub lines: Vec<String>,
+    /// What happened; not more steps than were asked for, from the end.
+    pub steps: Vec<Step>,
 }
 
-/// Runs a plan and writes down what happens, up to so many lines from the end. A panic is a broken
+/// Runs a plan and keeps what happens, up to so many steps from the end. A panic is a broken
 /// rule like any other.
 #[must_use]
-pub fn watch(plan: &Plan, guests: &Guests, lines_max: usize) -> Watched {
+pub fn watch(plan: &Plan, guests: &Guests, steps_max: usize) -> Watched {
     quiet();
     QUIET.set(true);
-    let mut world = World::new(plan.clone(), guests, lines_max);
+    let mut world = World::new(plan.clone(), guests, steps_max);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
     QUIET.set(false);
     let broken = match ended {
@@ -122,7 +124,7 @@ pub fn watch(plan: &Plan, guests: &Guests, lines_max: usize) -> Watched {
         }
     };
     let (stats, trace) = world.into_account();
-    Watched { broken, stats, hash: trace.hash(), lines: trace.into_lines() }
+    Watched { broken, stats, hash: trace.hash(), steps: trace.into_steps() }
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

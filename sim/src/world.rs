@@ -18,7 +18,7 @@ use crate::node::{Node, node_id};
 use crate::plan::Plan;
 use crate::rng::{Rng, to_u64};
 use crate::stats::Stats;
-use crate::trace::Trace;
+use crate::trace::{Note, Trace};
 
 /// A cluster, its surroundings and its clients.
 #[derive(Debug)]
@@ -33,12 +33,12 @@ pub struct World {
 }
 
 impl World {
-    /// A world as planned, in which nothing has happened; keeps the last `lines_max` lines.
+    /// A world as planned, in which nothing has happened; keeps the last `steps_max` steps.
     #[must_use]
-    pub fn new(plan: Plan, guests: &Guests, lines_max: usize) -> Self {
+    pub fn new(plan: Plan, guests: &Guests, steps_max: usize) -> Self {
         let mut rng = Rng::stream(plan.seed, "world");
         let founding = founding(&plan, &mut rng);
-        let mut env = Env::new(&plan, guests.clone(), lines_max);
+        let mut env = Env::new(&plan, guests.clone(), steps_max);
         let nodes = (0..plan.nodes).map(|index| Node::new(&plan, index, &founding)).collect();
         let clients = Clients::new(&plan);
         for node in 0..plan.nodes {
@@ -111,8 +111,10 @@ impl World {
     fn happen(&mut self, event: Event) -> Result<bool, Violation> {
         let env = &mut self.env;
         match event {
-            Event::Deliver { from, to, frame } => {
+            Event::Deliver { from, to, frame, message } => {
+                env.arriving = message;
                 if env.network.is_cut(from, to) {
+                    env.line(to, || Note::cut(message, from));
                     env.stats.lost += 1;
                 } else {
                     self.nodes[to].deliver(from, frame, env)?;
@@ -158,7 +160,7 @@ impl World {
     fn end(&mut self, id: CallId, end: End) {
         let client = self.clients.client(id);
         let Call { node, group, .. } = *self.clients.call(id);
-        self.env.line(node, || format!("answers request {}: {end:?}", id.0));
+        self.env.line(node, || Note::answered(id, &end));
         let verdict = self.clients.end(id, end, self.env.now, &mut self.env.checkers);
         self.env.checkers.note(verdict);
         if let Some(client) = client {
@@ -196,7 +198,7 @@ impl World {
         let call = self.clients.call(id);
         let (node, group, deadline) = (call.node, call.group, call.deadline);
         let ask = call.ask.clone();
-        self.env.line(node, || format!("g{group}   is asked {}: {ask:?}", id.0));
+        self.env.line(node, || Note::asked(group, id, &ask));
         if self.nodes[node].ask(id, group, &ask, deadline, &mut self.env) {
             self.env.queue.push(deadline + GRACE, Event::Due(id));
         } else {
@@ -219,6 +221,7 @@ impl World {
     fn fall(&mut self, node: usize, how: Crash, down: Duration) {
         self.nodes[node].crash(how, down, &mut self.env);
         for id in self.clients.lost(node, self.env.now, &mut self.env.checkers) {
+            self.env.line(node, || Note::abandoned(id));
             if let Some(client) = self.clients.client(id) {
                 self.go_on(client, false);
             }

@@ -17,6 +17,7 @@ use crate::disk::SimVfs;
 use crate::env::{Env, Inside};
 use crate::faults::{Crash, Moment};
 use crate::rng::{Rng, to_u64};
+use crate::trace::Note;
 
 pub(super) type Opened = synod::log::Opened<SimVfs>;
 
@@ -143,10 +144,10 @@ impl Journal {
         }
         self.phase = Phase::Synced;
         env.stats.syncs += 1;
-        env.line(machine.index, || "synced".to_owned());
+        env.line(machine.index, || Note::synced(&self.flying));
         for batch in &self.flying {
             let group = usize::try_from(batch.group().0).expect("few groups");
-            env.checkers.synced(Place { node: machine.index, group }, batch.records());
+            env.synced(Place { node: machine.index, group }, batch.records());
         }
         let wait = machine.around(machine.disk.tell);
         machine.later(wait, Inside::Told, env);
@@ -163,7 +164,7 @@ impl Journal {
         if self.phase != Phase::Synced {
             return Ok(Vec::new());
         }
-        env.line(machine.index, || "hears of the sync".to_owned());
+        env.line(machine.index, Note::told);
         self.phase = Phase::Idle;
         // As in production: under a load that never pauses, upkeep comes between two syncs.
         if self.log.room() < machine.files.config.segment_bytes / 2 {
@@ -220,7 +221,7 @@ impl Machine {
         let (vfs, config) = (self.files.vfs.clone(), self.files.config.clone());
         let opened = Log::open(vfs, Path::new(DIR), config, &self.memories)
             .map_err(|error: OpenError| self.failed("does not open", &error))?;
-        env.line(self.index, || format!("starts, boot {}, {:?}", opened.boot, opened.report));
+        env.line(self.index, || Note::started(opened.boot, &opened.report));
         Ok(opened)
     }
 

@@ -15,6 +15,7 @@ use super::{Machine, node_id};
 use crate::checkers::Violation;
 use crate::env::{Env, Inside};
 use crate::rng::to_index;
+use crate::trace::Note;
 
 /// A process on its way into its cluster, and what it answers to others from then on.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Entry {
             machine.later(wait, Inside::Founded, env);
         }
         for (to, message) in self.out.messages.drain(..) {
-            env.line(machine.index, || format!("   > n{to}  {message:?}"));
+            env.line(machine.index, || Note::sent_founding(to_index(to.0 - 1), &message));
             env.send(machine.index, to_index(to.0 - 1), &Packet::Founding(message));
         }
         if let Some(deadline) = self.forming.deadline() {

@@ -10,6 +10,7 @@ use crate::clients::{Ask, CallId, End};
 use crate::env::{Answer, Env};
 use crate::guests::fingerprint;
 use crate::kv::{STORE, Store, word};
+use crate::trace::Note;
 
 /// A group and its state machines.
 #[derive(Debug)]
@@ -123,9 +124,7 @@ impl Hosted {
                         (state.applied(), state.digest())
                     };
                     env.trace.detail(digest);
-                    env.line(place.node, || {
-                        format!("g{}   executed {instance}, state {digest:x}", place.group)
-                    });
+                    env.line(place.node, || Note::executed(place.group, instance, digest));
                     env.checkers.through(place, instance, applied, digest);
                     self.compare(place, instance, env)?;
                     return Ok((Some(instance), !self.handed.is_empty()));

@@ -15,6 +15,7 @@ use crate::checkers::{Place, Violation};
 use crate::clients::{Ask, CallId, End};
 use crate::env::{Answer, Env, Inside};
 use crate::rng::to_index;
+use crate::trace::Note;
 
 /// One process life.
 #[derive(Debug)]
@@ -86,14 +87,7 @@ impl Process {
             if machine.memories[index].1 != me.incarnation {
                 return Err(broken("took a new incarnation without having lost anything".into()));
             }
-            env.line(machine.index, || {
-                format!(
-                    "g{index} recovers: promise {}, chosen {}, {} entries above",
-                    log.recovered.promised,
-                    log.recovered.chosen,
-                    log.recovered.entries.len()
-                )
-            });
+            env.line(machine.index, || Note::recovered(index, &log.recovered));
             env.checkers.recovered(place, &log.recovered);
             let guests = env.guests.machines(machine.id(), *group);
             let group = Group::start(Start {
@@ -129,7 +123,8 @@ impl Process {
     ) {
         let index = usize::try_from(group.0).unwrap_or(usize::MAX);
         if index < self.groups.len() {
-            env.line(machine.index, || format!("g{index} < n{}  {message}", from.node));
+            let id = env.arriving;
+            env.line(machine.index, || Note::heard(index, id, from.node.0, &message));
             self.step(machine, index, Input::Receive { from, message }, env);
         }
     }
@@ -269,7 +264,7 @@ impl Process {
         let hosted = &mut self.groups[group];
         let outbox = &mut self.outbox;
         for event in outbox.events.drain(..) {
-            env.line(machine.index, || format!("g{group}   {event}"));
+            env.line(machine.index, || Note::event(group, &event));
             match event {
                 synod_core::Event::Leading(_) => env.stats.elections += 1,
                 synod_core::Event::Failed(why, at) => {
@@ -288,10 +283,7 @@ impl Process {
             }
         }
         if let Some(batch) = outbox.take_writes() {
-            env.line(machine.index, || {
-                let records = batch.records().iter().map(ToString::to_string);
-                format!("g{group}   writes {}", records.collect::<Vec<_>>().join(", "))
-            });
+            env.line(machine.index, || Note::wrote(group, &batch));
             self.journal.enqueue(batch);
         }
         for (to, message) in outbox.messages.drain(..) {

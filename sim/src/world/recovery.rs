@@ -9,6 +9,7 @@ use crate::clients::CallId;
 use crate::env::Event;
 use crate::faults::Crash;
 use crate::plan::{First, Impaired};
+use crate::trace::Note;
 
 /// How far the end of a run is.
 #[derive(Debug, Default)]
@@ -71,7 +72,7 @@ impl World {
     pub(super) fn mend(&mut self) -> Result<(), Violation> {
         self.env.is_mended = true;
         let first = self.plan.ending.first.clone();
-        self.env.trace.line(self.env.now, None, || format!("faults end: {}", self.plan.ending));
+        self.env.trace.line(self.env.now, None, || Note::mended(&self.plan.ending));
         for node in &mut self.nodes {
             node.mend(&mut self.env);
         }

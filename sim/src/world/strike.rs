@@ -7,12 +7,13 @@ use synod_core::{Ballot, Role};
 use super::World;
 use crate::env::Event;
 use crate::faults::{Crash, Fault, Moment, Victim};
+use crate::trace::Note;
 
 impl World {
     /// A planned fault strikes.
     pub(super) fn strike(&mut self, n: usize) {
         let fault = self.plan.faults[n].what.clone();
-        self.env.trace.line(self.env.now, None, || format!("fault: {fault}"));
+        self.env.trace.line(self.env.now, None, || Note::fault(n, fault.to_string()));
         let until = |lasting: Duration| self.env.now + lasting;
         let mut passes = None;
         match &fault {
@@ -76,6 +77,7 @@ impl World {
             }
         }
         self.env.stats.fault(fault.kind());
+        self.env.trace.struck(n, &self.effects[n]);
         if let Some(lasting) = passes {
             self.env.after(lasting, Event::Pass(n));
         }
@@ -87,6 +89,7 @@ impl World {
             return;
         }
         let effects = std::mem::take(&mut self.effects[n]);
+        self.env.trace.line(self.env.now, None, || Note::passed(n));
         match &self.plan.faults[n].what {
             Fault::Cut { .. } | Fault::CutLeader { .. } => {
                 effects.iter().for_each(|&(from, to)| self.env.network.join(from, to));
