@@ -44,8 +44,9 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Something that this node had vouched for can no longer be read: votes may be lost, so the
-    /// node must not vote with this directory. It waits to be swapped in: move the directory away
-    /// and start with an empty one, and the others take it back as a new member.
+    /// node must not vote with what is left. [`Log::start`](super::Log::start) begins anew with a
+    /// new memory by itself, unless the directory no longer says which cluster it belongs to: then
+    /// move it away and start with an empty one, and the node asks its peers.
     #[error(
         "{} is damaged at byte {offset}: {what}; what this node vouched for may be lost, so it \
          must not vote with this directory: it waits to be swapped in with a new one",

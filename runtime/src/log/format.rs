@@ -78,6 +78,9 @@ pub(crate) enum Kind {
     /// Something was accepted at `instance` in `ballot`, and the disk lost it before the record
     /// was rewritten.
     Lost = 10,
+    /// `group` takes the incarnation in `ballot`. Everything up to `instance` is chosen; what the
+    /// earlier incarnation promised, and accepted above that, is forgotten.
+    Renewed = 11,
 }
 
 impl Kind {
@@ -93,6 +96,7 @@ impl Kind {
             8 => Self::Chosen,
             9 => Self::Cleaned,
             10 => Self::Lost,
+            11 => Self::Renewed,
             _ => return None,
         })
     }
@@ -109,6 +113,7 @@ impl Kind {
             Self::Chosen => 8,
             Self::Cleaned => 9,
             Self::Lost => 10,
+            Self::Renewed => 11,
         }
     }
 }

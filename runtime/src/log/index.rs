@@ -99,7 +99,8 @@ impl<F> Index<F> {
             | Kind::Learned
             | Kind::Chosen
             | Kind::Cleaned
-            | Kind::Lost => self.apply_to_group(entry, place),
+            | Kind::Lost
+            | Kind::Renewed => self.apply_to_group(entry, place),
         }
     }
 
@@ -111,6 +112,12 @@ impl<F> Index<F> {
             Kind::Formatted => {
                 group.incarnation = entry.ballot.incarnation;
                 group.marks = group.marks.min(place.segment);
+            }
+            Kind::Renewed => {
+                group.marks = group.marks.min(place.segment);
+                for slot in group.renew(entry.ballot.incarnation, instance).values() {
+                    forget(&mut self.live, slot);
+                }
             }
             // I2: never lower, in whatever order records come back.
             Kind::Promised => group.promised = group.promised.max(entry.ballot),
@@ -161,6 +168,22 @@ fn forget(live: &mut BTreeMap<u32, Live>, slot: &Slot) {
 }
 
 impl GroupIndex {
+    /// Takes a new incarnation; gives what is forgotten with the old one.
+    ///
+    /// What remains is chosen, so it is kept as learned: that it was accepted, and in which ballot,
+    /// was the word of the old incarnation. The hint is lowered as well, since what the new one
+    /// accepts above `chosen` need not be what was chosen there.
+    fn renew(&mut self, incarnation: Incarnation, chosen: Instance) -> BTreeMap<Instance, Slot> {
+        self.incarnation = incarnation;
+        self.promised = Ballot::ZERO;
+        self.hint = chosen;
+        let forgotten = self.slots.split_off(&Instance(chosen.0.saturating_add(1)));
+        for slot in self.slots.values_mut() {
+            slot.ballot = Ballot::ZERO;
+        }
+        forgotten
+    }
+
     /// The chosen prefix, as far as every value of it is here.
     ///
     /// The hint says what is chosen. It is lowered to just below the first value that is lost or

@@ -7,6 +7,7 @@
 //! - `clean`: how segments are freed and reused.
 //! - `scan`: reading a segment back; **where a torn tail is told from damage**.
 //! - `open`: [`Log::open`]; what is rewritten and synced before a recovered node says anything.
+//! - `renew`: [`Log::start`] and [`Log::renew`]; **when a directory takes new incarnations**.
 //! - `index`, `reader`: where each value is, and reading it.
 //!
 //! Everything here is synchronous, and free of threads and clocks: the simulator runs this code
@@ -19,7 +20,9 @@ mod format;
 mod founding;
 mod index;
 mod open;
+mod opened;
 mod reader;
+mod renew;
 mod scan;
 mod segment;
 mod writer;
@@ -28,8 +31,9 @@ pub use clean::Maintained;
 pub use config::LogConfig;
 pub use error::{LogConfigError, LogError, OpenError, ReadError};
 pub use format::BATCH_BYTES_MAX;
-pub use open::{GroupLog, Opened, RecoveryReport, Torn};
+pub use opened::{GroupLog, Opened, RecoveryReport, Torn};
 pub use reader::LogReader;
+pub use renew::{Renewed, Restart, RestartError};
 pub use writer::Log;
 
 #[cfg(test)]

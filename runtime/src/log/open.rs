@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use synod_core::{Ballot, Founding, GroupId, Incarnation, Instance, Recovered, Stored, Value};
+use synod_core::{Ballot, Founding, GroupId, Incarnation, Recovered, Stored, Value};
 
 use super::clean::Spares;
 use super::config::LogConfig;
@@ -22,69 +22,16 @@ use super::error::OpenError;
 use super::format::{BLOCK, Entry, Kind};
 use super::founding;
 use super::index::{Founded, GroupIndex, Index, Place, Slot};
+use super::opened::{GroupLog, Opened, RecoveryReport, Torn};
 use super::reader::{Shared, read_value};
 use super::scan::{Batch, Next, ScanError, Scanner};
 use super::segment::{self, Found, HEAD, SegmentHeader, Start, VERSION};
 use super::writer::{Log, Scratch, Segment};
 use crate::vfs::{Vfs, VfsFile};
 
-/// A log ready to be written, and what it held.
-#[derive(Debug)]
-pub struct Opened<V: Vfs> {
-    /// The log.
-    pub log: Log<V>,
-    /// The number of this process start, counted from 1; already durable.
-    pub boot: u64,
-    /// The number of the last durable batch.
-    pub batch: u64,
-    /// What the cluster started from, if this node knows.
-    pub founding: Option<Founding>,
-    /// Every group that the directory holds.
-    pub groups: BTreeMap<GroupId, GroupLog>,
-    /// What was found, for people.
-    pub report: RecoveryReport,
-}
-
-/// One group, as recovered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupLog {
-    /// Which memory the directory has of it.
-    pub incarnation: Incarnation,
-    /// What it holds, for [`synod_core::Start`].
-    pub recovered: Recovered,
-}
-
-/// What recovery found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RecoveryReport {
-    /// Segments read.
-    pub segments: u64,
-    /// Batches read.
-    pub batches: u64,
-    /// Records read.
-    pub records: u64,
-    /// Bad copies and blocks, of which most cost nothing; a disk that has any wants looking at.
-    pub bad_places: u64,
-    /// The last batch, if it was cut: it was being written when the power failed.
-    pub torn: Option<Torn>,
-    /// Values that the disk holds a record of and no longer gives.
-    pub lost: Vec<(GroupId, Instance)>,
-}
-
-/// A batch that was cut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Torn {
-    /// In which file.
-    pub path: PathBuf,
-    /// Where in it.
-    pub offset: u64,
-    /// The number of the batch.
-    pub batch: u64,
-}
-
 /// Where the batches of the last segment end.
 #[derive(Debug, Default)]
-struct Tail {
+pub(crate) struct Tail {
     at: u64,
     number: u64,
     chain: u32,
@@ -94,14 +41,17 @@ struct Tail {
 
 /// One segment on disk.
 #[derive(Debug)]
-struct OnDisk<F> {
-    path: PathBuf,
-    file: F,
-    found: Found,
+pub(crate) struct OnDisk<F> {
+    pub(crate) path: PathBuf,
+    pub(crate) file: F,
+    pub(crate) found: Found,
 }
 
 impl<V: Vfs> Log<V> {
-    /// Opens the log in `dir`, or begins one there.
+    /// Opens the log in `dir`, or begins one there; refuses one that is damaged.
+    ///
+    /// For a node that is to vote with it there is [`start`](Self::start), which knows what to do
+    /// about damage.
     ///
     /// `groups` are those that the node hosts, each with the incarnation to take if the directory
     /// is not formatted for it yet: drawn at random by the caller, never zero. When this returns,
@@ -119,8 +69,7 @@ impl<V: Vfs> Log<V> {
         config.validate()?;
         vfs.create_dir_all(dir).map_err(OpenError::io("create", dir))?;
         let path = dir.join("lock");
-        let lock = vfs.lock(&path).map_err(OpenError::io("lock", &path))?;
-        let Some(lock) = lock else { return Err(OpenError::Locked { path }) };
+        let lock = lock(&vfs, &path)?;
         let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
 
         let mut disk = read_headers(&vfs, dir, &names)?;
@@ -135,6 +84,11 @@ impl<V: Vfs> Log<V> {
             salt = newest.salt;
             let obsolete = split_obsolete(dir, &mut disk, newest)?;
             tail = replay(&disk, salt, &mut index, &mut report)?;
+            if index.boot == 0 && newest.start.first > 1 {
+                // The power failed when damage was being set aside; see `renew`.
+                let path = segment::path(dir, newest.start.segment);
+                return Err(damaged(&path, HEAD, "the first batch of a log that began anew"));
+            }
             for (&number, on_disk) in &disk {
                 let size = on_disk.file.size().map_err(OpenError::io("read", &on_disk.path))?;
                 let Some(header) = on_disk.header() else { continue };
@@ -166,6 +120,7 @@ impl<V: Vfs> Log<V> {
             salt,
             shared: Arc::new(Shared::new(index)),
             segments,
+            floor: 0,
             file,
             at: tail.at,
             number: tail.number,
@@ -178,21 +133,26 @@ impl<V: Vfs> Log<V> {
             lock,
         };
         log.adopt_spares(&names)?;
-        let boot = log.start(groups, &tail)?;
+        let boot = log.begin_life(groups, None, tail.at)?;
         Ok(log.opened(boot, groups, groups_found, report))
     }
 
-    /// Begins this process life: its segment, then its number.
-    fn start(&mut self, groups: &[(GroupId, Incarnation)], tail: &Tail) -> Result<u64, OpenError> {
+    /// Begins this process life: its segment, then its number; the segment before ends at `end`.
+    pub(crate) fn begin_life(
+        &mut self,
+        groups: &[(GroupId, Incarnation)],
+        founding: Option<&Founding>,
+        end: u64,
+    ) -> Result<u64, OpenError> {
         let before = self.segments.last_key_value().map(|(&number, _)| number);
         let cut = Arc::clone(&self.file);
         self.next_segment(0)?;
         if let Some(before) = before {
             // What is behind the last batch is never looked at again; it need not take up room.
             let path = segment::path(&self.dir, before);
-            cut.set_size(tail.at).map_err(OpenError::io("cut", &path))?;
+            cut.set_size(end).map_err(OpenError::io("cut", &path))?;
             if let Some(segment) = self.segments.get_mut(&before) {
-                segment.size = tail.at;
+                segment.size = end;
             }
         }
         let boot = self.shared.read().boot.saturating_add(1);
@@ -204,12 +164,18 @@ impl<V: Vfs> Log<V> {
                 self.push(Entry::bare(Kind::Formatted, group, 0, ballot), None);
             }
         }
+        if let Some(founding) = founding {
+            self.push_founding(founding);
+        }
         self.put()?;
         self.sync()?;
+        if let Some(founding) = founding {
+            self.founded(founding);
+        }
         Ok(boot)
     }
 
-    fn opened(
+    pub(crate) fn opened(
         self,
         boot: u64,
         asked: &[(GroupId, Incarnation)],
@@ -221,17 +187,24 @@ impl<V: Vfs> Log<V> {
             groups.entry(group).or_insert_with(new);
         }
         let founding = self.shared.read().founding.as_ref().map(|founded| founded.founding.clone());
-        Opened { boot, batch: self.batch(), founding, groups, report, log: self }
+        let renewed = None;
+        Opened { boot, batch: self.batch(), founding, groups, report, renewed, log: self }
     }
 }
 
 impl<F> OnDisk<F> {
-    const fn header(&self) -> Option<SegmentHeader> {
+    pub(crate) const fn header(&self) -> Option<SegmentHeader> {
         match self.found {
             Found::Header(header, _) => Some(header),
             Found::Nothing | Found::Version(_) => None,
         }
     }
+}
+
+/// Takes the directory for this process.
+pub(crate) fn lock<V: Vfs>(vfs: &V, path: &Path) -> Result<V::Lock, OpenError> {
+    let lock = vfs.lock(path).map_err(OpenError::io("lock", path))?;
+    lock.ok_or_else(|| OpenError::Locked { path: path.to_owned() })
 }
 
 fn damaged(path: &Path, offset: u64, what: &'static str) -> OpenError {
@@ -397,7 +370,7 @@ fn replay<F: VfsFile>(
 
 /// Goes through the batches of a segment: those below `end`, the first of the next segment; or all
 /// that there are.
-fn walk<F: VfsFile>(
+pub(crate) fn walk<F: VfsFile>(
     on_disk: &OnDisk<F>,
     salt: u64,
     start: Start,
@@ -506,7 +479,7 @@ fn make_durable<F: VfsFile>(
     Ok(())
 }
 
-fn recover_groups<F: VfsFile>(
+pub(crate) fn recover_groups<F: VfsFile>(
     dir: &Path,
     index: &Index<F>,
     report: &mut RecoveryReport,

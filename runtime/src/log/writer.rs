@@ -29,6 +29,8 @@ pub struct Log<V: Vfs> {
     pub(crate) shared: Arc<Shared<V::File>>,
     /// Every kept segment, by number; the last one is written to.
     pub(crate) segments: BTreeMap<u32, Segment>,
+    /// Segments up to this number were set aside.
+    pub(crate) floor: u32,
     pub(crate) file: Arc<V::File>,
     /// Where the next batch goes.
     pub(crate) at: u64,
@@ -143,15 +145,24 @@ impl<V: Vfs> Log<V> {
         self.check()?;
         assert!(self.shared.read().founding.is_none(), "founded already");
         self.begin();
-        let payload = founding::encode(founding);
-        let entry = Entry::bare(Kind::Founded, GroupId(0), 0, Ballot::ZERO).with_payload(&payload);
-        self.push(entry, Some(payload.clone()));
+        self.push_founding(founding);
         self.put()?;
         self.sync()?;
-        let segment = self.current();
-        let founding = founding.clone();
-        self.shared.write().founding = Some(Founded { founding, bytes: payload, segment });
+        self.founded(founding);
         Ok(())
+    }
+
+    pub(crate) fn push_founding(&mut self, founding: &Founding) {
+        let payload = founding::encode(founding);
+        let entry = Entry::bare(Kind::Founded, GroupId(0), 0, Ballot::ZERO).with_payload(&payload);
+        self.push(entry, Some(payload));
+    }
+
+    /// A founding is on disk, in the segment written to.
+    pub(crate) fn founded(&mut self, founding: &Founding) {
+        let (bytes, segment) = (founding::encode(founding), self.current());
+        let founding = founding.clone();
+        self.shared.write().founding = Some(Founded { founding, bytes, segment });
     }
 
     /// Whether a batch was written and not synced.
@@ -180,7 +191,7 @@ impl<V: Vfs> Log<V> {
 
     /// The number of the segment written to.
     pub(crate) fn current(&self) -> u32 {
-        self.segments.last_key_value().map_or(0, |(&number, _)| number)
+        self.segments.last_key_value().map_or(self.floor, |(&number, _)| number)
     }
 
     /// The first failure is final (I7).

@@ -12,7 +12,7 @@ use super::Node;
 use super::error::StartError;
 use super::start::start;
 use crate::StateMachine;
-use crate::log::LogConfig;
+use crate::log::{LogConfig, Restart};
 use crate::vfs::StdVfs;
 
 type MakeMachines = Box<dyn FnOnce() -> Vec<Box<dyn StateMachine>> + Send>;
@@ -29,6 +29,7 @@ pub struct NodeBuilder {
     pub(super) config: Config,
     pub(super) log: LogConfig,
     pub(super) bootstrap: Bootstrap,
+    pub(super) restart: Restart,
     pub(super) timeout: Duration,
 }
 
@@ -44,6 +45,7 @@ impl NodeBuilder {
             config: Config::default(),
             log: LogConfig::default(),
             bootstrap: Bootstrap::Auto,
+            restart: Restart::TrustDisk,
             timeout: Duration::from_secs(5),
         }
     }
@@ -115,6 +117,13 @@ impl NodeBuilder {
         self
     }
 
+    /// What a start believes of the disk. Default [`Restart::TrustDisk`]: that it holds what it said
+    /// it had synced.
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.restart = restart;
+        self
+    }
+
     /// How long proposals and reads without a time of their own may take. Default 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -156,6 +165,7 @@ impl NodeBuilder {
         if peers.len() >= Membership::VOTERS_MAX {
             return Err(StartError::TooManyPeers(peers.len()));
         }
+        self.restart.check(peers.len() + 1)?;
         self.config.validate()?;
         self.log
             .validate()
@@ -183,6 +193,7 @@ impl fmt::Debug for NodeBuilder {
             .field("groups", &self.groups.iter().map(|(group, _)| group).collect::<Vec<_>>())
             .field("config", &self.config)
             .field("bootstrap", &self.bootstrap)
+            .field("restart", &self.restart)
             .finish_non_exhaustive()
     }
 }
@@ -223,6 +234,12 @@ mod tests {
         assert_eq!(of(complete().group(GroupId(0), Vec::new)), "group 0 is listed twice");
         let config = Config { proposals_max: 0, ..Config::default() };
         assert_eq!(of(complete().config(config)), "proposals_max is zero");
+        assert_eq!(
+            of(complete().restart(Restart::Rejoin)),
+            "Restart::Rejoin needs at least 3 nodes, and the cluster has 2: whoever restarts is \
+             swapped in again by a quorum of the others"
+        );
+        assert!(complete().peer(3, "a:1").restart(Restart::Rejoin).validate().is_ok());
         let crowd = (3..=65).fold(complete(), |node, peer| node.peer(peer, "a:1"));
         assert_eq!(of(crowd), "64 peers are more than the 63 that can vote beside this node");
         assert!(complete().validate().is_ok());

@@ -8,6 +8,7 @@ use synod_core::{ConfigError, GroupId, Membership, NodeId, SmId};
 use thiserror::Error;
 
 use crate::MachineError;
+use crate::log::RestartError;
 
 /// Why a node did not start. Nothing was changed but what a log's recovery may do.
 #[derive(Debug, Error)]
@@ -37,6 +38,9 @@ pub enum StartError {
     /// The settings cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The cluster is too small to restart its nodes like this.
+    #[error(transparent)]
+    Restart(#[from] RestartError),
     /// A group's state machines cannot work.
     #[error("group {0}: {1}")]
     Machines(GroupId, MachineError),

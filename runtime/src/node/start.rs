@@ -88,10 +88,18 @@ async fn set_up(
     drawn.sort_unstable();
     let salt = if builder.log.salt == 0 { random()? } else { builder.log.salt };
     let log_config = LogConfig { salt, ..builder.log.clone() };
-    let opened = Log::open(vfs, &data_dir, log_config, &drawn)
+    let opened = Log::start(vfs, &data_dir, log_config, &drawn, builder.restart)
         .map_err(|error| StartError::Log(data_dir.clone(), error.to_string()))?;
-    let Opened { log, boot, batch, founding, groups: mut logs, report } = opened;
+    let Opened { log, boot, batch, founding, groups: mut logs, report, renewed } = opened;
     tracing::info!(node = id.0, boot, batch, ?report, "log opened");
+    if let Some(reason) = renewed {
+        tracing::warn!(
+            node = id.0,
+            ?reason,
+            "new incarnations: the node learns, and votes again \
+            once a membership change has swapped it in"
+        );
+    }
     if founding.is_none() && peers.is_empty() && builder.bootstrap == Bootstrap::Auto {
         return Err(StartError::Alone(id));
     }
