@@ -51,19 +51,23 @@ impl Acceptor {
         ctx: &mut Ctx<'_>,
     ) {
         if ballot < self.promised {
+            mark!(PREPARE_REFUSED);
             ctx.vote(from, Message::Nack { ballot, promised: self.promised });
             return;
         }
         if ctx.writes_full() {
+            mark!(PREPARE_DROPPED_DISK_BUSY);
             return;
         }
         if first <= entries.cleaned() {
+            mark!(PREPARE_BELOW_CLEANED);
             // To report nothing about cleaned instances would read as "nothing accepted".
             ctx.vote(from, Message::Behind { ballot, cleaned: entries.cleaned() });
             return;
         }
         self.raise(ballot, ctx);
         if first <= entries.base() {
+            mark!(PROMISE_FROM_DISK);
             let purpose = Purpose::Promise { to: from, ballot };
             fetches.ask(purpose, first, entries.base(), ctx);
         } else {
@@ -83,6 +87,7 @@ impl Acceptor {
         ctx: &mut Ctx<'_>,
     ) {
         if ballot != self.promised {
+            mark!(PROMISE_FROM_DISK_OUTDATED);
             return; // a higher promise was made meanwhile: its candidate asks for itself
         }
         // A chosen value that the disk no longer gives ends the page: about it we cannot speak.
@@ -116,16 +121,22 @@ impl Acceptor {
     ) -> bool {
         let Proposed { ballot, instance, value } = proposed;
         if ballot < self.promised {
+            mark!(ACCEPT_REFUSED);
             ctx.vote(from, Message::Nack { ballot, promised: self.promised });
             return false;
         }
         // Our own proposals were bounded by our window before they were made.
         let own = from == ctx.me.node;
         if ctx.writes_full() && !own {
+            mark!(ACCEPT_DROPPED_DISK_BUSY);
             return true;
         }
+        mark!(ACCEPT_RAISES_PROMISE if ballot > self.promised);
+        mark!(ACCEPT_OF_CHOSEN_RAISES_PROMISE
+            if ballot > self.promised && instance <= entries.chosen());
         self.raise(ballot, ctx);
         if instance <= entries.chosen() {
+            mark!(ACCEPT_OF_CHOSEN);
             // Chosen already: no vote is needed, and none is given. Saying how far we know the log
             // to be chosen lets the leader learn what it missed. It may well propose another value
             // here: one whose ballot is below that which chose ours, which we may have learned
@@ -139,20 +150,35 @@ impl Acceptor {
         let large =
             entries.open_bytes() > ctx.config.window_bytes_max.saturating_mul(OPEN_WINDOWS_MAX);
         if !own && (far || (large && !next)) {
+            mark!(ACCEPT_TOO_FAR if far);
+            mark!(ACCEPT_TOO_LARGE if large && !next);
             return true; // the leader sends it again when we are further
         }
         match entries.slot(instance) {
             // Known to be chosen, above a gap: a leader below the ballot that chose it gets no vote.
-            Some(slot) if slot.is_learned() && slot.value.as_ref() != Some(&value) => return true,
+            Some(slot) if slot.is_learned() && slot.value.as_ref() != Some(&value) => {
+                mark!(ACCEPT_WHERE_ANOTHER_WAS_LEARNED);
+                return true;
+            }
             Some(slot) if slot.ballot == ballot => match &slot.value {
                 Some(held) if *held != value => {
                     ctx.fail("two values were proposed in one ballot", instance);
                     return true;
                 }
-                Some(_) => {} // again: the vote below waits for the record written the first time
-                None => self.accept(ballot, instance, value, entries, ctx),
+                Some(_) => {
+                    // The vote below waits for the record written the first time.
+                    mark!(ACCEPT_AGAIN);
+                }
+                None => {
+                    mark!(ACCEPT_WHERE_LOST);
+                    self.accept(ballot, instance, value, entries, ctx);
+                }
             },
-            Some(_) | None => self.accept(ballot, instance, value, entries, ctx),
+            Some(_) | None => {
+                mark!(ACCEPT_REPLACES_VOTE
+                    if entries.value(instance).is_some_and(|held| *held != value));
+                self.accept(ballot, instance, value, entries, ctx);
+            }
         }
         ctx.vote(from, Message::Accepted { ballot, first: instance, last: instance });
         true
@@ -194,11 +220,15 @@ fn page(ballot: Ballot, from: Instance, entries: &Entries, config: &Config) -> P
                     Report::Chosen(value.clone())
                 }
                 Some(value) => Report::Accepted(slot.ballot, value.clone()),
-                None => Report::Lost(slot.ballot),
+                None => {
+                    mark!(PROMISE_REPORTS_LOST);
+                    Report::Lost(slot.ballot)
+                }
             };
             bytes += slot.value.as_ref().map_or(0, Value::len) + ENTRY_OVERHEAD;
             reported.push(Reported { instance, entry });
             if bytes >= config.page_bytes_max && instance < entries.highest() {
+                mark!(PROMISE_PAGED);
                 return Promise { ballot, from, to: instance, entries: reported };
             }
         }

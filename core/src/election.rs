@@ -135,6 +135,8 @@ impl Election {
         let granted = ballot > promised
             && (!self.live(ctx) || self.leader.node == from)
             && (!courted || promised.node == from);
+        mark!(CANVASS_REFUSED_LEADER_HEARD if self.live(ctx) && self.leader.node != from);
+        mark!(CANVASS_REFUSED_COURTED if courted && promised.node != from);
         ctx.vote(from, Message::CanvassReply { ballot, granted, promised, chosen });
     }
 
@@ -171,6 +173,7 @@ impl Election {
         let me = ctx.me;
         let slot = ctx.history.newest().slot(me)?;
         if ctx.journal.stalled(ctx.now, ctx.config.election_timeout) {
+            mark!(CANVASS_PUT_OFF_DISK_STALLED);
             return None;
         }
         let ballot = self.next_ballot(acceptor.promised(), me);

@@ -125,6 +125,7 @@ impl Entries {
     /// is handed out and durable.
     pub(crate) fn evict(&mut self, limit: Instance, bytes_max: usize) {
         while self.chosen_bytes > bytes_max && self.base < limit.min(self.chosen) {
+            mark!(ENTRY_EVICTED);
             self.forget_first();
         }
     }

@@ -127,12 +127,14 @@ impl Executor {
         while self.handed < entries.chosen() && self.room(ctx) {
             let next = self.handed.next();
             if next <= entries.base() {
+                mark!(EXECUTE_FROM_DISK);
                 fetches.ask(Purpose::Apply, next, entries.base(), ctx);
                 break;
             }
             let value = entries.value(next).expect("chosen values above base are held");
             self.hand_out(next, value, origin, ctx);
         }
+        mark!(EXECUTION_HELD_BACK if self.handed < entries.chosen() && !self.room(ctx));
         self.through(before, ctx);
         // What leaves memory is read from the log from then on, so the log must give it back.
         let settled = ctx.journal.settled(entries.chosen());
@@ -164,7 +166,10 @@ impl Executor {
             let origin_of = command.key.origin;
             let member = known == Some(origin_of) || membership.has(origin_of);
             known = member.then_some(origin_of).or(known);
-            if member && self.sessions.admit(command.key, command.low) {
+            let first = member && self.sessions.admit(command.key, command.low);
+            mark!(COMMAND_CHOSEN_TWICE if !first && self.sessions.met(command.key));
+            mark!(COMMAND_OF_THE_PAST if !first && self.sessions.past(command.key));
+            if first {
                 ctx.out.applies.push(Apply::Command {
                     position: Position { instance, index },
                     key: command.key,

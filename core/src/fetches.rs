@@ -38,6 +38,7 @@ impl Fetches {
             return;
         }
         // A newer question of the same peer replaces its older one.
+        mark!(FETCH_REPLACED if self.waiting.iter().any(|(_, p, _)| p.same_asker(purpose)));
         self.waiting.retain(|(_, p, _)| !p.same_asker(purpose));
         if self.waiting.len() >= WAITING_MAX && purpose != Purpose::Apply {
             return; // more askers than any membership has

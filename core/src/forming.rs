@@ -270,12 +270,14 @@ impl Forming {
             return; // zero is no question's nonce
         }
         if nonce != self.round.nonce {
+            mark!(FORMING_LATE_ANSWER);
             self.previous.heard.insert(from, founder); // shows that it is up, and counts for nothing
             if !core::mem::replace(&mut self.round.late, true) {
                 self.retry_interval = self.retry_interval.saturating_mul(2).min(self.retry_max);
             }
             return;
         }
+        mark!(FORMING_FOUNDERS_DISAGREE if !self.agrees(&founder));
         self.round.heard.insert(from, founder);
         let complete = self.decides()
             && self.others().all(|node| self.round.heard.contains_key(&node))
@@ -285,6 +287,8 @@ impl Forming {
             if self.complete.as_ref() == Some(&heard) {
                 self.decide(&heard, out);
             } else {
+                mark!(FORMING_SECOND_ROUND if self.complete.is_none());
+                mark!(FORMING_MEMORY_CHANGED if self.complete.is_some());
                 self.complete = Some(heard);
                 self.ask(now, out);
             }
@@ -336,9 +340,13 @@ impl Forming {
     /// Adopts the first founding heard of, and no second one ever.
     fn on_founded(&mut self, from: NodeId, founding: Founding, out: &mut FormingOutbox) {
         match &self.phase {
-            Phase::Fresh => self.write(founding, false, out),
+            Phase::Fresh => {
+                mark!(FORMING_ADOPTED);
+                self.write(founding, false, out);
+            }
             Phase::Writing { founding: ours, .. } | Phase::Founded(ours) => {
                 if *ours != founding {
+                    mark!(FORMING_CLUSTERS_DIFFER);
                     self.foreign = Some((from, founding.cluster));
                 }
             }

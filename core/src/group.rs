@@ -75,6 +75,8 @@ impl Group {
             if ballot > promised {
                 return Err(StartError::Log(instance, "it was accepted above the promise"));
             }
+            mark!(RESTARTED_WITHOUT_VALUE if value.is_none());
+            mark!(RESTARTED_WITH_VOTES if ballot > Ballot::ZERO);
             entries.put(instance, Slot { ballot, value });
             last = instance;
         }
@@ -83,6 +85,7 @@ impl Group {
         let history = History::founded(membership);
         let seed = config.seed;
         let env = Env { now, me, config, history, journal, failed: None };
+        mark!(STARTED_WITHOUT_A_VOTE if !env.is_member());
         let mut election = Election::new(promised, seed);
         election.wait(&env);
         if env.history.newest().voters() == [me] {
@@ -220,6 +223,7 @@ impl Group {
             }
             Proposer::Preparing(phase1) => {
                 if phase1.tick(self.entries.chosen(), ctx) {
+                    mark!(CANDIDATE_GIVES_UP);
                     self.proposer = Proposer::Idle;
                     self.election.vacant(&self.env);
                 }
@@ -253,6 +257,9 @@ impl Group {
             None if lonely => (None, StepDown::NoQuorum),
             None => return,
         };
+        mark!(TRANSFER_DONE if reason == StepDown::Transferred);
+        mark!(LEADER_SILENCED if reason == StepDown::NoQuorum);
+        mark!(LEADER_HANDS_OVER_DISK_STALLED if reason == StepDown::DiskStalled && to.is_some());
         let ballot = leadership.ballot();
         self.step_down(reason, out);
         if let Some(to) = to {
@@ -267,7 +274,10 @@ impl Group {
     /// Entries came from disk. They count from the asked instance up to the first that is missing:
     /// it may have been cleaned since, and silence about it must not read as "nothing accepted".
     fn fetched(&mut self, id: FetchId, mut stored: Vec<Stored>, out: &mut Outbox) {
-        let Some((purpose, from)) = self.fetches.answered(id) else { return };
+        let Some((purpose, from)) = self.fetches.answered(id) else {
+            mark!(FETCH_OUTDATED);
+            return;
+        };
         let run = (from.0..).zip(&stored).take_while(|(i, entry)| entry.instance.0 == *i).count();
         stored.truncate(run);
         let ctx = &mut Ctx { env: &mut self.env, out };

@@ -110,6 +110,7 @@ impl Journal {
     pub(crate) fn retract(&mut self, ballot: Ballot) {
         let is_prepare =
             |m: &Message| matches!(m, Message::Prepare { ballot: b, .. } if *b == ballot);
+        mark!(PREPARE_RETRACTED if self.withheld.iter().any(|(_, _, m)| is_prepare(m)));
         self.withheld.retain(|(_, _, message)| !is_prepare(message));
     }
 
@@ -173,6 +174,9 @@ impl Journal {
         if matches!(message, Message::Promise(_)) {
             // The candidate asked again: one answer is enough, and answers are large.
             let promise = |m: &Message| matches!(m, Message::Promise(_));
+            mark!(PROMISE_REPLACED if self.withheld.iter().any(|(_, n, m)| *n == to && promise(m)));
+            mark!(PROMISE_OF_EARLIER_LIFE if self.written.0 == 1 && to != self.me && matches!(&message, Message::Promise(p)
+                if p.entries.iter().any(|r| matches!(r.entry, crate::message::Report::Accepted(..)))));
             self.withheld.retain(|(_, node, m)| *node != to || !promise(m));
         }
         // Past the limit they are lost, as any message may be: whoever waits for them asks again.

@@ -56,6 +56,8 @@ impl Learner {
         entries: &mut Entries,
     ) {
         entries.choose(ballot, chosen);
+        mark!(CHOSEN_UNKNOWN_HERE
+            if entries.chosen() < chosen && entries.slot(entries.chosen().next()).is_some());
         self.note(from, chosen);
     }
 
@@ -96,6 +98,7 @@ impl Learner {
     ) {
         let mut values = Vec::new();
         if from > entries.cleaned() && from <= entries.base() {
+            mark!(LEARN_FROM_DISK);
             fetches.ask(Purpose::Learn { to }, from, entries.base(), ctx);
             return;
         }
@@ -109,6 +112,7 @@ impl Learner {
                 instance = instance.next();
             }
         }
+        mark!(LEARN_BELOW_CLEANED if from <= entries.cleaned());
         teach(to, from, values, entries, ctx);
     }
 
@@ -131,6 +135,7 @@ impl Learner {
     /// carries it. Where this node had no room, it asks when it has.
     pub(crate) fn on_answer(&mut self, from: NodeId, chosen: Instance, has_room: bool) {
         let Some(question) = self.asked.filter(|question| question.to == from) else { return };
+        mark!(LEARN_NOTHING_NEW if question.from > chosen && has_room);
         if question.from <= chosen || !has_room {
             self.asked = None;
             self.silent = None;
@@ -151,6 +156,7 @@ impl Learner {
             self.asked = None;
         }
         let Some(to) = self.source(entries.chosen()) else { return };
+        mark!(LEARN_FROM_ANOTHER if self.silent.is_some_and(|silent| silent != to));
         let from = entries.chosen().next();
         let until = ctx.now + ctx.config.retry_interval * 2;
         self.asked = Some(Question { to, from, until });
@@ -192,8 +198,12 @@ pub(crate) fn learn(
         entries.put(instance, Slot { ballot: Ballot::ZERO, value: Some(value.clone()) });
     }
     entries.choose_next();
+    mark!(LEARNED_WHAT_WAS_LOST if held.as_ref().is_some_and(|slot| slot.value.is_none()));
     match held {
-        Some(slot) if !same && slot.value.is_some() => Learned::Instead,
+        Some(slot) if !same && slot.value.is_some() => {
+            mark!(LEARNED_INSTEAD);
+            Learned::Instead
+        }
         Some(_) | None => Learned::Chosen,
     }
 }

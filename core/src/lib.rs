@@ -10,6 +10,9 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[macro_use]
+pub mod marks;
+
 mod acceptor;
 mod config;
 mod election;

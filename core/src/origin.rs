@@ -108,6 +108,7 @@ impl Origin {
             self.aged = self.low - 1;
             self.retry = ctx.now + ctx.config.election_timeout;
         } else if ctx.now >= self.retry {
+            mark!(FORWARDED_AGAIN if self.low <= self.aged);
             // What was handed over a whole period ago may be lost: from the oldest on, again.
             let (again, last) = (self.low, self.aged);
             self.aged = self.handed;
@@ -128,6 +129,7 @@ impl Origin {
             return;
         }
         let Some(entry) = self.entry(key.seq) else { return };
+        mark!(REFUSAL_DECIDES_NOTHING if entry.first != ballot || entry.spread);
         if entry.first == ballot && !entry.spread {
             let id = entry.id;
             self.remove(key.seq);
@@ -140,6 +142,7 @@ impl Origin {
         if key.origin != self.incarnation || key.boot != self.boot {
             return None;
         }
+        mark!(RESULT_TOO_LATE if self.entry(key.seq).is_none());
         self.remove(key.seq)
     }
 
@@ -186,6 +189,8 @@ impl Origin {
         for seq in low..end {
             let Some(entry) = self.entry(seq) else { continue };
             if entry.deadline <= ctx.now {
+                mark!(DEADLINE_PASSED);
+                mark!(DEADLINE_PASSED_UNSENT if entry.first == Ballot::ZERO);
                 let id = entry.id;
                 self.remove(seq);
                 ctx.out.outcomes.push(Outcome::Unknown(id));
@@ -200,13 +205,17 @@ impl Origin {
         let span = u64::try_from(self.unresolved.len()).unwrap_or(u64::MAX);
         let over = self.bytes + bytes > env.config.proposal_bytes_max && self.count > 0;
         if bytes > env.config.command_bytes_max {
+            mark!(PROPOSAL_REFUSED_TOO_LARGE);
             Some(Refusal::TooLarge)
         } else if !env.history.newest().has(self.incarnation) {
+            mark!(PROPOSAL_REFUSED_NOT_MEMBER);
             Some(Refusal::NotMember)
         } else if self.count >= env.config.proposals_max
             || span >= crate::sessions::SESSION_WINDOW
             || over
         {
+            mark!(PROPOSAL_REFUSED_BYTES if over);
+            mark!(PROPOSAL_REFUSED_COUNT if !over);
             Some(Refusal::Overloaded)
         } else {
             None
@@ -247,6 +256,8 @@ impl Origin {
                 seq += 1;
                 continue;
             };
+            mark!(FORWARDED_TO_SECOND_LEADER
+                if !entry.spread && entry.first != Ballot::ZERO && entry.first != leader);
             entry.spread |= entry.first != Ballot::ZERO && entry.first != leader;
             if entry.first == Ballot::ZERO {
                 entry.first = leader;
@@ -280,6 +291,7 @@ impl Origin {
     }
 
     fn send(&mut self, spread: bool, ctx: &mut Ctx<'_>) {
+        mark!(FORWARDED);
         let (ballot, commands) = (self.leader, self.writer.finish());
         ctx.send(ballot.node, Message::Forward { ballot, spread, commands });
     }

@@ -57,6 +57,7 @@ impl Reads {
     /// Takes a read; the question leaves with the next [`flush`](Self::flush).
     pub(crate) fn read(&mut self, id: ReadId, deadline: Time, ctx: &mut Ctx<'_>) {
         if self.waiting.len() >= ctx.config.reads_max {
+            mark!(READ_REFUSED);
             ctx.out.outcomes.push(Outcome::ReadFailed(id, ReadRefusal::Overloaded));
             return;
         }
@@ -75,6 +76,8 @@ impl Reads {
         if pending || (self.asked.is_none() && self.unasked == 0) {
             return;
         }
+        mark!(READ_ASKED_AGAIN if self.asked.is_some());
+        mark!(READ_FORWARDED if leader.member() != ctx.me);
         self.round += 1;
         self.unasked = 0;
         self.asked = Some(leader);
@@ -85,11 +88,13 @@ impl Reads {
     /// A leader answers: reads that came before the question was sent may be served from there.
     pub(crate) fn on_point(&mut self, round: u64, instance: Instance, ctx: &mut Ctx<'_>) {
         if round > self.round || round >> 32 != self.round >> 32 {
+            mark!(READ_ANSWER_OF_EARLIER_LIFE if round >> 32 != self.round >> 32);
             return; // never asked, or asked in an earlier life
         }
         while let Some(waiting) = self.waiting.front()
             && waiting.round <= round
         {
+            mark!(READ_ANSWERED);
             ctx.out.outcomes.push(Outcome::ReadAt(waiting.id, instance));
             self.waiting.pop_front();
         }
@@ -143,6 +148,7 @@ impl Reads {
                 *expiry = (*expiry).min(waiting.deadline);
                 unasked += usize::from(waiting.round > round);
             } else {
+                mark!(READ_LATE);
                 out.push(Outcome::ReadFailed(waiting.id, ReadRefusal::TimedOut));
             }
             keep
@@ -167,6 +173,7 @@ struct Question {
 impl Questions {
     /// Takes a question; a newer one of the same node replaces its older one, which it covers.
     pub(crate) fn ask(&mut self, from: NodeId, round: u64, probe: u64, point: Instance) {
+        mark!(QUESTION_REPLACED if self.0.iter().any(|question| question.from == from));
         self.0.retain(|question| question.from != from);
         if self.0.len() == QUESTIONS_MAX {
             return; // not members, then: a membership is smaller
@@ -197,6 +204,7 @@ impl Questions {
 
     /// Forgets all: this node no longer leads, and whoever asked asks the next leader.
     pub(crate) fn clear(&mut self) {
+        mark!(QUESTION_DROPPED if !self.0.is_empty());
         self.0.clear();
     }
 }

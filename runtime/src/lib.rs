@@ -3,6 +3,7 @@
 
 pub mod log;
 mod machines;
+pub mod marks;
 #[cfg(feature = "node")]
 mod node;
 mod state_machine;

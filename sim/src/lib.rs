@@ -57,6 +57,7 @@ pub mod env;
 pub mod faults;
 pub mod guests;
 pub mod kv;
+pub mod marks;
 pub mod mutants;
 pub mod network;
 pub mod node;

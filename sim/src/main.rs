@@ -6,6 +6,7 @@ use std::thread::available_parallelism;
 
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use synod_sim::marks::{self, Table};
 use synod_sim::mutants::{self, Fate, Mutant};
 use synod_sim::sweep::{Sweep, Swept};
 use synod_sim::{About, Failure, Guests, Plan, PlanFile, Preset, Watched, watch};
@@ -51,6 +52,9 @@ enum Command {
         /// Run one seed in so many twice, and compare the hashes; 0 for none.
         #[arg(long, default_value_t = 100, value_name = "N")]
         twice_every: u64,
+        /// Fail if a mark was not met though so many seeds should do.
+        #[arg(long)]
+        marks: bool,
     },
     /// Shows what happens in one run: its plan, then a line for each event: time, node, what.
     ///
@@ -87,10 +91,11 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run { preset, failures, seeds, first, jobs, keep_going, twice_every } => {
+        Command::Run { preset, failures, seeds, first, jobs, keep_going, twice_every, marks } => {
             let jobs = jobs.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
             let is_going_on = keep_going;
-            run(&Sweep { preset, first, seeds, jobs, is_going_on, twice_every }, &failures)
+            let sweep = Sweep { preset, first, seeds, jobs, is_going_on, twice_every };
+            run(&sweep, &failures, marks)
         }
         Command::Replay { what, preset, save, verbose } => match planned(&what, preset) {
             Ok(file) => show(&file, save.as_deref(), verbose),
@@ -100,7 +105,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(sweep: &Sweep, failures: &Path) -> ExitCode {
+fn run(sweep: &Sweep, failures: &Path, wants_marks: bool) -> ExitCode {
     let style = "{bar:40} {pos}/{len} seeds  {per_sec}  {eta} left";
     let style = ProgressStyle::with_template(style).expect("a good template");
     let bar = ProgressBar::new(sweep.seeds).with_style(style);
@@ -110,7 +115,18 @@ fn run(sweep: &Sweep, failures: &Path) -> ExitCode {
         tell(failure, failures);
     }
     summarise(&swept);
-    if swept.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let has_marks = show_marks(sweep) || !wants_marks;
+    if swept.failures.is_empty() && has_marks { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Shows which marks were met; says whether all that should be were.
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn show_marks(sweep: &Sweep) -> bool {
+    // Budgets are of the default mix.
+    let seeds = if sweep.preset == Preset::Mix { sweep.seeds } else { 0 };
+    let rows = marks::table();
+    print!("{}", Table { rows: &rows, seeds });
+    marks::overdue(&rows, seeds).is_empty()
 }
 
 /// The plan of a seed, or one from a file.

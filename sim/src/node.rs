@@ -12,7 +12,9 @@ mod process;
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Config, Founding, GroupId, Incarnation, Member, NodeId, Status, Time};
+use synod_core::{
+    Config, Founding, GroupId, Incarnation, Member, NodeId, Role, Status, Time, mark,
+};
 use synod_proto::{Packet, decode_frame};
 
 use crate::checkers::Violation;
@@ -140,6 +142,7 @@ impl Node {
         match Process::start(&mut self.machine, env) {
             Ok(process) => self.process = Some(process),
             Err(Failed::Stopped) => {
+                mark!(CRASH_WHILE_STARTING);
                 env.line(self.machine.index, || "stops in the middle of its start".to_owned());
                 env.crash = Some((self.machine.index, Crash::Power, down.unwrap_or_default()));
                 return Ok(());
@@ -147,12 +150,14 @@ impl Node {
             Err(Failed::Broken(violation)) => return Err(violation),
         }
         if has_cache {
+            mark!(STARTED_FROM_CACHE);
             // What it read may have been in the page cache only; it must not rest on that.
             self.machine.read_back(env)?;
         }
         if let Some(down) = self.machine.mood.power_after_start.take() {
             // Before it did anything, or after it said a little.
             let soon = Duration::from_micros(self.machine.rng.spread(1, 60_000));
+            mark!(POWER_LOST_SOON_AFTER_KILL);
             env.after(soon, Event::Power { node: self.machine.index, down });
         }
         Ok(())
@@ -160,6 +165,9 @@ impl Node {
 
     /// Ends the process, and decides what the disk keeps.
     pub fn crash(&mut self, how: Crash, down: Duration, env: &mut Env) {
+        mark!(LEADER_CRASHED_WITH_OPEN_WINDOW
+            if (0..self.machine.memories.len()).any(|group| self.status(group)
+                .is_some_and(|it| it.role == Role::Leader && it.window > 0)));
         let machine = &mut self.machine;
         self.process = None;
         env.line(machine.index, || Note::crashed(how, down));
@@ -325,6 +333,9 @@ impl Machine {
         if let Some((armed, how, down)) = self.mood.armed
             && armed == moment
         {
+            mark!(CRASH_BETWEEN_WRITE_AND_SYNC if armed == Moment::Written);
+            mark!(CRASH_BETWEEN_SYNC_AND_WORD if armed == Moment::Synced);
+            mark!(CRASH_RIGHT_AFTER_WORD if armed == Moment::Told);
             env.crash = Some((self.index, how, down));
             self.mood.armed = None;
         }

@@ -65,6 +65,7 @@ impl Group {
                 self.election.met(promised);
                 if self.proposer.ballot() == Some(ballot) && promised > ballot {
                     let led = self.proposer.leading().is_some();
+                    mark!(LEADER_OUTBID_BY_NACK if led);
                     self.step_down(StepDown::Outbid, out);
                     if led {
                         self.election.wait_less(&self.env);
@@ -118,10 +119,11 @@ impl Group {
                 self.learner.on_answer(from.node, self.entries.chosen(), has_room);
             }
             Message::Forward { ballot, spread, commands } => {
-                let Some(leadership) = self.proposer.leading() else { return };
-                if leadership.ballot() != ballot {
+                let leading = self.proposer.leading();
+                let Some(leadership) = leading.filter(|it| it.ballot() == ballot) else {
+                    mark!(FORWARD_TO_FORMER_LEADER);
                     return;
-                }
+                };
                 let mut keys = Vec::new();
                 for command in commands.commands() {
                     let key = command.key;
@@ -131,6 +133,7 @@ impl Group {
                     }
                 }
                 if !keys.is_empty() {
+                    mark!(FORWARD_REFUSED);
                     ctx.send(from.node, Message::Refused { ballot, keys });
                 }
                 leadership.flush_full(&self.entries, ctx);
@@ -149,6 +152,7 @@ impl Group {
             }
             Message::ReadPoint { round, instance } => self.reads.on_point(round, instance, ctx),
             Message::Transfer { ballot } => {
+                mark!(TRANSFER_OVERTAKEN if ballot < self.acceptor.promised());
                 if ballot >= self.acceptor.promised() && self.votes() {
                     self.election.met(ballot);
                     let next = self.election.next_ballot(self.acceptor.promised(), self.env.me);
@@ -242,6 +246,7 @@ impl Group {
     fn give_way(&mut self, out: &mut Outbox) {
         let promised = self.acceptor.promised();
         if self.proposer.ballot().is_some_and(|own| own < promised) {
+            mark!(LEADER_OUTBID_BY_PREPARE);
             self.step_down(StepDown::Outbid, out);
         }
         self.election.promised(&self.env);
@@ -252,6 +257,7 @@ impl Group {
     fn learn(&mut self, instance: Instance, value: &Value, out: &mut Outbox) {
         let ctx = &mut Ctx { env: &mut self.env, out };
         if ctx.writes_full() {
+            mark!(LEARN_WITHOUT_ROOM);
             return;
         }
         let learned = learner::learn(instance, value, &mut self.entries, ctx);
@@ -262,10 +268,15 @@ impl Group {
         match learned {
             Learned::Skipped => {}
             Learned::Chosen if leadership.proposed(instance) => {
+                mark!(LEADER_LEARNS_OWN_VALUE);
                 leadership.close();
                 leadership.advance(&mut self.entries, ctx);
             }
-            Learned::Chosen | Learned::Instead => self.step_down(StepDown::Deposed, out),
+            Learned::Chosen | Learned::Instead => {
+                mark!(DEPOSED_BEYOND_WINDOW if learned == Learned::Chosen);
+                mark!(DEPOSED_BY_FOREIGN_VALUE if learned == Learned::Instead);
+                self.step_down(StepDown::Deposed, out);
+            }
         }
     }
 }

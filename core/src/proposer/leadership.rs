@@ -105,6 +105,7 @@ impl Leadership {
     /// Everything that was ever chosen, as far as anyone may have been told: what earlier leaders
     /// chose lies at or below the barrier, what this one chose it knows itself.
     pub(crate) fn read_point(&self, entries: &Entries) -> Instance {
+        mark!(READ_BEYOND_CHOSEN if self.barrier > entries.chosen());
         entries.chosen().max(self.barrier)
     }
 
@@ -273,6 +274,7 @@ impl Leadership {
         let newest = env.history.newest();
         let voter = newest.voters().iter().any(|voter| voter.node == to && *voter != env.me);
         if voter && self.transfer.is_none() {
+            mark!(TRANSFER_WAITS if !self.window.is_empty());
             self.transfer = Some(Transfer { to, until: env.now + env.config.election_timeout });
         }
     }
@@ -285,6 +287,7 @@ impl Leadership {
             return Some(transfer.to);
         }
         if env.now >= transfer.until {
+            mark!(TRANSFER_DROPPED);
             self.transfer = None;
         }
         None
@@ -318,6 +321,9 @@ impl Leadership {
 
     fn propose_batch(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) -> bool {
         if !self.room(ctx) {
+            mark!(WINDOW_FULL if self.window.len() >= ctx.config.window_instances_max);
+            mark!(WINDOW_BYTES_FULL if self.window_bytes >= ctx.config.window_bytes_max);
+            mark!(WRITES_FULL if ctx.writes_full());
             return false;
         }
         let me = ctx.me.incarnation;
@@ -378,6 +384,7 @@ impl Leadership {
                     break;
                 }
                 if let Some(value) = entries.value(instance).cloned() {
+                    mark!(REPEATS_ACCEPT);
                     bytes += value.len();
                     ctx.send(peer.member.node, Message::Accept { ballot, instance, value, chosen });
                 }

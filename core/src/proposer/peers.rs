@@ -124,11 +124,13 @@ impl Peer {
         let behind = ours.above(chosen);
         let window = u64::try_from(ctx.config.window_instances_max).unwrap_or(u64::MAX);
         if self.learning && behind <= window {
+            mark!(PEER_BACK);
             self.learning = false;
             self.retry = ctx.now;
         } else if !self.learning
             && behind > ctx.config.accept_ahead_max.saturating_sub(window).max(window)
         {
+            mark!(PEER_TOO_FAR_BEHIND);
             self.learning = true;
             ctx.event(Event::PeerLearns(self.member));
         }

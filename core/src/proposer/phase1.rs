@@ -89,6 +89,7 @@ impl Phase1 {
             return true;
         }
         if ctx.now >= self.retry {
+            mark!(PREPARE_REPEATED);
             self.retry = ctx.now + ctx.config.retry_interval;
             self.ask(chosen, ctx);
         }
@@ -116,9 +117,11 @@ impl Phase1 {
         let voter = &mut self.voters[index];
         let asked = promise.from <= voter.next && voter.next <= promise.to;
         if promise.ballot != self.ballot || voter.next == Instance::MAX || !asked {
+            mark!(PROMISE_OF_OLD_PAGE if promise.ballot == self.ballot);
             return Progress::Waiting; // of another question, or a page that came before
         }
         if !is_plausible(&promise) {
+            mark!(PROMISE_ODD);
             return Progress::Waiting;
         }
         for reported in promise.entries {
@@ -145,8 +148,18 @@ impl Phase1 {
         let last = self.reported.last_key_value().map_or(Instance::ZERO, |(i, _)| *i);
         (chosen.0 + 1..=last.0).map(Instance).map(move |instance| {
             let value = match self.reported.remove(&instance) {
-                Some(Found::Accepted(_, value) | Found::Chosen(value)) => value,
-                None => Value::NOOP,
+                Some(Found::Accepted(_, value)) => {
+                    mark!(ADOPTS_LOWER_BALLOT);
+                    value
+                }
+                Some(Found::Chosen(value)) => {
+                    mark!(ADOPTS_CHOSEN);
+                    value
+                }
+                None => {
+                    mark!(GAP_FILLED_WITH_NOOP);
+                    Value::NOOP
+                }
             };
             (instance, value)
         })
@@ -169,6 +182,7 @@ impl Phase1 {
             }
         };
         let best = self.reported.get(&instance);
+        mark!(REPORTS_DIFFER if best.is_some_and(|best| found.beats(best) || best.beats(&found)));
         if best.is_none_or(|best| found.beats(best)) {
             self.reported.insert(instance, found);
         }
@@ -207,6 +221,7 @@ impl Phase1 {
             None => false,
         };
         if known {
+            mark!(LOST_BUT_KNOWN);
             return true;
         }
         let membership = history.at(instance);
@@ -220,6 +235,8 @@ impl Phase1 {
                 possible.insert(slot);
             }
         }
+        mark!(LOST_IN_THE_WAY if membership.is_quorum(possible));
+        mark!(LOST_BUT_HARMLESS if !membership.is_quorum(possible));
         !membership.is_quorum(possible)
     }
 

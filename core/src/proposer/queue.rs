@@ -46,18 +46,23 @@ impl Queue {
         config: &Config,
     ) -> Taken {
         if !spread && (self.refused.met(command.key) || self.refused.past(command.key)) {
+            mark!(QUEUE_REFUSED_BEFORE);
             return Taken::Full;
         }
         let bytes = command.payload.len() + COMMAND_OVERHEAD;
         let full = self.waiting.len() >= config.queue_commands_max
             || (self.bytes + bytes > config.queue_bytes_max && !self.waiting.is_empty());
         if full && !self.taken.met(command.key) {
+            mark!(QUEUE_FULL);
+            mark!(QUEUE_FULL_SPREAD if spread);
             if !spread {
                 self.refused.admit(command.key, command.low);
             }
             return Taken::Full;
         }
-        if self.taken.admit(command.key, command.low) {
+        let new = self.taken.admit(command.key, command.low);
+        mark!(COMMAND_TAKEN_BEFORE if !new);
+        if new {
             if self.waiting.is_empty() {
                 self.since = now;
             }
@@ -96,6 +101,7 @@ impl Queue {
             let size = command.payload.len() + COMMAND_OVERHEAD;
             let fits = count < config.batch_commands_max && bytes + size <= config.batch_bytes_max;
             if count > 0 && !fits {
+                mark!(BATCH_FULL);
                 break;
             }
             self.writer.push(command);

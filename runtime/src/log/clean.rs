@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use synod_core::{Ballot, GroupId, Instance, Record};
+use synod_core::{Ballot, GroupId, Instance, Record, mark};
 
 use super::error::LogError;
 use super::format::{Entry, Kind};
@@ -134,6 +134,7 @@ impl<V: Vfs> Log<V> {
         self.push(entry, None);
         self.put_marks(last)?;
         for number in dead {
+            mark!(SEGMENT_FREED);
             self.segments.remove(&number);
             let file = {
                 let mut shared = self.shared.write();
@@ -233,7 +234,10 @@ impl<V: Vfs> Log<V> {
             };
             let value = read_value(file.as_ref(), &slot).map_err(LogError::io("read", &path))?;
             let kind = match &value {
-                None => Kind::Lost,
+                None => {
+                    mark!(LOST_VALUE_MOVED);
+                    Kind::Lost
+                }
                 Some(_) if slot.ballot == Ballot::ZERO => Kind::Learned,
                 Some(_) => Kind::Accepted,
             };
@@ -250,6 +254,7 @@ impl<V: Vfs> Log<V> {
         if self.scratch.entries.is_empty() {
             return Ok(true);
         }
+        mark!(VALUES_MOVED);
         self.put()?;
         self.sync()?;
         Ok(true)
@@ -268,6 +273,7 @@ impl<V: Vfs> Log<V> {
         let file = file.and_then(Arc::into_inner);
         match file.filter(|file| file.size().is_ok_and(|size| size == self.config.segment_bytes)) {
             Some(file) if self.spares.ready.len() < self.config.spares_max => {
+                mark!(SEGMENT_RECYCLED);
                 let spare = self.spare_path();
                 self.vfs.rename(path, &spare).map_err(LogError::io("rename", path))?;
                 self.spares.ready.push((spare, file));
@@ -297,6 +303,7 @@ impl<V: Vfs> Log<V> {
         let to = from.saturating_add(bytes.max(1)).min(size);
         match file.preallocate(from, to) {
             Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                mark!(SPARE_PUT_OFF_DISK_FULL);
                 drop(file);
                 self.vfs.remove(&path).map_err(LogError::io("remove", &path))?;
                 return Ok(Maintained::Done);
@@ -320,6 +327,7 @@ impl<V: Vfs> Log<V> {
             file.preallocate(0, size).map_err(LogError::io("preallocate", path))?;
             return Ok(file);
         }
+        mark!(SPARE_MISSING if self.spares.ready.is_empty());
         while self.spares.ready.is_empty() {
             if self.fill_spare(u64::MAX)? == Maintained::Done {
                 let full = std::io::ErrorKind::StorageFull.into();
@@ -344,6 +352,7 @@ impl<V: Vfs> Log<V> {
             {
                 self.spares.ready.push((path, file));
             } else {
+                mark!(SPARE_LEFT_UNFINISHED if size != self.config.segment_bytes);
                 drop(file);
                 self.vfs.remove(&path).map_err(LogError::io("remove", &path))?;
             }

@@ -33,7 +33,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use crc32c::crc32c_append;
-use synod_core::{Ballot, GroupId, Incarnation, NodeId, Record};
+use synod_core::{Ballot, GroupId, Incarnation, NodeId, Record, mark};
 
 /// Unit of alignment of batches, in bytes.
 pub(crate) const BLOCK: u64 = 4096;
@@ -317,6 +317,8 @@ pub(crate) struct Claim {
 
 /// Reads the first [`FIXED`] bytes of what may be a header of a batch in `segment`.
 pub(crate) fn claim(fixed: &[u8], segment: u32) -> Option<Claim> {
+    mark!(BATCH_OF_EARLIER_SEGMENT
+        if fixed.get(..8)? == MAGIC && read_u64(fixed, 16)? != u64::from(segment));
     if fixed.get(..8)? != MAGIC || read_u64(fixed, 16)? != u64::from(segment) {
         return None;
     }

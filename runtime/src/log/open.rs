@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use synod_core::{Ballot, Founding, GroupId, Incarnation, Recovered, Stored, Value};
+use synod_core::{Ballot, Founding, GroupId, Incarnation, Recovered, Stored, Value, mark};
 
 use super::clean::Spares;
 use super::config::LogConfig;
@@ -97,6 +97,7 @@ impl<V: Vfs> Log<V> {
             make_durable(&disk, newest, &tail)?;
             // Not before: the batch that says so may have been in the page cache only.
             for path in obsolete {
+                mark!(OBSOLETE_SEGMENT_REMOVED);
                 vfs.remove(&path).map_err(OpenError::io("remove", &path))?;
             }
         }
@@ -208,6 +209,7 @@ pub(crate) fn lock<V: Vfs>(vfs: &V, path: &Path) -> Result<V::Lock, OpenError> {
 }
 
 fn damaged(path: &Path, offset: u64, what: &'static str) -> OpenError {
+    mark!(LOG_REFUSED);
     OpenError::Damaged { path: path.to_owned(), offset, what }
 }
 
@@ -272,6 +274,7 @@ fn remove_torn_segments<V: Vfs>(
                 "a segment holds batches, and both its headers are bad",
             ));
         }
+        mark!(TORN_SEGMENT_REMOVED);
         drop(file);
         vfs.remove(&path).map_err(OpenError::io("remove", &path))?;
     }
@@ -350,6 +353,7 @@ fn replay<F: VfsFile>(
         }
         let end = headers.get(position + 1).map(|next| next.start.first);
         if let Found::Header(_, bad) = on_disk.found {
+            mark!(HEADER_ONE_COPY_BAD if bad > 0);
             report.bad_places += bad;
         }
         report.segments += 1;
@@ -361,6 +365,7 @@ fn replay<F: VfsFile>(
         tail = walk(on_disk, salt, start, end, &mut each)?;
         previous = Some((tail.number + 1, tail.chain));
         if tail.torn {
+            mark!(TAIL_TORN);
             let (path, batch) = (on_disk.path.clone(), tail.number + 1);
             report.torn = Some(Torn { path, offset: tail.at, batch });
         }
@@ -406,6 +411,7 @@ pub(crate) fn walk<F: VfsFile>(
             && end.is_none()
             && scanner.later(behind, number).map_err(scan_error(path))?.is_none()
         {
+            mark!(LAST_BATCH_CUT);
             tail.torn = true;
             return Ok(tail);
         }
@@ -429,6 +435,7 @@ fn apply<F: VfsFile>(
     let second = batch.at + layout.second;
     for (entry, place) in batch.header.entries.iter().zip(&batch.payloads) {
         report.records += 1;
+        mark!(VALUE_LOST if place.is_none());
         let offset = place.unwrap_or(batch.at);
         let twin = if layout.twice && offset < second { layout.second } else { 0 };
         let place = Place {
@@ -472,6 +479,7 @@ fn make_durable<F: VfsFile>(
         if let Some(last) = &tail.last {
             let scanner = Scanner::new(file, newest.salt, newest.start.segment);
             let scanner = scanner.map_err(OpenError::io("read", path))?;
+            mark!(LAST_BATCH_REPAIRED if last.places > 0);
             scanner.rewrite(last).map_err(OpenError::io("write", path))?;
         }
         file.sync_data().map_err(OpenError::io("sync", path))?;

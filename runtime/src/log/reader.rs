@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::{Bytes, BytesMut};
-use synod_core::{GroupId, Instance, Stored, Value};
+use synod_core::{GroupId, Instance, Stored, Value, mark};
 
 use super::error::ReadError;
 use super::format::index;
@@ -105,18 +105,25 @@ impl<V: Vfs> LogReader<V> {
                 Some(file) => self.value(&slot, file.as_ref())?,
                 None => None,
             };
+            mark!(READ_LOST if slot.lost);
             if value.is_some() || slot.lost {
                 entries.push(stored(value));
                 continue;
             }
             // Cleaning may have moved the value, or forgotten it, while we read.
             match self.again(group, instance, &slot)? {
-                Again::Moved(entry) => entries.push(entry),
+                Again::Moved(entry) => {
+                    mark!(READ_BESIDE_CLEANING);
+                    entries.push(entry);
+                }
                 Again::Same => entries.push(stored(None)),
                 Again::Cleaned(cleaned) if entries.is_empty() => {
                     return Err(ReadError::Cleaned { group, cleaned });
                 }
-                Again::Cleaned(_) => break,
+                Again::Cleaned(_) => {
+                    mark!(READ_BESIDE_FORGETTING);
+                    break;
+                }
             }
         }
         Ok(entries)
@@ -170,7 +177,10 @@ pub(crate) fn read_value(file: &impl VfsFile, slot: &Slot) -> io::Result<Option<
     let offset = u64::from(slot.offset);
     for at in [offset, offset + u64::from(slot.twin)] {
         match file.read_exact_at(at, &mut buf) {
-            Ok(()) if crc32c::crc32c(&buf) == slot.crc => return Ok(Some(buf.freeze())),
+            Ok(()) if crc32c::crc32c(&buf) == slot.crc => {
+                mark!(READ_FROM_COPY if at != offset);
+                return Ok(Some(buf.freeze()));
+            }
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(error),

@@ -36,6 +36,7 @@ use std::io;
 use std::ops::Range;
 
 use crc32c::crc32c;
+use synod_core::mark;
 
 use super::format::{
     BLOCK, Entry, FIXED, Header, NoHeader, bytes, claim, index, put_header, read_header,
@@ -114,6 +115,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
             && header.number == number
         {
             if header.chain != chain {
+                mark!(CHAIN_BROKEN);
                 return Err(ScanError::Contradiction(at));
             }
             let header = header.clone();
@@ -126,11 +128,13 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
             let whole = at + header.layout.end <= self.size;
             if copy == 1 && header.number == number && start == Some(at) && whole {
                 if header.chain != chain {
+                    mark!(CHAIN_BROKEN);
                     return Err(ScanError::Contradiction(place));
                 }
                 return Ok(Next::Batch(self.check(at, header)?));
             }
             if header.number >= number {
+                mark!(BATCH_BEFORE_LAST_UNREADABLE);
                 return Ok(Next::Nothing { torn, later: Some(place) });
             }
             from = place + BLOCK;
@@ -234,6 +238,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
             }
         }
         batch.places = batch.bad.iter().map(|&bad| u64::from(bad)).sum();
+        mark!(BATCH_SAVED_BY_COPY if batch.places == 1);
         Ok(())
     }
 
@@ -250,6 +255,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
             self.file.read_exact_at(start + at, &mut chunk[..len])?;
             for block in chunk[..len].chunks(index(BLOCK)) {
                 if crcs.next() != Some(&crc32c(block)) {
+                    mark!(LARGE_BATCH_DAMAGED);
                     batch.places += 1;
                     damaged.push(at..at + BLOCK);
                 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crc32c::crc32c_append;
-use synod_core::{Ballot, Founding, GroupId, Record, WriteBatch};
+use synod_core::{Ballot, Founding, GroupId, Record, WriteBatch, mark};
 
 use super::config::LogConfig;
 use super::error::LogError;
@@ -201,6 +201,7 @@ impl<V: Vfs> Log<V> {
 
     pub(crate) fn keep<T>(&mut self, result: Result<T, LogError>) -> Result<T, LogError> {
         if let Err(error) = &result {
+            mark!(LOG_FAILED);
             self.failed = Some(error.clone());
         }
         result
@@ -236,8 +237,10 @@ impl<V: Vfs> Log<V> {
             panic!("{payload} bytes in a batch are more than {BATCH_BYTES_MAX}");
         };
         if self.at + layout.end > self.segments[&self.current()].size {
+            mark!(SEGMENT_FULL);
             self.next_segment(layout.end)?;
         }
+        mark!(LARGE_BATCH if !layout.twice);
         let segment = self.current();
         let path = segment::path(&self.dir, segment);
         let written =

@@ -31,3 +31,11 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 pub extern "C" fn synod_no_std(group: &mut synod_core::Group, out: &mut synod_core::Outbox) {
     group.step(synod_core::Time::ZERO, synod_core::Input::Tick, out);
 }
+
+/// Marks count for the simulator only. Were anything left of them here, this would not compile:
+/// there is no such mark, and no such function.
+const _: u32 = {
+    synod_core::mark!(NO_SUCH_MARK if no_such_function());
+    synod_core::marks! { NO_SUCH_MARK = "nothing"; }
+    7
+};

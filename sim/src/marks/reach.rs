@@ -1,0 +1,142 @@
+//! How soon each mark must be met.
+
+use std::fmt;
+
+/// What is expected of a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// So many seeds of the default mix suffice, with a wide margin.
+    Within(u64),
+    /// Seeds do not get there, for this reason.
+    Elsewhere(&'static str),
+}
+
+impl Reach {
+    /// What is expected of the mark with this name.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        if let Some((_, why)) = ELSEWHERE.iter().find(|(other, _)| *other == name) {
+            return Self::Elsewhere(why);
+        }
+        let rare = RARE.iter().find(|(names, _)| names.contains(&name));
+        Self::Within(rare.map_or(OFTEN, |(_, seeds)| *seeds))
+    }
+
+    /// Whether it should have been met after so many seeds.
+    #[must_use]
+    pub const fn is_due(self, seeds: u64) -> bool {
+        match self {
+            Self::Within(budget) => budget <= seeds,
+            Self::Elsewhere(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Within(seeds) => write!(f, "within {seeds} seeds"),
+            Self::Elsewhere(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Every name in the lists below.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let rare = RARE.iter().flat_map(|(names, _)| names.iter().copied());
+    rare.chain(ELSEWHERE.iter().map(|(name, _)| *name))
+}
+
+/// The budget of a mark that is in no list: `cargo test` runs so many seeds.
+const OFTEN: u64 = 300;
+
+/// Marks that need more: at least twenty times as many seeds as it takes to meet them once.
+const RARE: &[(&[&str], u64)] = &[
+    (
+        &[
+            "ACCEPT_DROPPED_DISK_BUSY",
+            "ACCEPT_OF_CHOSEN_RAISES_PROMISE",
+            "ACCEPT_TOO_FAR",
+            "GAP_FILLED_WITH_NOOP",
+            "LAST_BATCH_CUT",
+            "LEADER_HANDS_OVER_DISK_STALLED",
+            "LEADER_LEARNS_OWN_VALUE",
+            "LEADER_OUTBID_BY_NACK",
+            "LEARN_NOTHING_NEW",
+            "LEARN_WITHOUT_ROOM",
+            "OBSOLETE_SEGMENT_REMOVED",
+            "PEER_BACK",
+            "PEER_TOO_FAR_BEHIND",
+            "PREPARE_DROPPED_DISK_BUSY",
+            "PROMISE_PAGED",
+            "PROPOSAL_REFUSED_BYTES",
+            "QUEUE_FULL_SPREAD",
+            "QUEUE_REFUSED_BEFORE",
+            "READ_ANSWER_OF_EARLIER_LIFE",
+            "READ_REFUSED",
+            "REFUSAL_DECIDES_NOTHING",
+            "REPORTS_DIFFER",
+            "TAIL_TORN",
+            "TORN_SEGMENT_REMOVED",
+            "TRANSFER_OVERTAKEN",
+            "WRITES_FULL",
+        ],
+        3_000,
+    ),
+    (
+        &[
+            "ADOPTS_CHOSEN",
+            "COMMAND_OF_THE_PAST",
+            "FETCH_OUTDATED",
+            "FETCH_REPLACED",
+            "HEADER_ONE_COPY_BAD",
+            "LARGE_BATCH_DAMAGED",
+            "TRANSFER_DROPPED",
+        ],
+        30_000,
+    ),
+    (&["PROMISE_FROM_DISK_OUTDATED"], 100_000),
+];
+
+/// Marks that seeds do not meet.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("ACCEPT_WHERE_ANOTHER_WAS_LEARNED", NO_ROT),
+    ("ACCEPT_WHERE_LOST", NO_ROT),
+    ("BATCH_BEFORE_LAST_UNREADABLE", NO_ROT),
+    ("CHAIN_BROKEN", NO_ROT),
+    ("DEPOSED_BEYOND_WINDOW", TWO_LEADERS),
+    ("DEPOSED_BY_FOREIGN_VALUE", TWO_LEADERS),
+    ("FORMING_ADOPTED", FORMED),
+    ("FORMING_CLUSTERS_DIFFER", FORMED),
+    ("FORMING_FOUNDERS_DISAGREE", FORMED),
+    ("FORMING_LATE_ANSWER", FORMED),
+    ("FORMING_MEMORY_CHANGED", FORMED),
+    ("FORMING_SECOND_ROUND", FORMED),
+    ("LEARNED_WHAT_WAS_LOST", NO_ROT),
+    ("LEARN_BELOW_CLEANED", NEVER_CLEANED),
+    ("LOG_REFUSED", NO_ROT),
+    ("LOST_BUT_HARMLESS", NO_ROT),
+    ("LOST_BUT_KNOWN", NO_ROT),
+    ("LOST_IN_THE_WAY", NO_ROT),
+    ("LOST_VALUE_MOVED", NO_ROT),
+    ("PREPARE_BELOW_CLEANED", NEVER_CLEANED),
+    ("PREPARE_RETRACTED", "a disk would have to stand still just before a node leads"),
+    ("PROMISE_ODD", "no node says so: nobody lies here; unit tests"),
+    ("PROMISE_REPORTS_LOST", NO_ROT),
+    ("PROPOSAL_REFUSED_NOT_MEMBER", "all nodes are members; unit tests"),
+    ("READ_BESIDE_CLEANING", ONE_THREAD),
+    ("READ_BESIDE_FORGETTING", ONE_THREAD),
+    ("READ_FROM_COPY", NO_ROT),
+    ("READ_LOST", NO_ROT),
+    ("RESTARTED_WITHOUT_VALUE", NO_ROT),
+    ("SPARE_PUT_OFF_DISK_FULL", "no disk gets full; tests of the log"),
+    ("STARTED_WITHOUT_A_VOTE", "all nodes are members; scenarios of the core"),
+    ("VALUE_LOST", NO_ROT),
+];
+
+const FORMED: &str = "clusters start with a founding; tests of forming";
+const NEVER_CLEANED: &str = "no log is cleaned before there are checkpoints; unit tests";
+const NO_ROT: &str = "no disk rots; scenarios of the core, tests of the log";
+const ONE_THREAD: &str = "nothing is read beside the writer; tests of the log";
+const TWO_LEADERS: &str = "a leader would have to miss a whole election; scenarios of the core";
