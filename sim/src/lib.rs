@@ -65,6 +65,7 @@ pub mod plan;
 pub mod queue;
 pub mod rng;
 pub mod run;
+pub mod shrink;
 pub mod stats;
 pub mod sweep;
 pub mod trace;

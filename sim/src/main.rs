@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use synod_sim::marks::{self, Table};
 use synod_sim::mutants::{self, Fate, Mutant};
+use synod_sim::shrink::{Progress, Shrinker, Shrunk};
 use synod_sim::sweep::{Sweep, Swept};
 use synod_sim::{About, Failure, Guests, Plan, PlanFile, Preset, Watched, watch};
 
@@ -73,6 +74,23 @@ enum Command {
         #[arg(long, short)]
         verbose: bool,
     },
+    /// Makes a failing plan small: finds the few faults, requests and messages that it takes.
+    ///
+    /// Everything that is left out is run without, and stays out only if the same rule still breaks.
+    Shrink {
+        /// Which: a seed, or the file of a plan.
+        #[arg(value_name = "SEED|FILE")]
+        what: String,
+        /// What kind of run the seed stands for.
+        #[arg(long, default_value_t = Preset::Mix)]
+        preset: Preset,
+        /// Look first among so many more seeds of the kind for one that breaks the rule sooner.
+        #[arg(long, default_value_t = 2_000, value_name = "N")]
+        among: u64,
+        /// Where to put the small plan; by default beside the file.
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Plants known bugs, one at a time, and says how many seeds it takes to find each.
     ///
     /// Run it in the workspace: it reads tests/mutants.toml and works in a copy.
@@ -101,6 +119,13 @@ fn main() -> ExitCode {
             Ok(file) => show(&file, save.as_deref(), verbose),
             Err(why) => complain(&why),
         },
+        Command::Shrink { what, preset, among, out } => {
+            let out = out.unwrap_or_else(|| Path::new(&what).with_extension("small.plan"));
+            match planned(&what, preset).and_then(|file| shrink(&file, among, &out)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => complain(&why),
+            }
+        }
         Command::Mutants { seeds, only, scratch } => hunt(seeds, &only, &scratch),
     }
 }
@@ -173,6 +198,34 @@ fn show(file: &PlanFile, save: Option<&Path>, verbose: bool) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn shrink(file: &PlanFile, among: u64, out: &Path) -> Result<(), String> {
+    let bar = ProgressBar::new_spinner();
+    let mut tell = |Progress { step, runs, entries, events }: Progress| {
+        bar.set_message(format!("{entries} entries, {events} events, {runs} runs: {step}"));
+        bar.tick();
+    };
+    let guests = Guests::default();
+    let mut shrinker = Shrinker::new(&file.plan, &guests, &mut tell)
+        .ok_or("this plan breaks no rule: there is nothing to shrink")?;
+    shrinker.look_among(among);
+    let Shrunk { plan, violation, events, hash } = shrinker.run_to_end();
+    bar.finish_and_clear();
+    let about = About {
+        rule: violation.rule.to_owned(),
+        broke: violation.what.clone(),
+        hash: format!("{hash:016x}"),
+        commit: commit().unwrap_or_default(),
+        story: file.about.story.clone(),
+    };
+    let (faults, requests) = (plan.faults.len(), plan.requests.len());
+    PlanFile { about, plan }.write(out).map_err(|error| format!("{}: {error}", out.display()))?;
+    println!("{faults} faults and {requests} requests are left, {events} events until it broke");
+    println!("{violation}");
+    println!("  to watch it: synod-sim replay --verbose {}", out.display());
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the program's output")]

@@ -8,7 +8,7 @@ use std::sync::Once;
 
 use crate::checkers::Violation;
 use crate::guests::Guests;
-use crate::plan::{Plan, Preset};
+use crate::plan::{Messages, Plan, Preset};
 use crate::stats::Stats;
 use crate::trace::Step;
 use crate::world::World;
@@ -125,6 +125,18 @@ pub fn watch(plan: &Plan, guests: &Guests, steps_max: usize) -> Watched {
     };
     let (stats, trace) = world.into_account();
     Watched { broken, stats, hash: trace.hash(), steps: trace.into_steps() }
+}
+
+/// The messages to which something happens in a run besides partitions.
+pub(crate) fn strange(plan: &Plan, guests: &Guests) -> Messages {
+    quiet();
+    QUIET.set(true);
+    let mut world = World::new(plan.clone(), guests, 0);
+    world.network().watch();
+    // Whatever comes of it: it is the way there that counts.
+    let _ended = catch_unwind(AssertUnwindSafe(|| world.run()));
+    QUIET.set(false);
+    world.network().strange()
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

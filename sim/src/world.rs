@@ -14,6 +14,7 @@ use crate::clients::{Ask, Call, CallId, Clients, End};
 use crate::env::{Answer, Env, Event};
 use crate::faults::Crash;
 use crate::guests::Guests;
+use crate::network::Network;
 use crate::node::{Node, node_id};
 use crate::plan::Plan;
 use crate::rng::{Rng, to_u64};
@@ -83,6 +84,11 @@ impl World {
         self.env.checkers.finished();
         self.env.stats.searched += self.clients.histories().judge(SEARCH_STEPS_MAX)?;
         self.env.checkers.broken().map_or(Ok(()), |violation| Err(violation.clone()))
+    }
+
+    /// The network between the nodes.
+    pub const fn network(&mut self) -> &mut Network {
+        &mut self.env.network
     }
 
     /// The counts and the account of what happened so far.

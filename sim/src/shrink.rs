@@ -1,0 +1,236 @@
+//! Makes failing plans small, so that somebody can see why they fail.
+//!
+//! A smaller plan is taken only if it breaks the *same rule*: otherwise one bug turns into another on
+//! the way down. What helps most comes first: of many seeds that break the rule the one that does
+//! so soonest; then the plan without what comes after the failure, without whole features, with fewer
+//! nodes; then delta debugging over faults and requests together; at last over single messages.
+
+mod ddmin;
+mod simpler;
+
+use std::time::Duration;
+
+use synod_core::Time;
+
+use crate::checkers::Violation;
+use crate::guests::Guests;
+use crate::plan::{Messages, Plan};
+use crate::run::{Watched, watch};
+
+use ddmin::ddmin;
+
+/// A plan that fails, and how.
+#[derive(Clone, Debug)]
+pub struct Shrunk {
+    /// The plan.
+    pub plan: Plan,
+    /// What it breaks.
+    pub violation: Violation,
+    /// How many things happen until then.
+    pub events: u64,
+    /// The hash of the run.
+    pub hash: u64,
+}
+
+/// Where shrinking stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// What is tried at present.
+    pub step: &'static str,
+    /// How many plans were run.
+    pub runs: u64,
+    /// Faults and requests that are left.
+    pub entries: usize,
+    /// Events until the failure.
+    pub events: u64,
+}
+
+/// Makes a failing plan small.
+pub struct Shrinker<'a> {
+    guests: &'a Guests,
+    tell: &'a mut dyn FnMut(Progress),
+    best: Shrunk,
+    runs: u64,
+    step: &'static str,
+}
+
+impl std::fmt::Debug for Shrinker<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shrinker").field("best", &self.best).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Shrinker<'a> {
+    /// A shrinker of this plan, if it fails; `tell` hears how it gets on.
+    pub fn new(
+        plan: &Plan,
+        guests: &'a Guests,
+        tell: &'a mut dyn FnMut(Progress),
+    ) -> Option<Self> {
+        let Watched { broken, stats, hash, .. } = watch(plan, guests, 0);
+        let (plan, events) = (plan.clone(), stats.events);
+        let best = Shrunk { plan, violation: broken?, events, hash };
+        Some(Self { guests, tell, best, runs: 1, step: "starts" })
+    }
+
+    /// Looks among so many more seeds of the same kind for one that breaks the same rule sooner.
+    pub fn look_among(&mut self, seeds: u64) {
+        self.step = "looks for a shorter seed";
+        let Plan { seed, preset, .. } = self.best.plan;
+        for n in 1..=seeds {
+            let plan = Plan::draw(seed.wrapping_add(n), preset).inviting(self.guests);
+            if let Some(found) = self.run(plan).filter(|found| found.events < self.best.events) {
+                self.best = found;
+            }
+            if n.is_multiple_of(64) {
+                self.report();
+            }
+        }
+    }
+
+    /// Makes the plan as small as it gets.
+    #[must_use]
+    pub fn run_to_end(mut self) -> Shrunk {
+        self.cut();
+        loop {
+            let before = (self.best.plan.entries(), self.best.events);
+            self.features();
+            self.entries();
+            self.tidy();
+            self.gaps();
+            if (self.best.plan.entries(), self.best.events) >= before {
+                break;
+            }
+        }
+        self.messages();
+        self.gaps();
+        self.best
+    }
+
+    /// What comes after the failure goes.
+    fn cut(&mut self) {
+        self.step = "cuts off what comes later";
+        let mut plan = self.best.plan.clone();
+        let at = Time::ZERO + watch(&plan, self.guests, 0).stats.simulated;
+        plan.faults.retain(|fault| fault.at <= at);
+        plan.until = plan.until.min(at + Duration::from_nanos(1));
+        self.attempt(plan);
+    }
+
+    fn features(&mut self) {
+        self.step = "leaves out features";
+        for (_, change) in simpler::FEATURES {
+            let mut plan = self.best.plan.clone();
+            change(&mut plan);
+            if plan != self.best.plan {
+                self.attempt(plan);
+            }
+        }
+    }
+
+    /// Delta debugging over faults and requests together.
+    fn entries(&mut self) {
+        self.step = "leaves out faults and requests";
+        let plan = self.best.plan.clone();
+        let all: Vec<usize> = (0..plan.entries()).collect();
+        ddmin(&all, |kept| {
+            let faults = plan.faults.len();
+            let mut some = plan.clone();
+            let of = |place: usize| kept.binary_search(&place).is_ok();
+            let mut place = 0;
+            some.faults.retain(|_| (of(place), place += 1).0);
+            let mut place = faults;
+            some.requests.retain(|_| (of(place), place += 1).0);
+            self.attempt(some)
+        });
+    }
+
+    fn tidy(&mut self) {
+        let plan = simpler::without_idle_clients(&self.best.plan);
+        if plan != self.best.plan {
+            self.attempt(plan);
+        }
+    }
+
+    /// Closes gaps in time: whatever makes the run shorter is taken.
+    fn gaps(&mut self) {
+        self.step = "closes gaps in time";
+        let mut from = Time::ZERO;
+        loop {
+            let end = self.best.plan.until;
+            let mut shift = end.since(from) / 2;
+            while shift > self.best.plan.core.election_timeout / 16 {
+                let plan = simpler::sooner(&self.best.plan, from, shift);
+                let events = self.best.events;
+                match self.run(plan).filter(|found| found.events < events) {
+                    Some(found) => {
+                        self.best = found;
+                        self.report();
+                    }
+                    None => shift /= 2,
+                }
+            }
+            // On to the next fault.
+            let later = self.best.plan.faults.iter().map(|fault| fault.at).find(|&at| at > from);
+            let Some(later) = later else { return };
+            from = later;
+        }
+    }
+
+    /// Delta debugging over the messages to which something happens.
+    fn messages(&mut self) {
+        self.step = "leaves out single messages";
+        let strange = self.strange();
+        let all: Vec<_> = strange.0.into_iter().collect();
+        let plan = self.best.plan.clone();
+        ddmin(&all, |kept| {
+            let strange = Some(Messages(kept.iter().copied().collect()));
+            self.attempt(Plan { strange, ..plan.clone() })
+        });
+        if self.best.plan.strange.as_ref().is_some_and(|strange| strange.0.is_empty()) {
+            let mut plan = self.best.plan.clone();
+            (plan.noise.loss_ppm, plan.noise.duplicate_ppm, plan.noise.late_ppm) = (0, 0, 0);
+            plan.strange = None;
+            self.attempt(plan);
+        }
+    }
+
+    fn strange(&self) -> Messages {
+        crate::run::strange(&self.best.plan, self.guests)
+    }
+
+    /// Takes a plan if it fails alike.
+    fn attempt(&mut self, plan: Plan) -> bool {
+        let found = self.run(plan);
+        let is_taken = found.is_some();
+        if let Some(found) = found {
+            self.best = found;
+        }
+        self.report();
+        is_taken
+    }
+
+    /// Runs a plan; says how it fails if it fails alike.
+    fn run(&mut self, plan: Plan) -> Option<Shrunk> {
+        plan.check().ok()?;
+        self.runs += 1;
+        let Watched { broken, stats, hash, .. } = watch(&plan, self.guests, 0);
+        let violation = broken.filter(|violation| is_same(violation, &self.best.violation))?;
+        Some(Shrunk { plan, violation, events: stats.events, hash })
+    }
+
+    fn report(&mut self) {
+        let Shrunk { plan, events, .. } = &self.best;
+        let (step, runs, entries, events) = (self.step, self.runs, plan.entries(), *events);
+        (self.tell)(Progress { step, runs, entries, events });
+    }
+}
+
+/// Whether two failures are one. Of panics, only those at the same place are.
+fn is_same(one: &Violation, other: &Violation) -> bool {
+    let place = |violation: &Violation| {
+        let at = (violation.rule == "panic").then(|| violation.what.rfind('(')).flatten();
+        at.map(|at| violation.what[at..].to_owned())
+    };
+    one.rule == other.rule && place(one) == place(other)
+}
