@@ -50,6 +50,8 @@ pub struct Shrinker<'a> {
     guests: &'a Guests,
     tell: &'a mut dyn FnMut(Progress),
     best: Shrunk,
+    /// Others that break the same rule soon.
+    others: Vec<Shrunk>,
     runs: u64,
     step: &'static str,
 }
@@ -62,35 +64,53 @@ impl std::fmt::Debug for Shrinker<'_> {
 
 impl<'a> Shrinker<'a> {
     /// A shrinker of this plan, if it fails; `tell` hears how it gets on.
-    pub fn new(
-        plan: &Plan,
-        guests: &'a Guests,
-        tell: &'a mut dyn FnMut(Progress),
-    ) -> Option<Self> {
+    pub fn new(plan: &Plan, guests: &'a Guests, tell: &'a mut dyn FnMut(Progress)) -> Option<Self> {
         let Watched { broken, stats, hash, .. } = watch(plan, guests, 0);
         let (plan, events) = (plan.clone(), stats.events);
         let best = Shrunk { plan, violation: broken?, events, hash };
-        Some(Self { guests, tell, best, runs: 1, step: "starts" })
+        Some(Self { guests, tell, best, others: Vec::new(), runs: 1, step: "starts" })
     }
 
-    /// Looks among so many more seeds of the same kind for one that breaks the same rule sooner.
+    /// Looks among so many more seeds of the same kind for some that break the same rule sooner.
     pub fn look_among(&mut self, seeds: u64) {
-        self.step = "looks for a shorter seed";
+        self.step = "looks for shorter seeds";
         let Plan { seed, preset, .. } = self.best.plan;
         for n in 1..=seeds {
             let plan = Plan::draw(seed.wrapping_add(n), preset).inviting(self.guests);
-            if let Some(found) = self.run(plan).filter(|found| found.events < self.best.events) {
-                self.best = found;
+            if let Some(found) = self.run(plan) {
+                let place = self.others.partition_point(|other| other.events <= found.events);
+                self.others.insert(place, found);
+                self.others.truncate(OTHERS_MAX);
             }
             if n.is_multiple_of(64) {
                 self.report();
             }
         }
+        if let Some(first) = self.others.first_mut()
+            && first.events < self.best.events
+        {
+            std::mem::swap(first, &mut self.best);
+        }
     }
 
-    /// Makes the plan as small as it gets.
+    /// Makes the plan as small as it gets, and the others that were found; the smallest wins.
     #[must_use]
     pub fn run_to_end(mut self) -> Shrunk {
+        let size = |shrunk: &Shrunk| (shrunk.plan.entries(), shrunk.events);
+        self.reduce();
+        for other in std::mem::take(&mut self.others) {
+            let before = std::mem::replace(&mut self.best, other);
+            self.reduce();
+            if size(&before) <= size(&self.best) {
+                self.best = before;
+            }
+        }
+        self.step = "done";
+        self.report();
+        self.best
+    }
+
+    fn reduce(&mut self) {
         self.cut();
         loop {
             let before = (self.best.plan.entries(), self.best.events);
@@ -104,7 +124,7 @@ impl<'a> Shrinker<'a> {
         }
         self.messages();
         self.gaps();
-        self.best
+        self.round();
     }
 
     /// What comes after the failure goes.
@@ -132,16 +152,10 @@ impl<'a> Shrinker<'a> {
     fn entries(&mut self) {
         self.step = "leaves out faults and requests";
         let plan = self.best.plan.clone();
-        let all: Vec<usize> = (0..plan.entries()).collect();
+        let (all, faults): (Vec<usize>, _) = ((0..plan.entries()).collect(), plan.faults.len());
         ddmin(&all, |kept| {
-            let faults = plan.faults.len();
-            let mut some = plan.clone();
-            let of = |place: usize| kept.binary_search(&place).is_ok();
-            let mut place = 0;
-            some.faults.retain(|_| (of(place), place += 1).0);
-            let mut place = faults;
-            some.requests.retain(|_| (of(place), place += 1).0);
-            self.attempt(some)
+            let is_kept = |place: usize| kept.binary_search(&place).is_ok();
+            self.attempt(simpler::with(&plan, is_kept, |n| is_kept(faults + n)))
         });
     }
 
@@ -195,6 +209,17 @@ impl<'a> Shrinker<'a> {
         }
     }
 
+    /// Round times are easier to read.
+    fn round(&mut self) {
+        self.step = "rounds times";
+        for unit in [Duration::from_millis(1), Duration::from_micros(100)] {
+            let plan = simpler::rounded(&self.best.plan, unit);
+            if plan != self.best.plan && self.attempt(plan) {
+                return;
+            }
+        }
+    }
+
     fn strange(&self) -> Messages {
         crate::run::strange(&self.best.plan, self.guests)
     }
@@ -233,4 +258,76 @@ fn is_same(one: &Violation, other: &Violation) -> bool {
         at.map(|at| violation.what[at..].to_owned())
     };
     one.rule == other.rule && place(one) == place(other)
+}
+
+/// How many of the seeds found on the way are made small, too.
+const OTHERS_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use bytes::Bytes;
+    use synod::StateMachine;
+    use synod_core::{GroupId, NodeId, Position, SmId};
+
+    use crate::guests::Guest;
+    use crate::rng::Rng;
+
+    /// Counts the calls of all machines of all processes: a new state each time, and on each node.
+    struct Shared;
+
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+
+    impl StateMachine for Shared {
+        fn apply(&mut self, _at: Position, _command: Bytes) -> Bytes {
+            CALLS.fetch_add(1, Ordering::Relaxed).to_le_bytes().to_vec().into()
+        }
+
+        fn read(&self, _query: Bytes) -> Bytes {
+            Bytes::new()
+        }
+    }
+
+    impl Guest for Shared {
+        fn machines(&self, _node: NodeId, _group: GroupId) -> Vec<Box<dyn StateMachine>> {
+            vec![Box::new(Self)]
+        }
+
+        fn command(&self, _rng: &mut Rng) -> (SmId, Bytes) {
+            (SmId(0), Bytes::from_static(b"count"))
+        }
+    }
+
+    #[test]
+    fn a_failure_comes_down_to_what_it_takes() {
+        let guests = Guests::new(Shared);
+        let plan = Plan::of(2).inviting(&guests);
+        assert!(plan.entries() > 50, "{}", plan.entries());
+        let mut steps = Vec::new();
+        let mut tell = |progress: Progress| steps.push(progress.step);
+        let mut shrinker = Shrinker::new(&plan, &guests, &mut tell).expect("it fails");
+        shrinker.look_among(3);
+        let shrunk = shrinker.run_to_end();
+        assert_eq!(shrunk.violation.rule, "states");
+        assert_eq!((shrunk.plan.faults.len(), shrunk.plan.requests.len()), (0, 1));
+        assert!(shrunk.events < 300, "{} events", shrunk.events);
+        assert_eq!(steps.last(), Some(&"done"));
+    }
+
+    #[test]
+    fn a_plan_that_passes_is_not_shrunk() {
+        let mut tell = |_| {};
+        assert!(Shrinker::new(&Plan::default(), &Guests::default(), &mut tell).is_none());
+    }
+
+    #[test]
+    fn one_bug_is_not_taken_for_another() {
+        let broken = |rule, what: &str| Violation::new(rule, what.to_owned());
+        assert!(is_same(&broken("order", "a"), &broken("order", "b")));
+        assert!(!is_same(&broken("order", "a"), &broken("once", "a")));
+        assert!(is_same(&broken("panic", "a (x.rs:1)"), &broken("panic", "b (x.rs:1)")));
+        assert!(!is_same(&broken("panic", "a (x.rs:1)"), &broken("panic", "a (x.rs:2)")));
+    }
 }

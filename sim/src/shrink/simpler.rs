@@ -8,7 +8,7 @@ use crate::clients::Ask;
 use crate::faults::Fault;
 use crate::kv::{Action, Op};
 use crate::network::Noise;
-use crate::plan::{Machine, Plan};
+use crate::plan::{Machine, Plan, Request};
 
 /// One change to a plan.
 pub(super) type Change = fn(&mut Plan);
@@ -22,7 +22,9 @@ pub(super) const FEATURES: &[(&str, Change)] = &[
     ("lost messages", |plan| plan.noise.loss_ppm = 0),
     ("doubled messages", |plan| plan.noise.duplicate_ppm = 0),
     ("late messages", |plan| plan.noise.late_ppm = 0),
-    ("uneven delays", |plan| plan.noise = Noise { delay_mean: Duration::ZERO, ..plan.noise.clone() }),
+    ("uneven delays", |plan| {
+        plan.noise = Noise { delay_mean: Duration::ZERO, ..plan.noise.clone() }
+    }),
     ("finding each other", |plan| plan.is_forming = false),
     ("state that machines keep", |plan| plan.machine.keeps.clear()),
     ("slow machines", |plan| {
@@ -104,6 +106,44 @@ fn fewer(plan: &mut Plan, nodes: usize) {
     plan.faults.retain(|fault| fault.what.fits(nodes, groups));
 }
 
+/// The plan with some of its faults and requests. A request that goes leaves its pause to the
+/// client's next one, so that this one comes when it would have come.
+pub(super) fn with(
+    plan: &Plan,
+    has_fault: impl Fn(usize) -> bool,
+    has_request: impl Fn(usize) -> bool,
+) -> Plan {
+    let faults = plan.faults.iter().enumerate().filter(|&(n, _)| has_fault(n));
+    let mut pauses = vec![Duration::ZERO; plan.clients.len()];
+    let mut requests = Vec::new();
+    for (n, request) in plan.requests.iter().enumerate() {
+        let pause = std::mem::take(&mut pauses[request.client]) + request.pause;
+        if has_request(n) {
+            requests.push(Request { pause, ..request.clone() });
+        } else {
+            pauses[request.client] = pause;
+        }
+    }
+    Plan { faults: faults.map(|(_, fault)| fault.clone()).collect(), requests, ..plan.clone() }
+}
+
+/// All times in multiples of a unit.
+pub(super) fn rounded(plan: &Plan, unit: Duration) -> Plan {
+    let round = |time: Duration| {
+        let units = time.as_nanos().div_ceil(unit.as_nanos());
+        unit.saturating_mul(u32::try_from(units).unwrap_or(u32::MAX))
+    };
+    let mut plan = plan.clone();
+    for fault in &mut plan.faults {
+        fault.at = Time::ZERO + round(fault.at.since(Time::ZERO));
+    }
+    for request in &mut plan.requests {
+        request.pause = round(request.pause);
+        request.patience = round(request.patience);
+    }
+    plan
+}
+
 /// Clients that ask nothing go.
 pub(super) fn without_idle_clients(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
@@ -120,7 +160,8 @@ pub(super) fn without_idle_clients(plan: &Plan) -> Plan {
 /// Everything before `shift` after `from` moves up to `from`: a gap closes in which little happens.
 pub(super) fn sooner(plan: &Plan, from: Time, shift: Duration) -> Plan {
     let mut plan = plan.clone();
-    let earlier = |at: Time| if at > from { from.max(Time::ZERO + at.since(Time::ZERO + shift)) } else { at };
+    let earlier =
+        |at: Time| if at > from { from.max(Time::ZERO + at.since(Time::ZERO + shift)) } else { at };
     for fault in &mut plan.faults {
         fault.at = earlier(fault.at);
     }
