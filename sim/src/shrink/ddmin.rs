@@ -50,9 +50,9 @@ mod tests {
 
     #[test]
     fn nothing_may_remain_and_everything_may() {
-        assert_eq!(ddmin(&[1, 2, 3], |_| true), []);
+        assert!(ddmin(&[1, 2, 3], |_| true).is_empty());
         assert_eq!(ddmin(&[1, 2, 3], |some| some.len() == 3), [1, 2, 3]);
-        assert_eq!(ddmin(&[0; 0], |_| true), [0; 0]);
+        assert!(ddmin(&[0; 0], |_| true).is_empty());
         assert_eq!(ddmin(&[1, 2, 3, 4, 5], |some| some.contains(&5)), [5]);
     }
 
