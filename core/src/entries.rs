@@ -67,6 +67,11 @@ impl Entries {
         Instance(self.base.0 + u64::try_from(self.slots.len()).expect("fits"))
     }
 
+    /// Bytes of chosen values in memory.
+    pub(crate) const fn chosen_bytes(&self) -> usize {
+        self.chosen_bytes
+    }
+
     /// Bytes of values that are not chosen yet.
     pub(crate) const fn open_bytes(&self) -> usize {
         self.open_bytes
@@ -122,7 +127,7 @@ impl Entries {
     }
 
     /// Forgets old chosen values in memory while there are more than `bytes_max`, up to `limit`: what
-    /// is handed out and durable.
+    /// is durable.
     pub(crate) fn evict(&mut self, limit: Instance, bytes_max: usize) {
         while self.chosen_bytes > bytes_max && self.base < limit.min(self.chosen) {
             mark!(ENTRY_EVICTED);

@@ -48,6 +48,16 @@ impl Executor {
         self.applied
     }
 
+    /// Bytes of values handed out and not yet applied.
+    pub(crate) const fn ahead_bytes(&self) -> usize {
+        self.ahead_bytes
+    }
+
+    /// How many sessions there are, and how long the longest is.
+    pub(crate) fn sessions(&self) -> (usize, usize) {
+        self.sessions.size()
+    }
+
     /// Hands out what is chosen, as far as the state machines keep up.
     #[inline]
     pub(crate) fn run(
@@ -79,6 +89,9 @@ impl Executor {
         for entry in stored {
             if entry.instance != self.handed.next() {
                 continue;
+            }
+            if !self.room(ctx) {
+                break; // asked for again when there is
             }
             let Some(value) = entry.value else {
                 ctx.fail("the disk lost a chosen value that has to be executed", entry.instance);
@@ -128,7 +141,9 @@ impl Executor {
             let next = self.handed.next();
             if next <= entries.base() {
                 mark!(EXECUTE_FROM_DISK);
-                fetches.ask(Purpose::Apply, next, entries.base(), ctx);
+                let room = ctx.config.apply_ahead_max - self.handed.above(self.applied);
+                let last = entries.base().min(Instance(self.handed.0.saturating_add(room)));
+                fetches.ask(Purpose::Apply, next, last, ctx);
                 break;
             }
             let value = entries.value(next).expect("chosen values above base are held");
@@ -136,9 +151,10 @@ impl Executor {
         }
         mark!(EXECUTION_HELD_BACK if self.handed < entries.chosen() && !self.room(ctx));
         self.through(before, ctx);
-        // What leaves memory is read from the log from then on, so the log must give it back.
+        // What leaves memory is read from the log from then on, so the log must give it back. That
+        // goes for what is still to be executed, too: state machines may be far behind.
         let settled = ctx.journal.settled(entries.chosen());
-        entries.evict(self.handed.min(settled), ctx.config.cache_bytes_max);
+        entries.evict(settled, ctx.config.cache_bytes_max);
     }
 
     fn room(&self, env: &Env) -> bool {

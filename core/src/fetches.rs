@@ -49,6 +49,11 @@ impl Fetches {
         ctx.out.fetches.push(Fetch { id: self.last, from, to, bytes_max });
     }
 
+    /// How many requests are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// What an answer was asked for, and from where; nothing if nobody waits for it any more.
     pub(crate) fn answered(&mut self, id: FetchId) -> Option<(Purpose, Instance)> {
         let index = self.waiting.iter().position(|(waiting, ..)| *waiting == id)?;

@@ -1,6 +1,7 @@
 //! One node's member of one Paxos group: routes inputs to its parts, and decides nothing.
 
 mod receive;
+mod usage;
 
 use alloc::vec::Vec;
 
@@ -22,6 +23,8 @@ use crate::proposer::Proposer;
 use crate::reads::{Questions, Reads};
 use crate::time::Time;
 use crate::write::{Record, Recovered, Stored};
+
+pub use usage::Usage;
 
 /// One node's member of one Paxos group: acceptor, proposer and learner; no I/O, clock or rand.
 ///

@@ -127,6 +127,16 @@ impl Journal {
         self.settled
     }
 
+    /// What [`settled`](Self::settled) said last.
+    pub(crate) const fn settled_last(&self) -> Instance {
+        self.settled
+    }
+
+    /// Messages that wait for the disk.
+    pub(crate) fn withheld(&self) -> usize {
+        self.withheld.len()
+    }
+
     /// The next message to ourselves, to be handled before the step ends.
     pub(crate) fn next_local(&mut self) -> Option<Message> {
         self.local.pop_front()
@@ -195,7 +205,7 @@ impl Journal {
 }
 
 /// Messages withheld at most: a peer that repeats itself adds to them while the disk is stuck.
-const WITHHELD_MAX: usize = 65_536;
+pub(crate) const WITHHELD_MAX: usize = 65_536;
 
 /// Emptied record buffers kept for reuse.
 const SPARE_MAX: usize = 4;

@@ -46,7 +46,7 @@ pub use forming::{
     Bootstrap, Forming, FormingConflict, FormingInput, FormingOutbox, FormingStart, FormingState,
 };
 pub use founding::{ClusterId, Founder, Founding, FoundingMessage};
-pub use group::Group;
+pub use group::{Group, Usage};
 pub use ids::{
     Ballot, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position, ProposalId, ReadId,
     SmId, WriteSeq,

@@ -73,6 +73,16 @@ impl Origin {
         self.count
     }
 
+    /// Bytes of the unresolved proposals.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// From the oldest unresolved proposal to the newest.
+    pub(crate) fn span(&self) -> usize {
+        self.unresolved.len()
+    }
+
     /// Takes a proposal; it leaves with the next [`flush`](Self::flush).
     pub(crate) fn propose(
         &mut self,

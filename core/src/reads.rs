@@ -54,6 +54,11 @@ impl Reads {
         }
     }
 
+    /// How many reads wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Takes a read; the question leaves with the next [`flush`](Self::flush).
     pub(crate) fn read(&mut self, id: ReadId, deadline: Time, ctx: &mut Ctx<'_>) {
         if self.waiting.len() >= ctx.config.reads_max {
@@ -179,6 +184,11 @@ impl Questions {
             return; // not members, then: a membership is smaller
         }
         self.0.push_back(Question { from, round, probe, point });
+    }
+
+    /// How many nodes wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether nobody waits.

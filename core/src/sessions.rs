@@ -48,6 +48,12 @@ impl Sessions {
         self.session(key.origin).is_some_and(|session| session.met(key.boot, key.seq))
     }
 
+    /// How many sessions there are, and how many words the longest has.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let words = self.by_origin.iter().map(|(_, session)| session.words.len());
+        (self.by_origin.len(), words.max().unwrap_or(0))
+    }
+
     fn session(&self, origin: Incarnation) -> Option<&Session> {
         self.place(origin).ok().map(|place| &self.by_origin[place].1)
     }

@@ -205,3 +205,31 @@ fn what_is_not_on_disk_stays_in_memory() {
     bench.run();
     assert_eq!(bench.entries.base(), Instance(3));
 }
+
+#[test]
+fn of_what_was_fetched_no_more_is_handed_out_than_may_wait() {
+    let mut bench = bench(Entries::new(Instance(5), Instance::ZERO));
+    bench.kit.env.config.apply_ahead_max = 2;
+    assert_eq!(bench.run(), []);
+    let asked = &bench.kit.out.fetches[0];
+    assert_eq!((asked.from, asked.to), (Instance(1), Instance(2)), "no more is asked for");
+    let more = [(1, Some(value(1))), (2, Some(value(2))), (3, Some(value(3)))];
+    assert_eq!(bench.fetched(&more), [Run(1, 0, 1), Run(2, 0, 2), Through(2)]);
+    bench.executor.on_applied(Instance(1));
+    bench.fetches = Fetches::default();
+    assert_eq!(bench.run(), []);
+    let asked = &bench.kit.out.fetches[1];
+    assert_eq!((asked.from, asked.to), (Instance(3), Instance(3)));
+}
+
+#[test]
+fn slow_state_machines_do_not_keep_the_log_in_memory() {
+    let mut bench = bench(log(&[value(1), value(2), value(3)]));
+    bench.kit.env.config.apply_ahead_max = 1;
+    bench.kit.env.config.cache_bytes_max = 0;
+    assert_eq!(bench.run(), [Run(1, 0, 1), Through(1)]);
+    assert_eq!((bench.entries.base(), bench.entries.chosen_bytes()), (Instance(3), 0));
+    bench.executor.on_applied(Instance(1));
+    assert_eq!(bench.run(), []);
+    assert_eq!(bench.fetched(&[(2, Some(value(2)))]), [Run(2, 0, 2), Through(2)]);
+}

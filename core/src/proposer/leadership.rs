@@ -7,6 +7,7 @@ use super::phase1::Phase1;
 use super::queue::{Queue, Taken};
 use crate::entries::Entries;
 use crate::env::{Ctx, Env};
+use crate::group::Usage;
 use crate::ids::{Ballot, Instance, Member, NodeId};
 use crate::membership::VoterSet;
 use crate::message::Message;
@@ -121,6 +122,16 @@ impl Leadership {
 
     pub(crate) fn window(&self) -> usize {
         self.window.len()
+    }
+
+    /// What it holds in memory.
+    pub(crate) fn usage(&self, entries: &Entries, usage: &mut Usage) {
+        let inherited = self.barrier.above(entries.chosen());
+        usage.window_instances = self.window.len();
+        usage.window_bytes = self.window_bytes;
+        usage.window_inherited = usize::try_from(inherited).expect("in the window");
+        usage.queue_commands = self.queue.len();
+        usage.queue_bytes = self.queue.bytes();
     }
 
     pub(crate) const fn contact(&self) -> Time {

@@ -76,6 +76,11 @@ impl Queue {
         self.waiting.len()
     }
 
+    /// Bytes of the commands that wait.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether a whole batch waits, so that waiting longer gains nothing.
     pub(crate) fn is_full_batch(&self, config: &Config) -> bool {
         self.waiting.len() >= config.batch_commands_max || self.bytes >= config.batch_bytes_max
