@@ -8,6 +8,7 @@
 
 pub mod acknowledged;
 pub mod ballots;
+pub mod bounds;
 pub mod choices;
 pub mod disk;
 pub mod founding;
@@ -26,7 +27,8 @@ pub mod values;
 use std::fmt;
 
 use synod_core::{
-    Ballot, CommandKey, Instance, Member, Message, Position, Record, Recovered, Report, SmId,
+    Ballot, CommandKey, Config, Instance, Member, Message, Position, Record, Recovered, Report,
+    SmId, Usage,
 };
 
 use crate::kv::{Op, STORE};
@@ -110,13 +112,14 @@ pub struct Checkers {
     order: order::Order,
     acknowledged: acknowledged::Acknowledged,
     founded: founding::Founded,
+    bounds: bounds::Bounds,
     broken: Option<Violation>,
 }
 
 impl Checkers {
     /// Rules for a cluster of so many nodes and groups.
     #[must_use]
-    pub fn new(nodes: usize, groups: usize) -> Self {
+    pub fn new(nodes: usize, groups: usize, config: &Config) -> Self {
         Self {
             promises: promises::Promises::new(nodes, groups),
             reports: reports::Reports::new(nodes, groups),
@@ -131,6 +134,7 @@ impl Checkers {
             order: order::Order::new(groups),
             acknowledged: acknowledged::Acknowledged::default(),
             founded: founding::Founded::default(),
+            bounds: bounds::Bounds::new(nodes, groups, config),
             broken: None,
         }
     }
@@ -254,8 +258,15 @@ impl Checkers {
         self.note(verdict);
     }
 
+    /// A group has done a step, and said so many messages.
+    pub fn stepped(&mut self, place: Place, usage: &Usage, messages: usize) {
+        let verdict = self.bounds.stepped(place, usage, messages);
+        self.note(verdict);
+    }
+
     /// A group started, with this promise.
-    pub fn started(&mut self, place: Place, promised: Ballot) {
+    pub fn started(&mut self, place: Place, promised: Ballot, usage: &Usage) {
+        self.bounds.started(place, usage);
         let verdict = self.promises.started(place, promised);
         self.note(verdict);
         self.once.restarted(place);

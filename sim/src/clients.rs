@@ -341,7 +341,7 @@ mod tests {
             requests: vec![request(1, Some(2)), request(2, None)],
             ..Plan::default()
         };
-        (Clients::new(&plan), Checkers::new(3, 1))
+        (Clients::new(&plan), Checkers::new(3, 1, &synod_core::Config::default()))
     }
 
     #[test]

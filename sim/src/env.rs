@@ -133,7 +133,7 @@ impl Env {
             guests,
             network: Network::new(plan.seed, plan.nodes, plan.noise.clone())
                 .only(plan.strange.clone()),
-            checkers: Checkers::new(plan.nodes, plan.groups),
+            checkers: Checkers::new(plan.nodes, plan.groups, &plan.core),
             trace: Trace::new(steps_max),
             stats: Stats::default(),
             answers: Vec::new(),

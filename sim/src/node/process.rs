@@ -100,7 +100,7 @@ impl Process {
                 now: env.now,
             })
             .map_err(|error| broken(error.to_string()))?;
-            env.checkers.started(place, group.status().promised);
+            env.checkers.started(place, group.status().promised, &group.usage());
             let store = machine.stores.as_ref().map(|stores| stores[index].clone());
             let hosted = Hosted::new(group, me, store.unwrap_or_default(), guests)
                 .map_err(|error| Violation::new("machines", format!("{place}: {error}")))?;
@@ -254,6 +254,8 @@ impl Process {
     /// One step of a group and everything that follows from it.
     fn step(&mut self, machine: &mut Machine, group: usize, input: Input, env: &mut Env) {
         self.groups[group].group.step(env.now, input, &mut self.outbox);
+        let (usage, said) = (self.groups[group].group.usage(), self.outbox.messages.len());
+        env.checkers.stepped(Place { node: machine.index, group }, &usage, said);
         self.act(machine, group, env);
         self.settle(machine, group, env);
     }
