@@ -23,6 +23,7 @@ pub mod states;
 #[cfg(test)]
 mod testing;
 pub mod values;
+pub mod voters;
 
 use std::fmt;
 
@@ -113,6 +114,7 @@ pub struct Checkers {
     acknowledged: acknowledged::Acknowledged,
     founded: founding::Founded,
     bounds: bounds::Bounds,
+    voters: voters::Voters,
     broken: Option<Violation>,
 }
 
@@ -135,6 +137,7 @@ impl Checkers {
             acknowledged: acknowledged::Acknowledged::default(),
             founded: founding::Founded::default(),
             bounds: bounds::Bounds::new(nodes, groups, config),
+            voters: voters::Voters::new(nodes, groups),
             broken: None,
         }
     }
@@ -154,7 +157,8 @@ impl Checkers {
 
     /// A node puts a message on the wire.
     pub fn said(&mut self, place: Place, me: Member, life: u64, message: &Message) {
-        let verdict = self.heard(place, me, life, message);
+        let verdict =
+            self.voters.said(place, message).and_then(|()| self.heard(place, me, life, message));
         self.note(verdict);
     }
 
@@ -221,6 +225,20 @@ impl Checkers {
                 Ok(())
             }
         }
+    }
+
+    /// A node's member of a group has a new incarnation: it is another acceptor, which has said
+    /// nothing, holds nothing, and does not vote. What the old one said and stored stands.
+    pub fn reborn(&mut self, place: Place) {
+        self.promises.reborn(place);
+        self.reports.reborn(place);
+        self.disk.reborn(place);
+        self.voters.outside(place);
+    }
+
+    /// Something happened to a node's disk: values may be lost, but not what was promised.
+    pub fn harmed(&mut self, place: Place) {
+        self.disk.harmed(place);
     }
 
     /// A sync of these records succeeded.
@@ -354,7 +372,11 @@ impl Checkers {
         self.note(verdict);
     }
 
+    /// What the disk of a voter holds is a vote; what that of another holds is none.
     fn stored(&mut self, place: Place, at: Instance, ballot: Ballot, value: &synod_core::Value) {
+        if !self.voters.votes(place) {
+            return;
+        }
         let verdict = self.choices.stored(place, at, ballot, value);
         self.note(verdict);
     }

@@ -7,18 +7,18 @@
 mod disk;
 mod entry;
 mod hosted;
+mod memory;
 mod process;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{
-    Config, Founding, GroupId, Incarnation, Member, NodeId, Role, Status, Time, mark,
-};
+use synod_core::{Config, Founding, Member, NodeId, Role, Status, Time, mark};
 use synod_proto::{Packet, decode_frame};
 
 use crate::checkers::Violation;
 use crate::clients::{Ask, CallId};
+use crate::disk::SimVfs;
 use crate::env::{Env, Event, Inside};
 use crate::faults::{Crash, Moment};
 use crate::kv::{Kv, Store};
@@ -28,6 +28,7 @@ use crate::trace::Note;
 
 use disk::Files;
 use entry::Entry;
+use memory::{Image, Memory};
 use process::{Failed, Process};
 
 /// One simulated machine.
@@ -44,7 +45,8 @@ struct Machine {
     life: u64,
     rng: Rng,
     files: Files,
-    memories: Vec<(GroupId, Incarnation)>,
+    memory: Memory,
+    image: Option<Image>,
     nodes: usize,
     /// What the cluster was founded from before the run, if it was.
     founding: Option<Founding>,
@@ -94,7 +96,8 @@ impl Node {
             index,
             life: 0,
             files: Files::new(plan.seed, index, plan.segment_bytes),
-            memories: memories.collect(),
+            memory: Memory::new(plan, index, memories.collect()),
+            image: None,
             nodes: plan.nodes,
             founding: (!plan.is_forming).then(|| founding.clone()),
             core: Config { seed: rng.bits(), ..plan.core.clone() },
@@ -166,7 +169,7 @@ impl Node {
     /// Ends the process, and decides what the disk keeps.
     pub fn crash(&mut self, how: Crash, down: Duration, env: &mut Env) {
         mark!(LEADER_CRASHED_WITH_OPEN_WINDOW
-            if (0..self.machine.memories.len()).any(|group| self.status(group)
+            if (0..self.machine.memory.now().len()).any(|group| self.status(group)
                 .is_some_and(|it| it.role == Role::Leader && it.window > 0)));
         let machine = &mut self.machine;
         self.process = None;
@@ -262,6 +265,47 @@ impl Node {
     #[must_use]
     pub fn status(&self, group: usize) -> Option<Status> {
         self.process.as_ref()?.status(group)
+    }
+
+    /// Whether this node's member of a group is a voter now: whether the memory that it has is the
+    /// one that the group lists.
+    #[must_use]
+    pub fn votes(&self, group: usize) -> bool {
+        self.machine.memory.votes(group)
+    }
+
+    /// The machine's disk, for whoever does something to it.
+    #[must_use]
+    pub const fn disk(&self) -> &SimVfs {
+        self.machine.files.vfs()
+    }
+
+    /// Something was done to the disk that may cost votes: the node may take new incarnations.
+    pub const fn harmed(&mut self) {
+        self.machine.harm();
+    }
+
+    /// The disk is replaced by an empty one. The node must be down.
+    pub fn wipe(&mut self) {
+        assert!(!self.is_up(), "a disk is replaced under a running process");
+        self.machine.wipe();
+    }
+
+    /// Keeps a copy of what is durable, in place of an earlier copy.
+    pub fn save_image(&mut self) {
+        self.machine.image = Some(self.machine.image());
+    }
+
+    /// Everything that the machine keeps is replaced by the copy; says whether there is one. The
+    /// node must be down.
+    pub fn restore_image(&mut self) -> bool {
+        assert!(!self.is_up(), "a disk is replaced under a running process");
+        let image = self.machine.image.take();
+        if let Some(image) = &image {
+            self.machine.restore(image);
+        }
+        self.machine.image = image;
+        self.machine.image.is_some()
     }
 
     /// Crashes at the next moment of this kind.

@@ -47,6 +47,8 @@ pub struct Plan {
     pub groups: usize,
     /// Whether the nodes have to find each other first; else they start founded.
     pub is_forming: bool,
+    /// Whether every restart takes new incarnations, `Restart::Rejoin`; else disks are trusted.
+    pub is_rejoining: bool,
     /// Settings of every group on every node; the seed of each differs.
     #[serde(with = "config::Mirror")]
     pub core: Config,
@@ -184,6 +186,7 @@ impl Default for Plan {
             nodes: 3,
             groups: 1,
             is_forming: false,
+            is_rejoining: false,
             segment_bytes: 64 << 10,
             noise: Noise::default(),
             strange: None,

@@ -28,6 +28,8 @@ pub struct Stats {
     pub starts: u64,
     /// Times that a running node stopped between two changes to its disk.
     pub stopped: u64,
+    /// Times that a machine took new incarnations.
+    pub reborn: u64,
     /// Successful syncs.
     pub syncs: u64,
     /// Times that a log looked after itself.
@@ -76,6 +78,7 @@ impl Stats {
         self.elections += other.elections;
         self.starts += other.starts;
         self.stopped += other.stopped;
+        self.reborn += other.reborn;
         self.syncs += other.syncs;
         self.upkeep += other.upkeep;
         self.chosen += other.chosen;

@@ -1,5 +1,7 @@
 //! The world: lets events happen, in order, until the plan is through and everything works again.
 
+#[cfg(test)]
+mod memories;
 mod recovery;
 mod strike;
 
@@ -65,22 +67,7 @@ impl World {
     ///
     /// The rule that was broken, if one was.
     pub fn run(&mut self) -> Verdict {
-        while let Some((at, event)) = self.env.queue.pop() {
-            self.env.now = at;
-            self.env.account(&event);
-            let is_over = self.happen(event)?;
-            self.follow();
-            if let Some(violation) = self.env.checkers.broken() {
-                return Err(violation.clone());
-            }
-            if is_over {
-                break;
-            }
-            if self.env.trace.events() > EVENTS_MAX {
-                let what = format!("{EVENTS_MAX} events did not suffice");
-                return Err(Violation::new("budget", what));
-            }
-        }
+        while self.turn()? {}
         self.env.checkers.finished();
         self.env.stats.searched += self.clients.histories().judge(SEARCH_STEPS_MAX)?;
         self.env.checkers.broken().map_or(Ok(()), |violation| Err(violation.clone()))
@@ -89,6 +76,23 @@ impl World {
     /// The network between the nodes.
     pub const fn network(&mut self) -> &mut Network {
         &mut self.env.network
+    }
+
+    /// Lets the next thing happen; says whether there is more to come.
+    fn turn(&mut self) -> Result<bool, Violation> {
+        let Some((at, event)) = self.env.queue.pop() else { return Ok(false) };
+        self.env.now = at;
+        self.env.account(&event);
+        let is_over = self.happen(event)?;
+        self.follow();
+        if let Some(violation) = self.env.checkers.broken() {
+            return Err(violation.clone());
+        }
+        if self.env.trace.events() > EVENTS_MAX {
+            let what = format!("{EVENTS_MAX} events did not suffice");
+            return Err(Violation::new("budget", what));
+        }
+        Ok(!is_over)
     }
 
     /// The counts and the account of what happened so far.

@@ -20,6 +20,8 @@ struct Shadow {
     promised: Ballot,
     /// By instance from 1.
     accepted: Vec<Ballot>,
+    /// The disk was harmed: values may be lost.
+    may_lose: bool,
 }
 
 impl Disk {
@@ -27,6 +29,16 @@ impl Disk {
     #[must_use]
     pub fn new(nodes: usize, groups: usize) -> Self {
         Self { shadows: PerPlace::new(nodes, groups) }
+    }
+
+    /// Values may be missing from here on, but not the records that say that there were some.
+    pub fn harmed(&mut self, place: Place) {
+        self.shadows.at(place).may_lose = true;
+    }
+
+    /// A node's member of a group is another acceptor from here on, whose disk holds nothing.
+    pub fn reborn(&mut self, place: Place) {
+        *self.shadows.at(place) = Shadow::default();
     }
 
     /// A sync of these records succeeded.
@@ -84,7 +96,8 @@ impl Disk {
             let back = stored.peek().filter(|stored| stored.instance == instance);
             let is_there = back.is_some_and(|stored| {
                 let is_learned = stored.ballot == Ballot::ZERO;
-                stored.value.is_some() && (is_learned || stored.ballot >= synced)
+                let is_whole = stored.value.is_some() || shadow.may_lose;
+                is_whole && (is_learned || stored.ballot >= synced)
             });
             if !is_there {
                 let what = format!(

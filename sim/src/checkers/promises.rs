@@ -32,6 +32,11 @@ impl Promises {
         Ok(())
     }
 
+    /// A node's member of a group is another acceptor from here on.
+    pub fn reborn(&mut self, place: Place) {
+        *self.said.at(place) = Ballot::ZERO;
+    }
+
     /// A node votes in `ballot`.
     ///
     /// # Errors
@@ -83,6 +88,14 @@ mod tests {
         let violation = promises.promise(place(0), ballot(2, 2)).unwrap_err();
         assert_eq!(violation.what, "n1 in group 0 promises 2.2 after it promised 3.1");
         assert!(promises.started(place(0), ballot(2, 9)).is_err());
+    }
+
+    #[test]
+    fn another_acceptor_has_promised_nothing() {
+        let mut promises = Promises::new(3, 1);
+        promises.promise(place(0), ballot(3, 1)).unwrap();
+        promises.reborn(place(0));
+        assert_eq!(promises.started(place(0), Ballot::ZERO), Ok(()));
     }
 
     #[test]

@@ -18,6 +18,11 @@ impl Reports {
         Self { accepted: PerPlace::new(nodes, groups) }
     }
 
+    /// A node's member of a group is another acceptor from here on.
+    pub fn reborn(&mut self, place: Place) {
+        self.accepted.at(place).clear();
+    }
+
     /// A node says that it accepted these instances.
     pub fn accepted(&mut self, place: Place, ballot: Ballot, first: Instance, last: Instance) {
         let accepted = self.accepted.at(place);

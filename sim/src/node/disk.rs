@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use synod::log::{Log, LogConfig, Maintained, OpenError};
-use synod_core::{Fetch, Founding, GroupId, Stored, WriteBatch};
+use synod::vfs::Vfs;
+use synod_core::{Fetch, Founding, GroupId, Incarnation, Stored, WriteBatch};
 
 use super::Machine;
 use super::process::Failed;
@@ -54,6 +55,21 @@ impl Files {
         self.is_armed = false;
         let rng = &mut self.rng;
         self.vfs.power_loss(&mut || rng.bits());
+    }
+
+    /// Another disk is put in.
+    pub(super) fn replace(&mut self, vfs: SimVfs) {
+        self.is_armed = false;
+        self.vfs = vfs;
+    }
+
+    pub(super) const fn vfs(&self) -> &SimVfs {
+        &self.vfs
+    }
+
+    /// A copy of what a power loss would leave.
+    pub(super) fn durable(&self) -> SimVfs {
+        self.vfs.durable_view()
     }
 
     /// After so many more changes to the disk the process stops.
@@ -218,11 +234,40 @@ impl Journal {
 impl Machine {
     /// Opens the log.
     pub(super) fn open(&mut self, env: &mut Env) -> Result<Opened, Failed> {
-        let (vfs, config) = (self.files.vfs.clone(), self.files.config.clone());
-        let opened = Log::open(vfs, Path::new(DIR), config, &self.memories)
-            .map_err(|error: OpenError| self.failed("does not open", &error))?;
+        let names = self.files.vfs.list(Path::new(DIR));
+        let drawn = self.memory.draw(names.map_or(true, |names| names.is_empty()));
+        let opened = match self.start_log(&drawn) {
+            // The directory no longer says which cluster it belongs to: the operator replaces it.
+            Err(OpenError::Damaged { .. }) if self.memory.is_harmed() => {
+                self.wipe();
+                self.start_log(&drawn)
+            }
+            opened => opened,
+        };
+        let opened = opened.map_err(|error| self.failed("does not open", &error))?;
         env.line(self.index, || Note::started(opened.boot, &opened.report));
+        if self.memory.is_harmed() {
+            (0..self.memory.now().len())
+                .for_each(|group| env.checkers.harmed(Place { node: self.index, group }));
+        }
+        if self.memory.opened(self.index, &opened).map_err(Failed::Broken)? {
+            self.reborn(env);
+        }
         Ok(opened)
+    }
+
+    fn start_log(&self, drawn: &[(GroupId, Incarnation)]) -> Result<Opened, OpenError> {
+        let (vfs, config) = (self.files.vfs.clone(), self.files.config.clone());
+        Log::start(vfs, Path::new(DIR), config, drawn, self.memory.restart)
+    }
+
+    /// The machine has new incarnations: to the rules it is another one.
+    pub(super) fn reborn(&self, env: &mut Env) {
+        env.stats.reborn += 1;
+        env.line(self.index, || "took new incarnations".to_owned());
+        for group in 0..self.memory.now().len() {
+            env.checkers.reborn(Place { node: self.index, group });
+        }
     }
 
     /// The process started: from here on it goes on until something else happens.
@@ -236,7 +281,7 @@ impl Machine {
     /// Whether what recovery would read from the durable image is what was promised.
     pub(super) fn read_back(&mut self, env: &mut Env) -> Result<(), Violation> {
         let image = self.files.vfs.durable_view();
-        let opened = Log::open(image, Path::new(DIR), self.files.config.clone(), &self.memories)
+        let opened = Log::open(image, Path::new(DIR), self.files.config.clone(), self.memory.now())
             .map_err(|error| broken(self, "does not open a second time", &error))?;
         env.stats.read_back += 1;
         for (group, log) in &opened.groups {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use synod::log::GroupLog;
 use synod_core::{
-    Bootstrap, Forming, FormingInput, FormingOutbox, FormingStart, FormingState, Founder, Founding,
+    Forming, FormingInput, FormingOutbox, FormingStart, FormingState, Founder, Founding,
     FoundingMessage, GroupId, NodeId, Time,
 };
 use synod_proto::Packet;
@@ -43,11 +43,10 @@ impl Entry {
         env: &Env,
     ) -> Self {
         let founders: Vec<NodeId> = (0..machine.nodes).map(node_id).collect();
-        let alone = founders.len() == 1;
         let forming = Forming::new(FormingStart {
             me: machine.id(),
-            founder: Founder { founders, memories: machine.memories.clone() },
-            bootstrap: if alone { Bootstrap::Found } else { Bootstrap::Auto },
+            founder: Founder { founders, memories: machine.memory.now().to_vec() },
+            bootstrap: machine.bootstrap(),
             founding,
             seed: machine.rng.bits(),
             retry_interval: machine.core.election_timeout / 8,
@@ -83,11 +82,11 @@ impl Entry {
             }
         }
         match self.forming.state() {
-            FormingState::Excluded { .. } | FormingState::Conflict(_) => {
+            FormingState::Conflict(_) => {
                 let what = format!("n{}: {}", machine.index + 1, self.forming.state());
                 Err(Failed::Broken(Violation::new("founding", what)))
             }
-            FormingState::Founded(founding) => {
+            FormingState::Founded(founding) | FormingState::Excluded { founding, .. } => {
                 let founding = founding.clone();
                 env.checkers.founded(machine.index, &founding);
                 Ok(self.held.take().map(|held| (founding, held)))

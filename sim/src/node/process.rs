@@ -40,9 +40,7 @@ impl Process {
     pub(super) fn start(machine: &mut Machine, env: &mut Env) -> Result<Self, Failed> {
         let Opened { log, boot, mut founding, groups: logs, .. } = machine.open(env)?;
         let mut journal = Journal::new(log);
-        if founding.is_none()
-            && let Some(planned) = machine.founding.clone()
-        {
+        if let Some(planned) = machine.planned(founding.as_ref()) {
             journal.found(machine, &planned)?;
             founding = Some(planned);
         }
@@ -84,8 +82,8 @@ impl Process {
             let broken = |what: String| Violation::new("start", format!("{place}: {what}"));
             let log = logs.remove(group).ok_or_else(|| broken("no log".to_owned()))?;
             let me = Member { node: machine.id(), incarnation: log.incarnation };
-            if machine.memories[index].1 != me.incarnation {
-                return Err(broken("took a new incarnation without having lost anything".into()));
+            if machine.memory.now()[index].1 != me.incarnation {
+                return Err(broken("runs with another incarnation than its directory's".into()));
             }
             env.line(machine.index, || Note::recovered(index, &log.recovered));
             env.checkers.recovered(place, &log.recovered);
@@ -100,6 +98,9 @@ impl Process {
                 now: env.now,
             })
             .map_err(|error| broken(error.to_string()))?;
+            if group.status().votes != machine.memory.votes(index) {
+                return Err(broken(format!("is wrong about whether it votes: {me}")));
+            }
             env.checkers.started(place, group.status().promised, &group.usage());
             let store = machine.stores.as_ref().map(|stores| stores[index].clone());
             let hosted = Hosted::new(group, me, store.unwrap_or_default(), guests)

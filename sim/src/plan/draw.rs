@@ -45,6 +45,7 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
         nodes,
         groups,
         is_forming,
+        is_rejoining: false,
         core,
         segment_bytes,
         noise,

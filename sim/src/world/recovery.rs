@@ -59,11 +59,6 @@ impl Recovery {
             probe.call = None;
         }
     }
-
-    fn has_served(&self, node: usize, group: usize) -> bool {
-        let here = |probe: &&Probe| (probe.node, probe.group) == (node, group);
-        self.probes.iter().filter(here).all(|probe| probe.is_done)
-    }
 }
 
 impl World {
@@ -146,12 +141,12 @@ impl World {
         let took = now.since(since);
         match self.recovery.stage {
             Stage::Faults => return Ok(false),
-            Stage::Part if self.part_serves() => {
+            Stage::Part if self.part_serves() || !self.has_quorum() => {
                 self.env.stats.took(self.plan.ending.first.kind(), took, election);
                 self.heal()?;
                 return Ok(false);
             }
-            Stage::Whole if self.whole_agrees() => {
+            Stage::Whole if self.whole_agrees() || !self.has_quorum() => {
                 self.env.stats.took(WHOLE, took, election);
                 if self.plan.ending.idle == 0 {
                     return Ok(true);
@@ -174,7 +169,7 @@ impl World {
         }
         for n in 0..self.recovery.probes.len() {
             let Probe { node, group, is_read, call, is_done } = self.recovery.probes[n];
-            if is_done || call.is_some() {
+            if is_done || call.is_some() || self.cannot(node, group, is_read) {
                 continue;
             }
             let id = self.clients.probe(node, group, is_read, now, last, &self.env.checkers);
@@ -186,7 +181,34 @@ impl World {
     }
 
     fn whole_agrees(&self) -> bool {
-        self.recovery.probes.iter().all(|probe| probe.is_done) && self.lagging().is_none()
+        let is_done = |p: &Probe| p.is_done || self.cannot(p.node, p.group, p.is_read);
+        self.recovery.probes.iter().all(is_done) && self.lagging().is_none()
+    }
+
+    /// Whether a node is right to refuse: proposals are taken from members only.
+    fn cannot(&self, node: usize, group: usize, is_read: bool) -> bool {
+        !is_read && !self.nodes[node].votes(group)
+    }
+
+    /// Whether in every group some voter reaches so many others, itself counted, that they are a
+    /// quorum.
+    fn has_quorum(&self) -> bool {
+        let (first, nodes) = (&self.plan.ending.first, self.plan.nodes);
+        let is_part = self.recovery.stage == Stage::Part;
+        let reaches = |from, to| {
+            from == to
+                || !is_part
+                || first.reaches(from, to, nodes) && first.reaches(to, from, nodes)
+        };
+        (0..self.plan.groups).all(|group| {
+            let votes = |&node: &usize| {
+                let is_up = !is_part || first.impaired(node) != Some(Impaired::Down);
+                is_up && self.nodes[node].votes(group)
+            };
+            (0..nodes).filter(votes).any(|hub| {
+                (0..nodes).filter(votes).filter(|&node| reaches(hub, node)).count() > nodes / 2
+            })
+        })
     }
 
     /// Whether what was healed first serves.
@@ -195,7 +217,11 @@ impl World {
     /// a quorum, and serves; so does whoever has a link to it. From further away nothing is relayed.
     fn part_serves(&self) -> bool {
         let first = &self.plan.ending.first;
-        let serves = |node, group| self.recovery.has_served(node, group);
+        let serves = |node, group| {
+            let here = |p: &&Probe| (p.node, p.group) == (node, group);
+            let is_done = |p: &Probe| p.is_done || self.cannot(node, group, p.is_read);
+            self.recovery.probes.iter().filter(here).all(is_done)
+        };
         (0..self.plan.groups).all(|group| match first {
             First::All => true,
             First::Quorum(_) => (0..self.plan.nodes).all(|node| serves(node, group)),
@@ -219,7 +245,8 @@ impl World {
 
     fn complaint(&self) -> String {
         let took = format!("{:?} after the faults ({})", self.plan.recovery, self.plan.ending);
-        if let Some(probe) = self.recovery.probes.iter().find(|probe| !probe.is_done) {
+        let is_open = |p: &&Probe| !p.is_done && !self.cannot(p.node, p.group, p.is_read);
+        if let Some(probe) = self.recovery.probes.iter().find(is_open) {
             let Probe { node, group, is_read, .. } = probe;
             let what = if *is_read { "read" } else { "proposal" };
             return format!(

@@ -1,0 +1,170 @@
+//! Which memory a machine has: the incarnations that its directory took, and what harmed the disk.
+//!
+//! A directory takes new incarnations only if something was lost. The machine keeps its own account
+//! of what was done to its disk, and a process that takes new ones without a reason breaks a rule,
+//! as does one that goes on with the old ones although it found damage that may have cost a vote.
+
+use synod::log::{Opened, Renewed, Restart};
+use synod_core::{Founding, GroupId, Incarnation};
+
+use super::Machine;
+use crate::checkers::Violation;
+use crate::disk::SimVfs;
+use crate::kv::{Kv, Store};
+use crate::plan::Plan;
+use crate::rng::{Rng, to_u64};
+
+/// The incarnations of a machine's directory.
+#[derive(Debug)]
+pub(super) struct Memory {
+    /// Those that the cluster was founded with: they vote.
+    voters: Vec<(GroupId, Incarnation)>,
+    /// Those of now.
+    now: Vec<(GroupId, Incarnation)>,
+    pub(super) restart: Restart,
+    /// Something was done to the disk that may cost votes.
+    is_harmed: bool,
+    /// The disk was emptied, so the operator knows that there is a cluster.
+    is_wiped: bool,
+    rng: Rng,
+}
+
+/// A copy of everything that a machine keeps.
+#[derive(Debug)]
+pub(super) struct Image {
+    vfs: SimVfs,
+    stores: Option<Vec<Kv>>,
+    saved: Vec<Kv>,
+}
+
+impl Memory {
+    pub(super) fn new(plan: &Plan, index: usize, voters: Vec<(GroupId, Incarnation)>) -> Self {
+        Self {
+            now: voters.clone(),
+            voters,
+            restart: if plan.is_rejoining { Restart::Rejoin } else { Restart::TrustDisk },
+            is_harmed: false,
+            is_wiped: false,
+            rng: Rng::numbered(plan.seed, "memory", to_u64(index)),
+        }
+    }
+
+    pub(super) fn now(&self) -> &[(GroupId, Incarnation)] {
+        &self.now
+    }
+
+    pub(super) fn votes(&self, group: usize) -> bool {
+        self.now[group] == self.voters[group]
+    }
+
+    pub(super) const fn is_wiped(&self) -> bool {
+        self.is_wiped
+    }
+
+    pub(super) const fn is_harmed(&self) -> bool {
+        self.is_harmed
+    }
+
+    /// What a start takes if it has to: drawn anew, except for a directory that was never used.
+    pub(super) fn draw(&mut self, is_empty: bool) -> Vec<(GroupId, Incarnation)> {
+        if !self.is_harmed && (is_empty || self.restart == Restart::TrustDisk) {
+            return self.now.clone();
+        }
+        self.fresh()
+    }
+
+    /// Incarnations that nobody had before.
+    pub(super) fn fresh(&mut self) -> Vec<(GroupId, Incarnation)> {
+        let rng = &mut self.rng;
+        self.now.iter().map(|&(group, _)| (group, Incarnation(rng.bits() | 1))).collect()
+    }
+
+    /// A start gave this: whether it was right about the incarnations.
+    pub(super) fn opened(
+        &mut self,
+        node: usize,
+        opened: &Opened<SimVfs>,
+    ) -> Result<bool, Violation> {
+        let found = opened.groups.iter().map(|(&group, log)| (group, log.incarnation)).collect();
+        self.take(node, found, || match &opened.renewed {
+            Some(Renewed::Damage { found, .. }) => found.clone(),
+            Some(Renewed::Rejoin) => "as every start does".to_owned(),
+            None => "an empty directory".to_owned(),
+        })
+    }
+
+    /// The directory has these incarnations; says whether they are new.
+    pub(super) fn take(
+        &mut self,
+        node: usize,
+        found: Vec<(GroupId, Incarnation)>,
+        why: impl FnOnce() -> String,
+    ) -> Result<bool, Violation> {
+        if found == self.now {
+            return Ok(false);
+        }
+        if !self.is_harmed && self.restart == Restart::TrustDisk {
+            let what = format!(
+                "n{} took new incarnations without having lost anything: {}",
+                node + 1,
+                why()
+            );
+            return Err(Violation::new("incarnations", what));
+        }
+        self.now = found;
+        self.is_harmed = false;
+        Ok(true)
+    }
+}
+
+impl Machine {
+    /// Votes may be lost from here on.
+    pub(super) const fn harm(&mut self) {
+        self.memory.is_harmed = true;
+    }
+
+    pub(super) fn wipe(&mut self) {
+        self.files.replace(SimVfs::new());
+        for store in self.stores.iter_mut().flatten() {
+            *store = Store::default();
+        }
+        self.saved = vec![Kv::default(); self.saved.len()];
+        // It does not begin with what the others were founded with: it has to ask them.
+        self.memory.is_wiped = self.founding.take().is_some() || self.memory.is_wiped;
+        self.mood.has_cache = false;
+        self.harm();
+    }
+
+    pub(super) fn image(&self) -> Image {
+        let stores = self.stores.as_ref();
+        Image {
+            vfs: self.files.durable(),
+            stores: stores.map(|stores| stores.iter().map(|s| s.state().clone()).collect()),
+            saved: self.saved.clone(),
+        }
+    }
+
+    pub(super) fn restore(&mut self, image: &Image) {
+        self.files.replace(image.vfs.fork());
+        if let (Some(stores), Some(states)) = (&mut self.stores, &image.stores) {
+            *stores = states.iter().map(|state| Store::holding(state.clone())).collect();
+        }
+        self.saved.clone_from(&image.saved);
+        self.mood.has_cache = false;
+        self.harm();
+    }
+
+    /// How a directory that knows no cluster comes into one.
+    pub(super) fn bootstrap(&self) -> synod_core::Bootstrap {
+        match (self.nodes, self.memory.is_wiped()) {
+            (_, true) => synod_core::Bootstrap::Join,
+            (1, false) => synod_core::Bootstrap::Found,
+            (_, false) => synod_core::Bootstrap::Auto,
+        }
+    }
+
+    /// What the cluster was founded from, if that was before the run and the disk does not know yet.
+    pub(super) fn planned(&self, known: Option<&Founding>) -> Option<Founding> {
+        self.founding.clone().filter(|_| known.is_none())
+    }
+}
