@@ -58,6 +58,8 @@ struct Machine {
     /// What would be left of that after a power loss.
     saved: Vec<Kv>,
     mood: Mood,
+    /// Hears of syncs that have not happened: see [`Plan::canary`].
+    is_lied_to: bool,
 }
 
 /// What is wrong with a machine at present.
@@ -106,6 +108,7 @@ impl Node {
             stores: keeps.then(|| (0..plan.groups).map(|_| Store::default()).collect()),
             saved: vec![Kv::default(); plan.groups],
             mood: Mood::default(),
+            is_lied_to: plan.canary,
             rng,
         };
         Self { machine, process: None }

@@ -74,6 +74,9 @@ pub struct Plan {
     pub recovery: Duration,
     /// How it ends after that.
     pub ending: Ending,
+    /// A planted bug: nodes hear of syncs that have not happened. The rules must find it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
     /// What goes wrong, in order of time.
     #[serde(skip)]
     pub faults: Vec<Planned>,
@@ -197,6 +200,7 @@ impl Default for Plan {
             recovery: core.election_timeout * 30,
             ending: Ending::default(),
             core,
+            canary: false,
             faults: Vec::new(),
             requests: Vec::new(),
         }

@@ -2,20 +2,23 @@
 
 mod times;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 pub use times::Times;
 
 /// Counts of one run; those of many add up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Events that happened.
     pub events: u64,
     /// How long the clusters lived, in virtual time.
     pub simulated: Duration,
     /// Faults that took effect, by kind.
-    pub faults: BTreeMap<&'static str, u64>,
+    pub faults: BTreeMap<Cow<'static, str>, u64>,
     /// Messages put on the wire.
     pub messages: u64,
     /// Messages that the network lost.
@@ -51,18 +54,18 @@ pub struct Stats {
     /// Disks that were read back in the middle of a run and compared with what was promised.
     pub read_back: u64,
     /// How long the cluster took to work again, by what is measured.
-    pub times: BTreeMap<&'static str, Times>,
+    pub times: BTreeMap<Cow<'static, str>, Times>,
 }
 
 impl Stats {
     /// Counts a fault.
     pub fn fault(&mut self, kind: &'static str) {
-        *self.faults.entry(kind).or_default() += 1;
+        *self.faults.entry(Cow::Borrowed(kind)).or_default() += 1;
     }
 
     /// Counts how long something took, measured in the run's election timeout.
     pub fn took(&mut self, what: &'static str, took: Duration, election: Duration) {
-        self.times.entry(what).or_default().add(took, election);
+        self.times.entry(Cow::Borrowed(what)).or_default().add(took, election);
     }
 
     /// Adds the counts of another run.
@@ -70,7 +73,7 @@ impl Stats {
         self.events += other.events;
         self.simulated += other.simulated;
         for (kind, count) in &other.faults {
-            *self.faults.entry(kind).or_default() += count;
+            *self.faults.entry(kind.clone()).or_default() += count;
         }
         self.messages += other.messages;
         self.lost += other.lost;
@@ -90,7 +93,7 @@ impl Stats {
         self.searched += other.searched;
         self.read_back += other.read_back;
         for (what, times) in &other.times {
-            self.times.entry(what).or_default().merge(times);
+            self.times.entry(what.clone()).or_default().merge(times);
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct Sweep {
     pub preset: Preset,
     /// The first seed.
     pub first: u64,
+    /// From one seed to the next.
+    pub step: u64,
     /// How many.
     pub seeds: u64,
     /// On how many threads.
@@ -70,7 +72,7 @@ impl Sweep {
                 }
                 let is_twice = self.twice_every > 0 && n.is_multiple_of(self.twice_every);
                 let options = Options { preset: self.preset, is_twice, guests: guests.clone() };
-                match run_seed(self.first + n, &options) {
+                match run_seed(self.first + n * self.step, &options) {
                     Ok(report) => {
                         stats.add(&report.stats);
                         passed += 1;

@@ -18,6 +18,7 @@ fn every_mark_is_met_within_its_budget() {
     let sweep = Sweep {
         preset: Preset::Mix,
         first: 0,
+        step: 1,
         seeds: SEEDS,
         jobs: 2,
         is_going_on: false,

@@ -13,6 +13,7 @@ fn six_hundred_seeds_break_no_rule() {
     let sweep = Sweep {
         preset: Preset::Mix,
         first: FIRST,
+        step: 1,
         seeds: 600,
         jobs: 2,
         is_going_on: false,

@@ -129,6 +129,11 @@ impl Journal {
         self.phase = Phase::Written;
         let factor = machine.mood.disk_factor.max(1);
         let wait = (machine.disk.write + machine.around(machine.disk.sync)) * factor;
+        if machine.is_lied_to {
+            self.phase = Phase::Synced;
+            machine.later(wait, Inside::Told, env);
+            return Ok(());
+        }
         machine.later(wait, Inside::Sync, env);
         machine.moment(Moment::Written, env);
         Ok(())

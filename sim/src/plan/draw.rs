@@ -56,6 +56,7 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
         until,
         recovery: election * 30,
         ending: Ending::draw(seed, nodes, is_forming),
+        canary: false,
         faults: faults::draw(seed, &appetite, &shape),
         requests,
     }

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::rng::{to_index, to_u64};
 
 /// A histogram of times, each measured in thousandths of its run's election timeout: timeouts differ
 /// from run to run, and what a time is worth depends on them.
 ///
 /// Sixteen buckets for each doubling, so that a percentile is right to a sixteenth.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
     counts: Vec<u64>,
     total: u64,
