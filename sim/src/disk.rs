@@ -5,19 +5,29 @@
 //! its new content, its old content, or is torn; names created, renamed and removed since their
 //! directory was synced survive up to some one of them. When only the process dies, the cache
 //! survives.
+//!
+//! - `calls`: what a process may ask of it.
+//! - `state`: names, files, and the faults that are armed.
+//! - `image`: one file; `loss`: what a power loss leaves of it.
+//! - `damage`: what goes wrong without being asked: rot, sectors that cannot be read, lies, writes
+//!   that go astray, another disk in its place.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use synod::vfs::{Vfs, VfsFile};
+use serde::{Deserialize, Serialize};
 
+mod calls;
+mod damage;
 mod image;
+mod loss;
+mod state;
 
-use image::Image;
+use state::Disk;
 
-/// Bytes that survive a power loss together, or do not.
+pub use loss::Loss;
+
+/// Bytes of the smallest sector.
 pub const SECTOR: usize = 512;
 
 /// Bytes of a page of the cache.
@@ -54,6 +64,28 @@ pub enum WriteFault {
     Short(usize),
 }
 
+/// Bytes that survive a power loss together, or do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sector {
+    /// 512 bytes.
+    #[default]
+    Small,
+    /// 4 KiB.
+    Large,
+}
+
+impl Sector {
+    /// Its bytes.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Small => SECTOR,
+            Self::Large => PAGE,
+        }
+    }
+}
+
 /// What was asked of a disk so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -73,35 +105,10 @@ pub struct Counters {
     pub crashes: u64,
     /// Faults injected into calls.
     pub faults: u64,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Disk {
-    inodes: BTreeMap<u64, Image>,
-    /// What a process sees.
-    names: BTreeMap<PathBuf, u64>,
-    /// What the disk holds.
-    durable: BTreeMap<PathBuf, u64>,
-    /// Changes of names since the directory was synced, in order.
-    pending: BTreeMap<PathBuf, Vec<Change>>,
-    directories: BTreeSet<PathBuf>,
-    locks: BTreeMap<PathBuf, u64>,
-    next: u64,
-    life: u64,
-    counters: Counters,
-    /// Syncs of files or directories that still succeed before one fails.
-    fail_sync: Option<u64>,
-    fail_write: Option<(u64, WriteFault)>,
-    /// Operations that still take place before the process stops.
-    stop: Option<u64>,
-    capacity: Option<u64>,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Create(PathBuf, u64),
-    Rename(PathBuf, PathBuf),
-    Remove(PathBuf),
+    /// Syncs of files or directories that lied.
+    pub lies: u64,
+    /// Writes that went astray.
+    pub astray: u64,
 }
 
 impl SimVfs {
@@ -109,6 +116,12 @@ impl SimVfs {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty disk with sectors of this size.
+    #[must_use]
+    pub fn with_sectors(sector: Sector) -> Self {
+        Self(Arc::new(Mutex::new(Disk { sector, ..Disk::default() })))
     }
 
     /// The process dies: what it wrote stays, its files and locks are gone.
@@ -119,40 +132,20 @@ impl SimVfs {
     }
 
     /// The power fails. `random` decides what survives, sector by sector, and how many changes of
-    /// names.
+    /// names: [`Loss::Any`].
     pub fn power_loss(&self, random: &mut dyn FnMut() -> u64) {
-        let mut disk = self.disk();
-        disk.counters.power_losses += 1;
-        for (_, changes) in std::mem::take(&mut disk.pending) {
-            let count = u64::try_from(changes.len()).expect("fits");
-            let survive = usize::try_from(random() % (count + 1)).expect("fits");
-            for change in changes.into_iter().take(survive) {
-                change.apply(&mut disk.durable);
-            }
-        }
-        disk.names = disk.durable.clone();
-        for image in disk.inodes.values_mut().filter(|image| !image.is_clean()) {
-            image.power_loss(random);
-        }
-        disk.new_life();
+        self.lose_power(Loss::Any, random);
+    }
+
+    /// The power fails, and leaves this much; `random` decides what is left open.
+    pub fn lose_power(&self, loss: Loss, random: &mut dyn FnMut() -> u64) {
+        self.disk().lose_power(loss, random);
     }
 
     /// A copy of the disk as a power loss would leave it now if nothing unsynced survived.
     #[must_use]
     pub fn durable_view(&self) -> Self {
-        let disk = self.disk();
-        let inodes = disk
-            .durable
-            .values()
-            .filter_map(|inode| disk.inodes.get(inode).map(|image| (*inode, image.durable())));
-        Self(Arc::new(Mutex::new(Disk {
-            inodes: inodes.collect(),
-            names: disk.durable.clone(),
-            durable: disk.durable.clone(),
-            directories: disk.directories.clone(),
-            next: disk.next,
-            ..Disk::default()
-        })))
+        Self(Arc::new(Mutex::new(self.disk().durable())))
     }
 
     /// A copy of the whole disk, cache included, without the process: nothing is locked.
@@ -190,7 +183,7 @@ impl SimVfs {
     /// Takes back what was armed and did not happen yet.
     pub fn disarm(&self) {
         let mut disk = self.disk();
-        (disk.fail_sync, disk.fail_write, disk.stop) = (None, None, None);
+        disk.disarm();
     }
 
     /// How many bytes all files together may have; `None` for any.
@@ -206,20 +199,6 @@ impl SimVfs {
         disk.inodes.get(inode).map(|image| image.size)
     }
 
-    /// Rot: `len` bytes of a file change, on the disk and in the cache: exclusive-or with `mask`.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such file, or it ends before that.
-    pub fn corrupt(&self, path: &Path, offset: u64, len: usize, mask: u8) {
-        let mut disk = self.disk();
-        let inode = *disk.names.get(path).unwrap_or_else(|| panic!("no {}", path.display()));
-        let image = disk.inodes.get_mut(&inode).expect("named");
-        let end = offset + u64::try_from(len).expect("fits");
-        assert!(end <= image.size, "{} ends at {}, before {end}", path.display(), image.size);
-        image.corrupt(offset, len, mask);
-    }
-
     /// What was asked of the disk so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -228,274 +207,6 @@ impl SimVfs {
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn handle(&self, inode: u64, life: u64) -> SimFile {
-        SimFile { disk: self.clone(), inode, life }
-    }
-}
-
-impl Disk {
-    fn new_life(&mut self) {
-        self.life += 1;
-        self.locks.clear();
-        (self.fail_sync, self.fail_write, self.stop) = (None, None, None);
-        let (names, durable) = (&self.names, &self.durable);
-        let named: BTreeSet<u64> = names.values().chain(durable.values()).copied().collect();
-        let waiting: BTreeSet<u64> = self
-            .pending
-            .values()
-            .flatten()
-            .filter_map(|change| match change {
-                Change::Create(_, inode) => Some(*inode),
-                Change::Rename(..) | Change::Remove(_) => None,
-            })
-            .collect();
-        self.inodes.retain(|inode, _| named.contains(inode) || waiting.contains(inode));
-    }
-
-    /// One more operation that changes something.
-    fn operate(&mut self) -> io::Result<()> {
-        match &mut self.stop {
-            Some(0) => Err(io::Error::other("the simulated process has stopped")),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Whether this sync fails.
-    fn sync_fails(&mut self) -> bool {
-        let Some(left) = self.fail_sync else { return false };
-        self.fail_sync = left.checked_sub(1);
-        self.counters.faults += u64::from(left == 0);
-        left == 0
-    }
-
-    fn write_fault(&mut self) -> Option<WriteFault> {
-        let (left, fault) = self.fail_write?;
-        self.fail_write = left.checked_sub(1).map(|left| (left, fault));
-        self.counters.faults += u64::from(left == 0);
-        (left == 0).then_some(fault)
-    }
-
-    fn change(&mut self, directory: Option<&Path>, change: Change) {
-        change.clone().apply(&mut self.names);
-        let directory = directory.map(Path::to_owned).unwrap_or_default();
-        self.pending.entry(directory).or_default().push(change);
-    }
-
-    fn create(&mut self, path: &Path) -> io::Result<u64> {
-        if !path.parent().is_none_or(|parent| self.directories.contains(parent)) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let inode = self.next;
-        self.next += 1;
-        self.inodes.insert(inode, Image::default());
-        self.change(path.parent(), Change::Create(path.to_owned(), inode));
-        Ok(inode)
-    }
-
-    fn has_room(&self, more: u64) -> bool {
-        self.capacity.is_none_or(|capacity| {
-            let named = self.names.values().filter_map(|inode| self.inodes.get(inode));
-            named.map(|image| image.size).sum::<u64>() + more <= capacity
-        })
-    }
-}
-
-impl Change {
-    fn apply(self, names: &mut BTreeMap<PathBuf, u64>) {
-        match self {
-            Self::Create(path, inode) => {
-                names.insert(path, inode);
-            }
-            Self::Rename(from, to) => {
-                if let Some(inode) = names.remove(&from) {
-                    names.insert(to, inode);
-                }
-            }
-            Self::Remove(path) => {
-                names.remove(&path);
-            }
-        }
-    }
-}
-
-impl Vfs for SimVfs {
-    type File = SimFile;
-    type Lock = SimLock;
-
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        let mut disk = self.disk();
-        disk.operate()?;
-        disk.directories.extend(path.ancestors().map(Path::to_owned));
-        Ok(())
-    }
-
-    fn create(&self, path: &Path) -> io::Result<SimFile> {
-        let mut disk = self.disk();
-        disk.operate()?;
-        if disk.names.contains_key(path) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let inode = disk.create(path)?;
-        Ok(self.handle(inode, disk.life))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<SimFile> {
-        let disk = self.disk();
-        match disk.names.get(path) {
-            Some(&inode) => Ok(self.handle(inode, disk.life)),
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<SimLock>> {
-        let mut disk = self.disk();
-        if disk.locks.contains_key(path) {
-            return Ok(None);
-        }
-        if !disk.names.contains_key(path) {
-            disk.operate()?;
-            disk.create(path)?;
-        }
-        let ticket = disk.next;
-        disk.next += 1;
-        disk.locks.insert(path.to_owned(), ticket);
-        Ok(Some(SimLock { disk: self.clone(), path: path.to_owned(), ticket }))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut disk = self.disk();
-        disk.operate()?;
-        if !disk.names.contains_key(from) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        if from.parent() != to.parent() {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        disk.change(to.parent(), Change::Rename(from.to_owned(), to.to_owned()));
-        Ok(())
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut disk = self.disk();
-        disk.operate()?;
-        if !disk.names.contains_key(path) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        disk.change(path.parent(), Change::Remove(path.to_owned()));
-        Ok(())
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        let disk = self.disk();
-        if !disk.directories.contains(path) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let here = disk.names.keys().filter(|name| name.parent() == Some(path));
-        Ok(here.filter_map(|name| name.file_name()?.to_str().map(str::to_owned)).collect())
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let mut disk = self.disk();
-        disk.operate()?;
-        disk.counters.dir_syncs += 1;
-        if disk.sync_fails() {
-            return Err(io::Error::other("a simulated sync failed"));
-        }
-        for change in disk.pending.remove(path).unwrap_or_default() {
-            change.apply(&mut disk.durable);
-        }
-        Ok(())
-    }
-}
-
-impl SimFile {
-    fn with<T>(&self, then: impl FnOnce(&mut Disk, u64) -> io::Result<T>) -> io::Result<T> {
-        let mut disk = self.disk.disk();
-        if disk.life != self.life || !disk.inodes.contains_key(&self.inode) {
-            return Err(io::Error::other("the simulated process that opened the file has died"));
-        }
-        then(&mut disk, self.inode)
-    }
-}
-
-impl VfsFile for SimFile {
-    fn size(&self) -> io::Result<u64> {
-        self.with(|disk, inode| Ok(disk.inodes[&inode].size))
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.with(|disk, inode| {
-            disk.counters.reads += 1;
-            Ok(disk.inodes[&inode].read(offset, buf))
-        })
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.with(|disk, inode| {
-            disk.operate()?;
-            disk.counters.writes += 1;
-            let fault = disk.write_fault();
-            let end = offset + u64::try_from(bytes.len()).expect("fits");
-            let more = end.saturating_sub(disk.inodes[&inode].size);
-            let image = |disk: &mut Disk, bytes| {
-                if let Some(image) = disk.inodes.get_mut(&inode) {
-                    image.write(offset, bytes);
-                }
-            };
-            match fault {
-                Some(WriteFault::Device) => Err(io::Error::other("a simulated write failed")),
-                Some(WriteFault::Full) => Err(io::ErrorKind::StorageFull.into()),
-                Some(WriteFault::Short(len)) => {
-                    image(disk, &bytes[..len.min(bytes.len())]);
-                    Err(io::Error::other("a simulated write failed half-way"))
-                }
-                None if more > 0 && !disk.has_room(more) => Err(io::ErrorKind::StorageFull.into()),
-                None => {
-                    disk.counters.bytes_written += end - offset;
-                    image(disk, bytes);
-                    Ok(())
-                }
-            }
-        })
-    }
-
-    fn set_size(&self, bytes: u64) -> io::Result<()> {
-        self.with(|disk, inode| {
-            disk.operate()?;
-            if let Some(image) = disk.inodes.get_mut(&inode) {
-                image.resize(bytes);
-            }
-            Ok(())
-        })
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.with(|disk, inode| {
-            disk.operate()?;
-            disk.counters.syncs += 1;
-            let fails = disk.sync_fails();
-            match disk.inodes.get_mut(&inode) {
-                Some(image) if fails => image.fail_sync(),
-                Some(image) => image.sync(),
-                None => {}
-            }
-            if fails { Err(io::Error::other("a simulated sync failed")) } else { Ok(()) }
-        })
-    }
-}
-
-impl Drop for SimLock {
-    fn drop(&mut self) {
-        let mut disk = self.disk.disk();
-        if disk.locks.get(&self.path) == Some(&self.ticket) {
-            disk.locks.remove(&self.path);
-        }
     }
 }
 

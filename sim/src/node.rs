@@ -97,7 +97,7 @@ impl Node {
         let machine = Machine {
             index,
             life: 0,
-            files: Files::new(plan.seed, index, plan.segment_bytes),
+            files: Files::new(plan, index),
             memory: Memory::new(plan, index, memories.collect()),
             image: None,
             nodes: plan.nodes,

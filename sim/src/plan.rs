@@ -21,6 +21,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use synod_core::{Config, Time};
 
+use crate::disk::Sector;
 use crate::faults::Planned;
 use crate::guests::Guests;
 use crate::network::Noise;
@@ -98,6 +99,11 @@ pub struct Disk {
     /// The mean time until the node is told, exponential.
     #[serde(with = "text::duration")]
     pub tell: Duration,
+    /// What survives a power loss together.
+    pub sector: Sector,
+    /// Whether each power loss is of a kind of its own, see [`Loss`](crate::disk::Loss); else any
+    /// sector survives or not.
+    pub varied_losses: bool,
 }
 
 /// How state machines behave.
@@ -210,7 +216,13 @@ impl Default for Plan {
 impl Default for Disk {
     fn default() -> Self {
         let micros = Duration::from_micros;
-        Self { write: micros(10), sync: micros(100), tell: micros(10) }
+        Self {
+            write: micros(10),
+            sync: micros(100),
+            tell: micros(10),
+            sector: Sector::Small,
+            varied_losses: false,
+        }
     }
 }
 

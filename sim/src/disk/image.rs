@@ -4,25 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{PAGE, SECTOR, index};
+use crate::rng::to_u64;
 
 /// 4 KiB of a file; `None` is zeros. Shared between the cache and the disk while they agree.
-type Page = Option<Arc<[u8; PAGE]>>;
+pub(super) type Page = Option<Arc<[u8; PAGE]>>;
 
 /// One file's contents.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Image {
     /// What reads see.
-    cache: Vec<Page>,
+    pub(super) cache: Vec<Page>,
     /// What the disk holds.
-    disk: Vec<Page>,
+    pub(super) disk: Vec<Page>,
     pub(super) size: u64,
     disk_size: u64,
     /// The smallest size since the last sync: what the disk has above it is not to come back.
     cut: u64,
     /// Sectors written and not synced, as bits, by page.
-    dirty: BTreeMap<usize, u8>,
+    pub(super) dirty: BTreeMap<usize, u8>,
     /// Sectors that a failed sync marked clean: the cache has them, the disk does not.
-    forgotten: BTreeMap<usize, u8>,
+    pub(super) forgotten: BTreeMap<usize, u8>,
+    /// Sectors that cannot be read, as bits, by page.
+    unreadable: BTreeMap<usize, u8>,
+    /// A sync that lied is all that some of it rests on.
+    pub(super) lied: bool,
 }
 
 impl Image {
@@ -45,12 +50,14 @@ impl Image {
         for (page, at, part) in pieces(offset, bytes.len()) {
             let from = &bytes[part];
             let zeros = from.iter().all(|&byte| byte == 0);
+            let is_whole = !self.unreadable.contains_key(&page);
             let both_empty = |pages: &Vec<Page>| pages.get(page).is_none_or(Option::is_none);
-            if zeros && both_empty(&self.cache) && both_empty(&self.disk) {
+            if zeros && is_whole && both_empty(&self.cache) && both_empty(&self.disk) {
                 continue;
             }
             let first = at / SECTOR;
             let last = (at + from.len() - 1) / SECTOR;
+            self.heal(page, at, from.len());
             *self.dirty.entry(page).or_default() |= bits(first, last);
             put(&mut self.cache, page, at, from);
         }
@@ -63,12 +70,14 @@ impl Image {
             let keep = index(size).div_ceil(PAGE);
             self.dirty.split_off(&keep);
             self.forgotten.split_off(&keep);
+            self.unreadable.split_off(&keep);
         }
         self.size = size;
     }
 
     /// The disk holds everything.
     pub(super) fn sync(&mut self) {
+        self.lied = false;
         self.settle_size();
         for (page, mask) in std::mem::take(&mut self.dirty) {
             self.settle(page, mask);
@@ -82,37 +91,19 @@ impl Image {
         }
     }
 
+    /// A sync said that it wrote everything, and did nothing.
+    pub(super) fn lie(&mut self) {
+        self.lied |= !self.is_clean();
+    }
+
+    /// Whether some of it rests on a lie only.
+    pub(super) const fn is_lied(&self) -> bool {
+        self.lied
+    }
+
     /// Whether a power loss could change what is read.
     pub(super) fn is_clean(&self) -> bool {
         self.dirty.is_empty() && self.forgotten.is_empty() && !self.resized()
-    }
-
-    /// The power fails: of each unsynced sector the new content survives, or the old one, or the
-    /// new one up to some byte. So does or does not the size.
-    pub(super) fn power_loss(&mut self, random: &mut dyn FnMut() -> u64) {
-        if self.resized() && random().is_multiple_of(2) {
-            self.settle_size();
-        }
-        let dirty = std::mem::take(&mut self.dirty);
-        for (&page, &mask) in &dirty {
-            let mut survive = 0;
-            for sector in (0..PAGE / SECTOR).filter(|sector| mask & (1 << sector) != 0) {
-                let draw = random();
-                match draw % 3 {
-                    0 => survive |= 1 << sector,
-                    1 => {}
-                    _ => {
-                        let bytes = usize::try_from((draw >> 8) % 511).expect("small") + 1;
-                        self.tear(page, sector, bytes);
-                    }
-                }
-            }
-            if survive != 0 {
-                self.settle(page, survive);
-            }
-        }
-        let forgotten = std::mem::take(&mut self.forgotten);
-        self.revert(dirty.into_keys().chain(forgotten.into_keys()));
     }
 
     /// What a power loss would leave if nothing unsynced survived it.
@@ -123,6 +114,7 @@ impl Image {
             size: self.disk_size,
             disk_size: self.disk_size,
             cut: self.disk_size,
+            unreadable: self.unreadable.clone(),
             ..Self::default()
         }
     }
@@ -143,18 +135,58 @@ impl Image {
         }
     }
 
-    fn resized(&self) -> bool {
+    /// A sector cannot be read any more, until it is written anew.
+    pub(super) fn spoil(&mut self, offset: u64, len: usize) {
+        for (page, at, part) in pieces(offset, len) {
+            *self.unreadable.entry(page).or_default() |=
+                bits(at / SECTOR, (at + part.len() - 1) / SECTOR);
+        }
+    }
+
+    /// Whether all of this can be read.
+    pub(super) fn can_read(&self, offset: u64, len: usize) -> bool {
+        self.unreadable.is_empty()
+            || pieces(offset, len).all(|(page, at, part)| {
+                let mask = bits(at / SECTOR, (at + part.len() - 1) / SECTOR);
+                self.unreadable.get(&page).is_none_or(|bad| bad & mask == 0)
+            })
+    }
+
+    /// Sectors that are written as a whole can be read again.
+    fn heal(&mut self, page: usize, at: usize, len: usize) {
+        let (first, end) = (at.div_ceil(SECTOR), (at + len) / SECTOR);
+        if let Some(bad) = self.unreadable.get_mut(&page)
+            && first < end
+        {
+            *bad &= !bits(first, end - 1);
+            if *bad == 0 {
+                self.unreadable.remove(&page);
+            }
+        }
+    }
+
+    /// Where the disk holds something else than zeros, by smallest sectors.
+    pub(super) fn used(&self) -> impl Iterator<Item = u64> {
+        let pages = self.disk.iter().enumerate();
+        pages.filter_map(|(page, bytes)| Some((page, bytes.as_ref()?))).flat_map(|(page, bytes)| {
+            let sectors = bytes.chunks(SECTOR).enumerate();
+            let used = sectors.filter(|(_, sector)| sector.iter().any(|&byte| byte != 0));
+            used.map(move |(sector, _)| to_u64(page * PAGE + sector * SECTOR))
+        })
+    }
+
+    pub(super) fn resized(&self) -> bool {
         self.size != self.disk_size || self.cut < self.disk_size
     }
 
-    fn settle_size(&mut self) {
+    pub(super) fn settle_size(&mut self) {
         cut(&mut self.disk, self.cut.min(self.size));
         self.disk_size = self.size;
         self.cut = self.size;
     }
 
     /// These sectors of a page reach the disk.
-    fn settle(&mut self, page: usize, mask: u8) {
+    pub(super) fn settle(&mut self, page: usize, mask: u8) {
         let from = self.cache.get(page).cloned().flatten();
         if let Some(bits) = self.forgotten.get_mut(&page) {
             *bits &= !mask;
@@ -188,16 +220,8 @@ impl Image {
         })
     }
 
-    fn tear(&mut self, page: usize, sector: usize, bytes: usize) {
-        let at = sector * SECTOR;
-        match self.cache.get(page).cloned().flatten() {
-            Some(from) => put(&mut self.disk, page, at, &from[at..at + bytes]),
-            None => put(&mut self.disk, page, at, &[0; SECTOR][..bytes]),
-        }
-    }
-
     /// Reads see the disk again.
-    fn revert(&mut self, pages: impl Iterator<Item = usize>) {
+    pub(super) fn revert(&mut self, pages: impl Iterator<Item = usize>) {
         cut(&mut self.disk, self.disk_size);
         if self.size == self.disk_size && self.cut >= self.disk_size {
             for page in pages {
@@ -230,7 +254,7 @@ fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (usize, usize, std::o
     })
 }
 
-fn put(pages: &mut Vec<Page>, page: usize, at: usize, from: &[u8]) {
+pub(super) fn put(pages: &mut Vec<Page>, page: usize, at: usize, from: &[u8]) {
     if pages.len() <= page {
         pages.resize(page + 1, None);
     }

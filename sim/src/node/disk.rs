@@ -14,9 +14,10 @@ use synod_core::{Fetch, Founding, GroupId, Incarnation, Stored, WriteBatch};
 use super::Machine;
 use super::process::Failed;
 use crate::checkers::{Place, Violation};
-use crate::disk::SimVfs;
+use crate::disk::{Loss, SimVfs};
 use crate::env::{Env, Inside};
 use crate::faults::{Crash, Moment};
+use crate::plan::Plan;
 use crate::rng::{Rng, to_u64};
 use crate::trace::Note;
 
@@ -27,21 +28,27 @@ pub(super) type Opened = synod::log::Opened<SimVfs>;
 pub(super) struct Files {
     vfs: SimVfs,
     rng: Rng,
+    /// Draws what kind each power loss is, if they differ.
+    losses: Option<Rng>,
     config: LogConfig,
     /// The process is to stop in the middle of what it does.
     is_armed: bool,
 }
 
 impl Files {
-    pub(super) fn new(seed: u64, index: usize, segment_bytes: u64) -> Self {
-        let mut rng = Rng::numbered(seed, "disk", to_u64(index));
+    pub(super) fn new(plan: &Plan, index: usize) -> Self {
+        let segment_bytes = plan.segment_bytes;
+        let mut rng = Rng::numbered(plan.seed, "disk", to_u64(index));
+        let losses = Rng::numbered(plan.seed, "losses", to_u64(index));
         let config = LogConfig {
             segment_bytes,
             preallocate_bytes: segment_bytes / 4,
             salt: rng.bits(),
             ..LogConfig::default()
         };
-        Self { vfs: SimVfs::new(), rng, config, is_armed: false }
+        let vfs = SimVfs::with_sectors(plan.disk.sector);
+        let losses = plan.disk.varied_losses.then_some(losses);
+        Self { vfs, rng, losses, config, is_armed: false }
     }
 
     /// The process is gone; what it wrote is in the page cache.
@@ -54,7 +61,8 @@ impl Files {
     pub(super) fn power_loss(&mut self) {
         self.is_armed = false;
         let rng = &mut self.rng;
-        self.vfs.power_loss(&mut || rng.bits());
+        let loss = self.losses.as_mut().map_or(Loss::Any, |rng| rng.pick(&LOSSES));
+        self.vfs.lose_power(loss, &mut || rng.bits());
     }
 
     /// Another disk is put in.
@@ -334,6 +342,18 @@ impl Machine {
 fn broken(machine: &Machine, what: &str, error: &dyn fmt::Display) -> Violation {
     Violation::new("log", format!("the log of n{} {what}: {error}", machine.index + 1))
 }
+
+/// Of what kinds power losses are, and how often.
+const LOSSES: [Loss; 8] = [
+    Loss::Any,
+    Loss::Any,
+    Loss::Any,
+    Loss::Garbage,
+    Loss::Garbage,
+    Loss::Prefix,
+    Loss::All,
+    Loss::Nothing,
+];
 
 const DIR: &str = "/log";
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use synod_core::{Config, Time};
 
 use super::{Disk, Ending, Load, Machine, Plan, Preset};
+use crate::disk::Sector;
 use crate::faults::{self, Shape};
 use crate::network::Noise;
 use crate::rng::{Rng, to_index};
@@ -32,6 +33,8 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
         write: Duration::from_micros(rng.spread(1, 500)),
         sync: Duration::from_micros(rng.spread(10, 8_000)),
         tell: Duration::from_micros(rng.spread(1, 2_000)),
+        sector: Rng::stream(seed, "sectors").pick(&[Sector::Small, Sector::Large]),
+        varied_losses: true,
     };
     let machine = Machine {
         delay: Duration::from_micros(machine_delay),
