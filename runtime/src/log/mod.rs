@@ -7,6 +7,7 @@
 //! - `clean`: how segments are freed and reused.
 //! - `scan`: reading a segment back; **where a torn tail is told from damage**.
 //! - `open`: [`Log::open`]; what is rewritten and synced before a recovered node says anything.
+//! - `rewrite`: rewriting the last batch in place, so that a power loss meanwhile costs nothing.
 //! - `renew`: [`Log::start`] and [`Log::renew`]; **when a directory takes new incarnations**.
 //! - `index`, `reader`: where each value is, and reading it.
 //!
@@ -23,6 +24,7 @@ mod open;
 mod opened;
 mod reader;
 mod renew;
+mod rewrite;
 mod scan;
 mod segment;
 mod writer;

@@ -4,7 +4,7 @@
 //! sync, or a sync failed and the pages were marked clean. If the node voted by it and then lost
 //! power, the vote would be forgotten. Only the last batch and the last segment's header can be
 //! in that state, since each is synced before anything comes after it. So [`Log::open`] writes both
-//! again, with the same bytes, and syncs file and directory.
+//! again, with the same bytes, and syncs file and directory; see `rewrite` for a power loss meanwhile.
 //!
 //! Then the log goes on in a *new segment*, whose header says with which batch number. This is what
 //! keeps a cut batch dead: nothing is ever written over its remains, and nothing in the old segment
@@ -24,6 +24,7 @@ use super::founding;
 use super::index::{Founded, GroupIndex, Index, Place, Slot};
 use super::opened::{GroupLog, Opened, RecoveryReport, Torn};
 use super::reader::{Shared, read_value};
+use super::rewrite::{self, Copy};
 use super::scan::{Batch, Next, ScanError, Scanner};
 use super::segment::{self, Found, HEAD, SegmentHeader, Start, VERSION};
 use super::writer::{Log, Scratch, Segment};
@@ -72,6 +73,7 @@ impl<V: Vfs> Log<V> {
         let lock = lock(&vfs, &path)?;
         let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
 
+        rewrite::put_back(&vfs, dir, &names)?;
         let mut disk = read_headers(&vfs, dir, &names)?;
         remove_torn_segments(&vfs, &mut disk)?;
         let newest = disk.last_key_value().and_then(|(_, on_disk)| on_disk.header());
@@ -94,7 +96,7 @@ impl<V: Vfs> Log<V> {
                 let Some(header) = on_disk.header() else { continue };
                 segments.insert(number, Segment { start: header.start, size });
             }
-            make_durable(&disk, newest, &tail)?;
+            make_durable(&vfs, dir, &disk, newest, &tail)?;
             // Not before: the batch that says so may have been in the page cache only.
             for path in obsolete {
                 mark!(OBSOLETE_SEGMENT_REMOVED);
@@ -468,13 +470,17 @@ fn apply<F: VfsFile>(
 }
 
 /// Writes again what may be in the page cache only, and syncs.
-fn make_durable<F: VfsFile>(
-    disk: &BTreeMap<u32, OnDisk<F>>,
+fn make_durable<V: Vfs>(
+    vfs: &V,
+    dir: &Path,
+    disk: &BTreeMap<u32, OnDisk<V::File>>,
     newest: SegmentHeader,
     tail: &Tail,
 ) -> Result<(), OpenError> {
     // The directory is synced when the new segment begins, before anything is written there.
     if let Some(OnDisk { path, file, .. }) = disk.get(&newest.start.segment) {
+        let place = tail.last.as_ref().map_or((HEAD, 0), |last| (last.at, last.header.layout.end));
+        let copy = Copy::make(vfs, dir, newest.start.segment, file, place)?;
         newest.write(file).map_err(OpenError::io("write", path))?;
         if let Some(last) = &tail.last {
             let scanner = Scanner::new(file, newest.salt, newest.start.segment);
@@ -483,6 +489,7 @@ fn make_durable<F: VfsFile>(
             scanner.rewrite(last).map_err(OpenError::io("write", path))?;
         }
         file.sync_data().map_err(OpenError::io("sync", path))?;
+        copy.drop(vfs)?;
     }
     Ok(())
 }

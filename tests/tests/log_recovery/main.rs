@@ -10,3 +10,4 @@ mod crashes;
 mod damage;
 mod model;
 mod renewal;
+mod rewriting;
