@@ -2,6 +2,7 @@
 
 pub(crate) mod campaign;
 pub(crate) mod mutants;
+pub(crate) mod picture;
 pub(crate) mod plans;
 mod summary;
 

@@ -62,6 +62,7 @@ pub mod marks;
 pub mod mutants;
 pub mod network;
 pub mod node;
+pub mod picture;
 pub mod plan;
 pub mod queue;
 pub mod rng;

@@ -67,6 +67,21 @@ enum Command {
         #[arg(long, short, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Draws a picture of one run: a page for a browser, with everything in it.
+    ///
+    /// Nodes and time, messages and what became of them, who led, what the disks hold; what went
+    /// wrong is marked, and what led to it is a click away.
+    Trace {
+        /// Which: a seed, or the file of a plan.
+        #[arg(value_name = "SEED|FILE")]
+        what: String,
+        /// What kind of run the seed stands for.
+        #[arg(long, default_value = "mix", value_parser = preset())]
+        preset: Preset,
+        /// Where to put the page.
+        #[arg(long, value_name = "OUT")]
+        html: PathBuf,
+    },
     /// Plants known bugs, one at a time, and says how many seeds it takes to find each.
     ///
     /// Run it in the workspace: it reads tests/mutants.toml and works in a copy.
@@ -98,6 +113,10 @@ fn main() -> ExitCode {
                 Err(why) => complain(&why),
             }
         }
+        Command::Trace { what, preset, html } => match cli::picture::draw(&what, preset, &html) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => complain(&why),
+        },
         Command::Mutants { seeds, only, scratch } => cli::mutants::hunt(seeds, &only, &scratch),
     }
 }

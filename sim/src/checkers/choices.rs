@@ -71,7 +71,7 @@ impl Choices {
             Some(first) if same(first, &tally.value) => return Ok(()),
             Some(first) => {
                 let what = format!(
-                    "{at} of group {} has chosen {first:?}, and in {ballot} {:?} as well",
+                    "{at} of group {} has chosen {first}, and in {ballot} {} as well",
                     place.group, tally.value
                 );
                 return Err(Violation::new("choices", what));
@@ -90,7 +90,8 @@ impl Choices {
         match self.value(place.group, at) {
             Some(chosen) if same(chosen, value) => Ok(()),
             chosen => {
-                let what = format!("{place} {doing} {value:?} at {at}; chosen is {chosen:?}");
+                let chosen = chosen.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+                let what = format!("{place} {doing} {value} at {at}; chosen is {chosen}");
                 Err(Violation::new("choices", what))
             }
         }

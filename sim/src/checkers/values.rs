@@ -40,7 +40,7 @@ impl Values {
             Some((_, first)) if same(first, value) => {}
             Some((_, first)) => {
                 let what =
-                    format!("ballot {ballot} brings {value:?} to {at}, and had brought {first:?}");
+                    format!("ballot {ballot} brings {value} to {at}, and had brought {first}");
                 return Err(Violation::new("values", what));
             }
         }
