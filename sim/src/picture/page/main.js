@@ -132,7 +132,7 @@ function drawOverview(canvas) {
     g.fillStyle = look.bad;
     g.fillRect(xOf(run.at[run.count - 1]) - 1.5, 2, 3, height - 4);
   }
-  const [a, b] = [left + (scale.u0 / whole) * room, left + (scale.u1 / whole) * room];
+  const [a, b] = [scale.u0, scale.u1].map((u) => left + Math.min(Math.max(u / whole, 0), 1) * room);
   g.fillStyle = look.accent;
   g.globalAlpha = 0.13;
   g.fillRect(a, 1, Math.max(b - a, 3), height - 2);
