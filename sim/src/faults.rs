@@ -5,9 +5,12 @@
 
 mod crashes;
 mod disks;
+mod images;
+mod lies;
 mod machines;
 mod partitions;
 mod relays;
+mod rot;
 mod show;
 mod stops;
 mod transfers;
@@ -117,6 +120,59 @@ pub enum Fault {
         #[serde(with = "text::duration")]
         lasting: Duration,
     },
+    /// A place in use on a disk changes, on its own.
+    Rot {
+        /// Whose.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// Which place: its number, modulo how many there are then.
+        place: u64,
+        /// How much of it.
+        extent: Extent,
+    },
+    /// A disk says that it synced, and does not, for a while.
+    LyingDisk {
+        /// Whose.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// A write lands elsewhere on its disk, and its own place keeps what it had.
+    Astray {
+        /// Whose disk.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// After so many more writes.
+        writes: u64,
+        /// Where it lands, at random.
+        place: u64,
+    },
+    /// A node loses power and everything on its disk, and starts again later.
+    WipedDisk {
+        /// Who.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// How long it stays down.
+        #[serde(with = "text::duration")]
+        down: Duration,
+    },
+    /// Somebody copies a disk.
+    SavedDisk {
+        /// Whose.
+        #[serde(with = "text::node")]
+        node: usize,
+    },
+    /// A node loses power, and starts again later with the copy of its disk.
+    RestoredDisk {
+        /// Who.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// How long it stays down.
+        #[serde(with = "text::duration")]
+        down: Duration,
+    },
     /// State machines take so long for each step, for a while.
     SlowMachines {
         /// Whose.
@@ -137,6 +193,16 @@ pub enum Fault {
         #[serde(with = "text::node")]
         to: usize,
     },
+}
+
+/// How much rots at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Extent {
+    /// One bit.
+    Bit,
+    /// A sector.
+    Sector,
 }
 
 /// Who a fault strikes.
@@ -213,6 +279,12 @@ pub enum Family {
     Stops,
     /// Leaders that fall one after the other.
     Relays,
+    /// Bits and sectors that change.
+    Rot,
+    /// Disks that lie about syncs, and writes that go astray.
+    Lies,
+    /// Disks that are emptied, or replaced by an older copy.
+    Images,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -233,7 +305,21 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
+        Self::Partitions,
+        Self::Crashes,
+        Self::Disks,
+        Self::Machines,
+        Self::Transfers,
+        Self::Stops,
+        Self::Relays,
+        Self::Rot,
+        Self::Lies,
+        Self::Images,
+    ];
+
+    /// Those that leave on every disk what was synced.
+    pub const HARMLESS: [Self; 7] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -254,6 +340,9 @@ impl Family {
             Self::Transfers => ("transfers", |rng, shape| once(transfers::draw(rng, shape))),
             Self::Stops => ("stops", |rng, shape| once(stops::draw(rng, shape))),
             Self::Relays => ("relays", |rng, shape| relays::draw(rng, shape).into()),
+            Self::Rot => ("rot", |rng, shape| once(rot::draw(rng, shape))),
+            Self::Lies => ("lies", |rng, shape| once(lies::draw(rng, shape))),
+            Self::Images => ("images", |rng, shape| images::draw(rng, shape)),
         }
     }
 }
@@ -297,6 +386,12 @@ impl Fault {
             | Self::FailedSync { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::StalledDisk { node, .. }
+            | Self::Rot { node, .. }
+            | Self::LyingDisk { node, .. }
+            | Self::Astray { node, .. }
+            | Self::WipedDisk { node, .. }
+            | Self::SavedDisk { node }
+            | Self::RestoredDisk { node, .. }
             | Self::SlowMachines { node, .. } => *node < nodes,
             Self::Crash { victim: Victim::Leader(group), .. } => *group < groups,
             Self::Blackout { down } => down.len() == nodes,
@@ -319,6 +414,13 @@ impl Fault {
             Self::FailedSync { .. } => "failed syncs",
             Self::SlowDisk { .. } => "slow disks",
             Self::StalledDisk { .. } => "stalled disks",
+            Self::Rot { extent: Extent::Bit, .. } => "rotted bits",
+            Self::Rot { extent: Extent::Sector, .. } => "rotted sectors",
+            Self::LyingDisk { .. } => "lying disks",
+            Self::Astray { .. } => "writes astray",
+            Self::WipedDisk { .. } => "wiped disks",
+            Self::SavedDisk { .. } => "copied disks",
+            Self::RestoredDisk { .. } => "restored disks",
             Self::SlowMachines { .. } => "slow machines",
             Self::Transfer { .. } => "transfers",
         }
@@ -360,7 +462,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 13, "{kinds:?}");
+        assert_eq!(kinds.len(), 20, "{kinds:?}");
     }
 
     #[test]

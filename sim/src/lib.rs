@@ -50,6 +50,7 @@
 //! }
 //! ```
 
+pub mod atlas;
 pub mod campaign;
 pub mod checkers;
 pub mod clients;

@@ -288,6 +288,17 @@ impl Node {
         self.machine.harm();
     }
 
+    /// Something was done to the disk that may show much later, or never.
+    pub const fn rots(&mut self) {
+        self.machine.memory.rot();
+    }
+
+    /// Whether there is a copy of the disk.
+    #[must_use]
+    pub const fn has_image(&self) -> bool {
+        self.machine.image.is_some()
+    }
+
     /// The disk is replaced by an empty one. The node must be down.
     pub fn wipe(&mut self) {
         assert!(!self.is_up(), "a disk is replaced under a running process");
@@ -349,6 +360,7 @@ impl Node {
         }
         let machine = &mut self.machine;
         machine.disarm();
+        machine.files.vfs().lie(false);
         machine.mood = Mood::default();
         machine.delay = machine.delay.min(Duration::from_micros(50));
         machine.disk.sync = machine.disk.sync.min(machine.core.election_timeout / 50);

@@ -21,6 +21,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use synod_core::{Config, Time};
 
+use crate::atlas::Budget;
 use crate::disk::Sector;
 use crate::faults::Planned;
 use crate::guests::Guests;
@@ -50,6 +51,8 @@ pub struct Plan {
     pub is_forming: bool,
     /// Whether every restart takes new incarnations, `Restart::Rejoin`; else disks are trusted.
     pub is_rejoining: bool,
+    /// How much damage to disks is allowed.
+    pub budget: Budget,
     /// Settings of every group on every node; the seed of each differs.
     #[serde(with = "config::Mirror")]
     pub core: Config,
@@ -196,6 +199,7 @@ impl Default for Plan {
             groups: 1,
             is_forming: false,
             is_rejoining: false,
+            budget: Budget::Within,
             segment_bytes: 64 << 10,
             noise: Noise::default(),
             strange: None,

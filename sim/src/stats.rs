@@ -19,6 +19,10 @@ pub struct Stats {
     pub simulated: Duration,
     /// Faults that took effect, by kind.
     pub faults: BTreeMap<Cow<'static, str>, u64>,
+    /// Damage that would have been more than the protocol must survive, and was not done.
+    pub spared: u64,
+    /// Nodes restarted because a value that was to be executed had rotted meanwhile.
+    pub lost_at_work: u64,
     /// Messages put on the wire.
     pub messages: u64,
     /// Messages that the network lost.
@@ -75,6 +79,8 @@ impl Stats {
         for (kind, count) in &other.faults {
             *self.faults.entry(kind.clone()).or_default() += count;
         }
+        self.spared += other.spared;
+        self.lost_at_work += other.lost_at_work;
         self.messages += other.messages;
         self.lost += other.lost;
         self.duplicated += other.duplicated;

@@ -11,6 +11,7 @@ use synod_core::{ClusterId, Founding, GroupId, Incarnation, Member, Membership, 
 
 use recovery::Recovery;
 
+use crate::atlas::Atlas;
 use crate::checkers::{Verdict, Violation};
 use crate::clients::{Ask, Call, CallId, Clients, End};
 use crate::env::{Answer, Env, Event};
@@ -33,6 +34,8 @@ pub struct World {
     /// What each fault under way has cut or slowed, to be undone.
     effects: Vec<Vec<(usize, usize)>>,
     recovery: Recovery,
+    /// What was done to disks, and what more may be.
+    atlas: Atlas,
 }
 
 impl World {
@@ -58,7 +61,8 @@ impl World {
         }
         env.queue.push(plan.until, Event::Mend);
         let effects = vec![Vec::new(); plan.faults.len()];
-        Self { plan, env, nodes, clients, effects, recovery: Recovery::default() }
+        let atlas = Atlas::new(plan.nodes, plan.budget, plan.is_rejoining);
+        Self { plan, env, nodes, clients, effects, recovery: Recovery::default(), atlas }
     }
 
     /// Lets everything happen.

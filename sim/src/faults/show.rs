@@ -35,6 +35,22 @@ impl fmt::Display for Fault {
             Self::StalledDisk { node, lasting } => {
                 write!(f, "disk of n{} stalled for {lasting:?}", node + 1)
             }
+            Self::Rot { node, place, extent } => {
+                write!(f, "one {extent:?} of the disk of n{} rots, place {place}", node + 1)
+            }
+            Self::LyingDisk { node, lasting } => {
+                write!(f, "syncs of the disk of n{} lie for {lasting:?}", node + 1)
+            }
+            Self::Astray { node, writes, place } => {
+                write!(f, "a write of n{} goes astray after {writes}, to {place}", node + 1)
+            }
+            Self::WipedDisk { node, down } => {
+                write!(f, "the disk of n{} is wiped, down for {down:?}", node + 1)
+            }
+            Self::SavedDisk { node } => write!(f, "the disk of n{} is copied", node + 1),
+            Self::RestoredDisk { node, down } => {
+                write!(f, "the disk of n{} is replaced by its copy, down for {down:?}", node + 1)
+            }
             Self::SlowMachines { node, delay, lasting } => {
                 write!(f, "machines of n{} slow by {delay:?} for {lasting:?}", node + 1)
             }

@@ -24,6 +24,8 @@ pub(super) struct Memory {
     pub(super) restart: Restart,
     /// Something was done to the disk that may cost votes.
     is_harmed: bool,
+    /// Something was done to the disk that may show at any later start.
+    is_rotten: bool,
     /// The disk was emptied, so the operator knows that there is a cluster.
     is_wiped: bool,
     rng: Rng,
@@ -44,6 +46,7 @@ impl Memory {
             voters,
             restart: if plan.is_rejoining { Restart::Rejoin } else { Restart::TrustDisk },
             is_harmed: false,
+            is_rotten: false,
             is_wiped: false,
             rng: Rng::numbered(plan.seed, "memory", to_u64(index)),
         }
@@ -62,12 +65,16 @@ impl Memory {
     }
 
     pub(super) const fn is_harmed(&self) -> bool {
-        self.is_harmed
+        self.is_harmed || self.is_rotten
+    }
+
+    pub(super) const fn rot(&mut self) {
+        self.is_rotten = true;
     }
 
     /// What a start takes if it has to: drawn anew, except for a directory that was never used.
     pub(super) fn draw(&mut self, is_empty: bool) -> Vec<(GroupId, Incarnation)> {
-        if !self.is_harmed && (is_empty || self.restart == Restart::TrustDisk) {
+        if !self.is_harmed() && (is_empty || self.restart == Restart::TrustDisk) {
             return self.now.clone();
         }
         self.fresh()
@@ -103,7 +110,7 @@ impl Memory {
         if found == self.now {
             return Ok(false);
         }
-        if !self.is_harmed && self.restart == Restart::TrustDisk {
+        if !self.is_harmed() && self.restart == Restart::TrustDisk {
             let what = format!(
                 "n{} took new incarnations without having lost anything: {}",
                 node + 1,
@@ -124,7 +131,7 @@ impl Machine {
     }
 
     pub(super) fn wipe(&mut self) {
-        self.files.replace(SimVfs::new());
+        self.files.replace(&SimVfs::new());
         for store in self.stores.iter_mut().flatten() {
             *store = Store::default();
         }
@@ -145,7 +152,7 @@ impl Machine {
     }
 
     pub(super) fn restore(&mut self, image: &Image) {
-        self.files.replace(image.vfs.fork());
+        self.files.replace(&image.vfs);
         if let (Some(stores), Some(states)) = (&mut self.stores, &image.stores) {
             *stores = states.iter().map(|state| Store::holding(state.clone())).collect();
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use synod_core::{Config, Time};
 
 use super::{Disk, Ending, Load, Machine, Plan, Preset};
+use crate::atlas::Budget;
 use crate::disk::Sector;
 use crate::faults::{self, Shape};
 use crate::network::Noise;
@@ -48,7 +49,8 @@ pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
         nodes,
         groups,
         is_forming,
-        is_rejoining: false,
+        is_rejoining: preset == Preset::Liars && nodes >= 3,
+        budget: Budget::Within,
         core,
         segment_bytes,
         noise,

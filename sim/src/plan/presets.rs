@@ -31,11 +31,16 @@ pub enum Preset {
     Churn,
     /// Everything at once.
     Hell,
+    /// Disks that rot or are lost, as far as the protocol must survive it.
+    Worn,
+    /// Disks that lie about syncs or are replaced by older copies, and nodes that know better than to
+    /// trust them.
+    Liars,
 }
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Mix,
         Self::Calm,
         Self::Swarm,
@@ -44,6 +49,8 @@ impl Preset {
         Self::Disk,
         Self::Churn,
         Self::Hell,
+        Self::Worn,
+        Self::Liars,
     ];
 
     /// What it is called.
@@ -58,6 +65,8 @@ impl Preset {
             Self::Disk => "disk",
             Self::Churn => "churn",
             Self::Hell => "hell",
+            Self::Worn => "worn",
+            Self::Liars => "liars",
         }
     }
 
@@ -73,6 +82,8 @@ impl Preset {
             Self::Disk => "disks that fail, stall and lose what was not synced",
             Self::Churn => "crashes, many of them",
             Self::Hell => "everything at once",
+            Self::Worn => "disks that rot or are wiped",
+            Self::Liars => "disks that lie or are replaced, and nobody who trusts them",
         }
     }
 
@@ -97,23 +108,32 @@ impl Preset {
         match self {
             Self::Hell => true,
             Self::Calm => false,
-            Self::Mix | Self::Swarm | Self::Tight | Self::Network | Self::Disk | Self::Churn => {
-                coin
-            }
+            Self::Mix
+            | Self::Swarm
+            | Self::Tight
+            | Self::Network
+            | Self::Disk
+            | Self::Churn
+            | Self::Worn
+            | Self::Liars => coin,
         }
     }
 
     /// How many faults of each family a run of this kind may have.
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
-        use Family::{Crashes, Disks, Partitions, Relays, Stops, Transfers};
+        use Family::{Crashes, Disks, Images, Lies, Partitions, Relays, Rot, Stops, Transfers};
         match self {
             Self::Calm => Appetite::new(),
             Self::Network => [(Partitions, 8), (Crashes, 1), (Relays, 12), (Transfers, 8)].into(),
             Self::Disk => [(Disks, 20), (Crashes, 6), (Stops, 10)].into(),
             Self::Churn => [(Crashes, 30), (Stops, 15)].into(),
-            Self::Hell => Family::ALL.map(|family| (family, most(family))).into(),
+            Self::Hell => Family::HARMLESS.map(|family| (family, most(family))).into(),
+            Self::Worn => {
+                [(Rot, 40), (Images, 2), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
+            }
+            Self::Liars => [(Lies, 8), (Images, 3), (Crashes, 2), (Partitions, 4)].into(),
             Self::Mix | Self::Swarm | Self::Tight => {
-                let some = Family::ALL.map(|family| {
+                let some = Family::HARMLESS.map(|family| {
                     let count = rng.within(1, most(family));
                     (family, if rng.percent(50) { count } else { 0 })
                 });
@@ -129,6 +149,7 @@ const fn most(family: Family) -> u64 {
         Family::Partitions | Family::Crashes | Family::Disks => 14,
         Family::Transfers | Family::Stops => 10,
         Family::Machines | Family::Relays => 4,
+        Family::Rot | Family::Lies | Family::Images => 8,
     }
 }
 
@@ -158,7 +179,7 @@ mod tests {
     #[test]
     fn the_mix_has_all_kinds() {
         let presets: BTreeSet<Preset> = (0..300).map(|seed| Plan::of(seed).preset).collect();
-        assert_eq!(presets.len(), Preset::ALL.len() - 1, "{presets:?}");
+        assert_eq!(presets.len(), Preset::ALL.len() - 3, "{presets:?}");
         assert!(!presets.contains(&Preset::Mix));
     }
 

@@ -141,12 +141,12 @@ impl World {
         let took = now.since(since);
         match self.recovery.stage {
             Stage::Faults => return Ok(false),
-            Stage::Part if self.part_serves() || !self.has_quorum() => {
+            Stage::Part if self.part_serves() || self.is_excused() => {
                 self.env.stats.took(self.plan.ending.first.kind(), took, election);
                 self.heal()?;
                 return Ok(false);
             }
-            Stage::Whole if self.whole_agrees() || !self.has_quorum() => {
+            Stage::Whole if self.whole_agrees() || self.is_excused() => {
                 self.env.stats.took(WHOLE, took, election);
                 if self.plan.ending.idle == 0 {
                     return Ok(true);
@@ -188,6 +188,15 @@ impl World {
     /// Whether a node is right to refuse: proposals are taken from members only.
     fn cannot(&self, node: usize, group: usize, is_read: bool) -> bool {
         !is_read && !self.nodes[node].votes(group)
+    }
+
+    /// Whether nobody owes an answer: there is no quorum of voters, more was damaged than the protocol
+    /// must survive, or only some of the cluster is healed, and what a node in it has lost may be
+    /// held only by those that are not.
+    fn is_excused(&self) -> bool {
+        let is_missed = self.recovery.stage == Stage::Part
+            && (0..self.plan.nodes).any(|node| self.atlas.is_impaired(node));
+        is_missed || self.atlas.is_exceeded() || !self.has_quorum()
     }
 
     /// Whether in every group some voter reaches so many others, itself counted, that they are a

@@ -1,12 +1,15 @@
 //! Carries out what the plan says goes wrong.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use synod_core::{Ballot, Role};
 
 use super::World;
+use crate::atlas::Harm;
 use crate::env::Event;
-use crate::faults::{Crash, Fault, Moment, Victim};
+use crate::faults::{Crash, Extent, Fault, Moment, Victim};
+use crate::rng::{mix, to_index, to_u64};
 use crate::trace::Note;
 
 impl World {
@@ -67,6 +70,41 @@ impl World {
                 let until = until(*lasting);
                 self.nodes[*node].stall_disk(until);
             }
+            Fault::Rot { node, place, extent } => {
+                if !self.rot(*node, *place, *extent) {
+                    return;
+                }
+            }
+            Fault::LyingDisk { node, lasting } => {
+                if !self.allows(*node, Harm::Silent) {
+                    return;
+                }
+                self.nodes[*node].rots();
+                self.nodes[*node].disk().lie(true);
+                passes = Some(*lasting);
+            }
+            Fault::Astray { node, writes, place } => {
+                if !self.allows(*node, Harm::Silent) {
+                    return;
+                }
+                self.nodes[*node].rots();
+                self.nodes[*node].disk().misdirect_write_after(*writes, *place);
+            }
+            Fault::WipedDisk { node, down } => {
+                if !self.allows(*node, Harm::Votes) {
+                    return;
+                }
+                self.crash(*node, Crash::Power, *down);
+                self.nodes[*node].wipe();
+            }
+            Fault::SavedDisk { node } => self.nodes[*node].save_image(),
+            Fault::RestoredDisk { node, down } => {
+                if !self.nodes[*node].has_image() || !self.allows(*node, Harm::Silent) {
+                    return;
+                }
+                self.crash(*node, Crash::Power, *down);
+                self.nodes[*node].restore_image();
+            }
             Fault::SlowMachines { node, delay, lasting } => {
                 self.nodes[*node].slow_machines(*delay);
                 passes = Some(*lasting);
@@ -98,13 +136,57 @@ impl World {
                 effects.iter().for_each(|&(from, to)| self.env.network.slow(from, to, 1));
             }
             Fault::SlowDisk { node, .. } => self.nodes[*node].slow_disk(1),
+            Fault::LyingDisk { node, .. } => self.nodes[*node].disk().lie(false),
             Fault::SlowMachines { node, .. } => self.nodes[*node].slow_machines(Duration::ZERO),
             Fault::Crash { .. }
             | Fault::Blackout { .. }
             | Fault::FailedSync { .. }
             | Fault::StalledDisk { .. }
+            | Fault::Rot { .. }
+            | Fault::Astray { .. }
+            | Fault::WipedDisk { .. }
+            | Fault::SavedDisk { .. }
+            | Fault::RestoredDisk { .. }
             | Fault::Transfer { .. } => {}
         }
+    }
+
+    /// Whether the atlas has room for this; counts it as spared if not.
+    fn allows(&mut self, node: usize, harm: Harm) -> bool {
+        let is_allowed = self.atlas.allows(node, harm);
+        self.env.stats.spared += u64::from(!is_allowed);
+        is_allowed
+    }
+
+    /// A place in use in a segment of this node's log rots, if there is one and it may.
+    fn rot(&mut self, node: usize, place: u64, extent: Extent) -> bool {
+        let disk = self.nodes[node].disk().clone();
+        let mut used = disk.used();
+        used.retain(|(path, _)| path.extension().is_some_and(|extension| extension == "log"));
+        let Some((path, at)) = used.get(to_index(place % to_u64(used.len()).max(1))) else {
+            return false;
+        };
+        let len = self.plan.disk.sector.bytes();
+        if disk.size_of(path).is_none_or(|size| size < at + to_u64(len)) {
+            return false;
+        }
+        // Names ascend with numbers.
+        let mut segments: Vec<&PathBuf> = used.iter().map(|(path, _)| path).collect();
+        segments.dedup();
+        let is_young = segments.iter().rev().take(2).any(|young| *young == path);
+        if !self.atlas.allows_rot(node, path, is_young) {
+            self.env.stats.spared += 1;
+            return false;
+        }
+        match extent {
+            Extent::Bit => {
+                let byte = mix(place) % to_u64(len);
+                disk.corrupt(path, at + byte, 1, 1 << (mix(place ^ 1) % 8));
+            }
+            Extent::Sector => disk.corrupt(path, *at, len, 0x5a),
+        }
+        self.nodes[node].rots();
+        true
     }
 
     fn cut(&mut self, n: usize, links: &[(usize, usize)]) {

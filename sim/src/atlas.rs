@@ -1,0 +1,181 @@
+//! Which damage to disks a run may do so that the protocol still owes an answer.
+//!
+//! # The budget
+//!
+//! A node is *impaired* while what it knows as an acceptor is, or may be, incomplete. At most
+//! f = ⌊(n − 1) / 2⌋ nodes of a run are ever impaired, so that the others are always a quorum whose
+//! memory is whole. What that buys, by what was lost:
+//!
+//! - *A value, and the record of it is there* (rot in a payload). The vote is known and is told as lost:
+//!   a candidate does not fill that instance with something else on the word of this node. If the
+//!   value was chosen, a quorum accepted it; at most f of those have lost it, so a good copy is
+//!   left, and it is learned again. If it was not chosen, a quorum without any impaired node
+//!   decides. So impaired nodes stay impaired until nothing of the rot is left on their disks.
+//! - *A promise, or a record* (both headers of a batch that is vouched for, a wiped disk). The log
+//!   notices, and the directory takes new incarnations: to the others it has stopped for good, and
+//!   they are a quorum. Until membership changes swap it in, it is impaired for the rest of the run.
+//! - *A record, and nothing says so* (a sync that lied, a write that went astray, an older disk put
+//!   in). One such node is enough to choose two values, however small the minority: it may be the
+//!   only one in common to two quorums. Trusting the disk promises nothing here, so these are drawn
+//!   only where every start takes new incarnations, and what the disk forgot nobody relied on.
+//!
+//! # The last batch
+//!
+//! Rot takes one place at a time, and each batch has two headers; but a batch that nothing vouches for
+//! is cut as torn if two of its places are bad. Only the two newest segments of a disk can hold such a
+//! batch, so rot takes one place in each of these, ever, and any number in older ones.
+//!
+//! With [`Budget::Exceeded`] everything is allowed, and nobody owes an answer; safety holds all the
+//! same, except where something was lost and nothing says so.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// How much damage a run may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// As much as the protocol must survive.
+    #[default]
+    Within,
+    /// More: the cluster may refuse to serve, and must not serve wrong.
+    Exceeded,
+}
+
+/// What a fault may cost a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// Values, and the log knows which.
+    Values,
+    /// Votes, and the log knows.
+    Votes,
+    /// Votes, and the log may not know.
+    Silent,
+}
+
+/// The account of the damage of one run.
+#[derive(Clone, Debug)]
+pub struct Atlas {
+    budget: Budget,
+    /// How many nodes may be impaired.
+    spare: usize,
+    /// Whether every start takes new incarnations.
+    is_rejoining: bool,
+    impaired: BTreeSet<usize>,
+    /// Which young segments rotted already, by node.
+    rotten: BTreeSet<(usize, PathBuf)>,
+}
+
+impl Atlas {
+    /// Nothing has happened yet to so many nodes.
+    #[must_use]
+    pub const fn new(nodes: usize, budget: Budget, is_rejoining: bool) -> Self {
+        let spare = nodes.saturating_sub(1) / 2;
+        Self { budget, spare, is_rejoining, impaired: BTreeSet::new(), rotten: BTreeSet::new() }
+    }
+
+    /// Whether this may be done to a node; if so, it counts as done.
+    pub fn allows(&mut self, node: usize, harm: Harm) -> bool {
+        if self.budget == Budget::Within {
+            let is_promised = harm != Harm::Silent || self.is_rejoining;
+            let has_room = self.impaired.contains(&node) || self.impaired.len() < self.spare;
+            if !is_promised || !has_room {
+                return false;
+            }
+        }
+        self.impaired.insert(node);
+        true
+    }
+
+    /// Whether this file of a node may rot; if so, it counts as done. A young one is one of the two
+    /// newest segments.
+    pub fn allows_rot(&mut self, node: usize, file: &Path, is_young: bool) -> bool {
+        let young = || (node, file.to_owned());
+        if self.budget == Budget::Within && is_young && self.rotten.contains(&young()) {
+            return false;
+        }
+        let is_allowed = self.allows(node, Harm::Values);
+        if is_allowed && is_young {
+            self.rotten.insert(young());
+        }
+        is_allowed
+    }
+
+    /// Nothing of the damage is left on a node's disk, and its votes are whole.
+    pub fn repaired(&mut self, node: usize) {
+        self.impaired.remove(&node);
+    }
+
+    /// Whether a node's memory may be incomplete.
+    #[must_use]
+    pub fn is_impaired(&self, node: usize) -> bool {
+        self.impaired.contains(&node)
+    }
+
+    /// Whether more was damaged than the protocol must survive.
+    #[must_use]
+    pub fn is_exceeded(&self) -> bool {
+        self.impaired.len() > self.spare
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn atlas(nodes: usize) -> Atlas {
+        Atlas::new(nodes, Budget::Within, false)
+    }
+
+    #[test]
+    fn at_most_a_minority_is_impaired() {
+        for (nodes, spare) in [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2)] {
+            let mut atlas = atlas(nodes);
+            let allowed = (0..nodes).filter(|&node| atlas.allows(node, Harm::Values)).count();
+            assert_eq!(allowed, spare, "{nodes} nodes");
+            assert!(!atlas.is_exceeded());
+            assert_eq!(atlas.allows(0, Harm::Votes), spare > 0, "the same node again");
+        }
+    }
+
+    #[test]
+    fn who_is_repaired_makes_room_for_another() {
+        let mut atlas = atlas(3);
+        assert!(atlas.allows(2, Harm::Values));
+        assert!(!atlas.allows(0, Harm::Values));
+        atlas.repaired(2);
+        assert!(atlas.allows(0, Harm::Values));
+        assert!(atlas.is_impaired(0) && !atlas.is_impaired(2));
+    }
+
+    #[test]
+    fn what_is_lost_without_a_word_needs_new_incarnations() {
+        assert!(!atlas(5).allows(1, Harm::Silent));
+        assert!(Atlas::new(5, Budget::Within, true).allows(1, Harm::Silent));
+    }
+
+    #[test]
+    fn young_segments_rot_once() {
+        let (old, young) = (Path::new("/log/1"), Path::new("/log/2"));
+        let mut atlas = atlas(3);
+        assert!(atlas.allows_rot(0, young, true));
+        assert!(!atlas.allows_rot(0, young, true));
+        assert!(atlas.allows_rot(0, old, false));
+        assert!(atlas.allows_rot(0, old, false));
+        assert!(!atlas.allows_rot(1, old, false), "another node");
+    }
+
+    #[test]
+    fn beyond_the_budget_everything_is_allowed_and_told() {
+        let mut atlas = Atlas::new(3, Budget::Exceeded, false);
+        let young = Path::new("/log/2");
+        for node in 0..3 {
+            assert!(atlas.allows_rot(node, young, true));
+            assert!(atlas.allows_rot(node, young, true));
+            assert!(atlas.allows(node, Harm::Silent));
+        }
+        assert!(atlas.is_exceeded());
+    }
+}
