@@ -4,3 +4,4 @@
 pub mod frames;
 pub mod group;
 pub mod log_recovery;
+pub mod schedule;

@@ -108,10 +108,7 @@ impl Clients {
         for (n, request) in plan.requests.iter().enumerate() {
             clients[request.client].next.push_back(n);
         }
-        let tags = plan.requests.iter().map(|request| match &request.ask {
-            Ask::Propose(op, _) => op.tag,
-            Ask::Read(_) | Ask::Guest(..) => 0,
-        });
+        let tags = plan.requests.iter().filter_map(|request| request.ask.tag());
         Self {
             clients,
             calls: Vec::new(),
@@ -309,6 +306,23 @@ impl Ask {
         match self {
             Self::Propose(..) | Self::Read(_) => STORE,
             Self::Guest(sm, _) => *sm,
+        }
+    }
+
+    /// The tag of its operation, if it has one.
+    #[must_use]
+    pub const fn tag(&self) -> Option<u64> {
+        match self {
+            Self::Propose(op, _) => Some(op.tag),
+            Self::Read(_) | Self::Guest(..) => None,
+        }
+    }
+
+    /// Gives its operation, if it has one, another tag: no two of a run may have the same.
+    pub(crate) const fn retag(&mut self, tag: u64) {
+        match self {
+            Self::Propose(op, _) => op.tag = tag,
+            Self::Read(_) | Self::Guest(..) => {}
         }
     }
 

@@ -14,6 +14,7 @@ mod messages;
 mod presets;
 mod requests;
 pub(crate) mod text;
+mod vary;
 
 use std::fmt;
 use std::time::Duration;

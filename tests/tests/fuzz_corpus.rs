@@ -19,12 +19,20 @@ fn log_recovery() {
     over_corpus("log_recovery", synod_fuzz::log_recovery::run);
 }
 
+#[test]
+fn schedule() {
+    over_corpus("schedule", synod_fuzz::schedule::run);
+}
+
 /// Panics where the target does; the file's name is printed before.
 fn over_corpus(target: &str, run: fn(&[u8])) {
-    let fuzz = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let fuzz = tests.join("../fuzz");
     let mut count = 0;
-    for folder in ["corpus", "artifacts"] {
-        let Ok(files) = fs::read_dir(fuzz.join(folder).join(target)) else { continue };
+    // Plans are inputs of one of the targets.
+    let more = tests.join(if target == "schedule" { "regressions" } else { "none" });
+    for folder in [fuzz.join("corpus").join(target), fuzz.join("artifacts").join(target), more] {
+        let Ok(files) = fs::read_dir(folder) else { continue };
         for file in files {
             let path = file.unwrap().path();
             println!("{}", path.display());
