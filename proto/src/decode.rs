@@ -13,6 +13,7 @@ use crate::NUMBER_LIMIT;
 use crate::encode::count;
 use crate::hello::Hello;
 use crate::hot;
+use crate::judge::{Judgement, Verdict};
 use crate::packet::Packet;
 use crate::wire;
 use crate::wire::{FoundingBody, GroupBody, PacketBody, ReportedEntry};
@@ -89,6 +90,7 @@ pub(crate) fn packet(body: Bytes) -> Result<Packet> {
         Some(PacketBody::Hello(hello)) => Ok(Packet::Hello(self::hello(&hello)?)),
         Some(PacketBody::Founding(message)) => Ok(Packet::Founding(founding_message(message)?)),
         Some(PacketBody::Group(packet)) => group_packet(packet),
+        Some(PacketBody::Judged(judged)) => Ok(Packet::Judged(judgement(judged)?)),
         None => Err(DecodeError::Missing("packet body")),
     }
 }
@@ -120,6 +122,17 @@ fn hello(wire: &wire::Hello) -> Result<Hello> {
         nonce: wire.nonce,
         groups: memories(&wire.groups)?,
     })
+}
+
+/// `boot` counts from 1, and the verdict is one of those known here.
+fn judgement(wire: wire::Judged) -> Result<Judgement> {
+    let verdict = match wire.verdict {
+        1 => Verdict::Fine,
+        2 => Verdict::Rollback,
+        3 => Verdict::Clone,
+        _ => return Err(DecodeError::Missing("verdict")),
+    };
+    Ok(Judgement { boot: at_least_one("judged boot", wire.boot)?, nonce: wire.nonce, verdict })
 }
 
 /// Questions have a nonce other than 0; founders are not empty and ascend, like memories and

@@ -9,6 +9,7 @@ use synod_core::{
 };
 
 use crate::hello::Hello;
+use crate::judge::{Judgement, Verdict};
 use crate::packet::Packet;
 
 /// Something with a protobuf encoding.
@@ -145,6 +146,7 @@ impl Encode for Packet {
             Self::Group { group, from, message } => {
                 sink.message(3, &GroupPacket { group: *group, from: *from, message });
             }
+            Self::Judged(judgement) => sink.message(4, judgement),
         }
     }
 }
@@ -160,6 +162,19 @@ impl Encode for Hello {
         sink.uint(7, self.durable_batch);
         sink.fixed(8, self.nonce);
         sink.messages(9, &self.groups);
+    }
+}
+
+impl Encode for Judgement {
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        let verdict = match self.verdict {
+            Verdict::Fine => 1,
+            Verdict::Rollback => 2,
+            Verdict::Clone => 3,
+        };
+        sink.uint(1, self.boot);
+        sink.fixed(2, self.nonce);
+        sink.uint(3, verdict);
     }
 }
 

@@ -24,6 +24,7 @@ mod frame;
 mod frame_buf;
 mod hello;
 mod hot;
+mod judge;
 mod packet;
 mod wire;
 
@@ -31,6 +32,7 @@ pub use decode::DecodeError;
 pub use frame::{Decoder, FRAME_BYTES_MAX, FrameError, decode_frame};
 pub use frame_buf::{FrameBuf, FrameTooLong, SHARED_BYTES_MIN, encode_frame};
 pub use hello::{Hello, HelloError};
+pub use judge::{Acquaintances, Judgement, Verdict};
 pub use packet::Packet;
 
 /// The only version of the packet format so far: what [`Hello::version_min`] and

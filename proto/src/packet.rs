@@ -3,12 +3,15 @@
 use synod_core::{FoundingMessage, GroupId, Incarnation, Message};
 
 use crate::hello::Hello;
+use crate::judge::Judgement;
 
 /// What one frame carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet {
     /// The first packet on a connection, each way.
     Hello(Hello),
+    /// The answer to a hello, before anything else: who is refused takes new incarnations.
+    Judged(Judgement),
     /// About the first start of a cluster.
     Founding(FoundingMessage),
     /// About one group.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Packet {
-    #[prost(oneof = "packet::Body", tags = "1, 2, 3")]
+    #[prost(oneof = "packet::Body", tags = "1, 2, 3, 4")]
     pub(crate) body: Option<packet::Body>,
 }
 
@@ -23,6 +23,8 @@ pub(crate) mod packet {
         Founding(super::FoundingPacket),
         #[prost(message, tag = "3")]
         Group(super::GroupPacket),
+        #[prost(message, tag = "4")]
+        Judged(super::Judged),
     }
 }
 
@@ -46,6 +48,16 @@ pub(crate) struct Hello {
     pub(crate) nonce: u64,
     #[prost(message, repeated, tag = "9")]
     pub(crate) groups: Vec<Memory>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Judged {
+    #[prost(uint64, tag = "1")]
+    pub(crate) boot: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) nonce: u64,
+    #[prost(uint32, tag = "3")]
+    pub(crate) verdict: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]

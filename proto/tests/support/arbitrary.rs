@@ -8,7 +8,7 @@ use synod_core::{
     Incarnation, Instance, Member, Membership, Message, NodeId, Promise, Report, Reported, SmId,
     Value, ValueWriter,
 };
-use synod_proto::{Hello, NUMBER_LIMIT, Packet};
+use synod_proto::{Hello, Judgement, NUMBER_LIMIT, Packet, Verdict};
 
 /// Small numbers, and any in use: both ends of what a varint takes.
 fn number() -> impl Strategy<Value = u64> {
@@ -205,9 +205,16 @@ fn hello() -> impl Strategy<Value = Hello> {
     )
 }
 
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![Just(Verdict::Fine), Just(Verdict::Rollback), Just(Verdict::Clone)]
+}
+
 pub(crate) fn packet() -> impl Strategy<Value = Packet> {
     prop_oneof![
         1 => hello().prop_map(Packet::Hello),
+        1 => (1..=u64::MAX, any::<u64>(), verdict()).prop_map(|(boot, nonce, verdict)| {
+            Packet::Judged(Judgement { boot, nonce, verdict })
+        }),
         1 => founding_message().prop_map(Packet::Founding),
         6 => (any::<u32>(), incarnation(), message()).prop_map(|(group, from, message)| {
             Packet::Group { group: GroupId(group), from, message }

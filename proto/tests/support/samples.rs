@@ -6,7 +6,7 @@ use synod_core::{
     Incarnation, Instance, Member, Membership, Message, NodeId, Promise, Report, Reported, SmId,
     Value, ValueWriter,
 };
-use synod_proto::{Hello, Packet};
+use synod_proto::{Hello, Judgement, Packet, Verdict};
 
 /// Ballot 5 of node 2.
 const BALLOT: Ballot =
@@ -21,6 +21,10 @@ pub(crate) fn samples() -> Vec<(String, Packet)> {
     for (name, hello) in hellos() {
         all.push((format!("hello.{name}"), Packet::Hello(hello)));
     }
+    let judged = |verdict| Packet::Judged(Judgement { boot: 3, nonce: 5, verdict });
+    all.push(("judged.fine".to_owned(), judged(Verdict::Fine)));
+    all.push(("judged.rollback".to_owned(), judged(Verdict::Rollback)));
+    all.push(("judged.clone".to_owned(), judged(Verdict::Clone)));
     for message in foundings() {
         all.push((format!("founding.{}", founding_name(&message)), Packet::Founding(message)));
     }
