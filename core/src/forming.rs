@@ -185,6 +185,20 @@ impl Forming {
         }
     }
 
+    /// The directory has taken new incarnations, durably: these, ascending by group. What was heard
+    /// and said of the old ones founds nothing.
+    pub fn renew(&mut self, memories: Vec<(GroupId, Incarnation)>, now: Time) {
+        self.founder.memories = memories;
+        self.complete = None;
+        self.round = Round { ends: now, ..Round::default() };
+        match &self.phase {
+            Phase::Fresh => {}
+            Phase::Writing { founding, .. } | Phase::Founded(founding) => {
+                self.outside = outside(self.me, &self.founder, founding);
+            }
+        }
+    }
+
     /// When to step a `Tick` next; `None` if there is nothing left to ask.
     #[must_use]
     pub const fn deadline(&self) -> Option<Time> {

@@ -132,6 +132,9 @@ const RETIRED_MAX: usize = 65_536;
 mod tests {
     use super::*;
 
+    /// Memory, boot, durable batch, nonce.
+    type Said = (u64, u64, u64, u64);
+
     /// Of a directory whose memory is `memory`: boot, batch and nonce.
     fn hello(memory: u64, boot: u64, durable_batch: u64, nonce: u64) -> Hello {
         Hello {
@@ -147,9 +150,9 @@ mod tests {
         }
     }
 
-    fn judged(hellos: &[(u64, u64, u64, u64)]) -> Vec<Verdict> {
+    fn judged(hellos: &[Said]) -> Vec<Verdict> {
         let mut known = Acquaintances::new();
-        let judge = |&(memory, boot, batch, nonce): &(u64, u64, u64, u64)| {
+        let judge = |&(memory, boot, batch, nonce): &Said| {
             known.judge(&hello(memory, boot, batch, nonce)).verdict
         };
         hellos.iter().map(judge).collect()
@@ -158,7 +161,7 @@ mod tests {
     #[test]
     fn each_rule() {
         use Verdict::{Clone, Fine, Rollback};
-        let cases: [(&str, &[(u64, u64, u64, u64)], Verdict); 11] = [
+        let cases: [(&str, &[Said], Verdict); 11] = [
             ("never heard of", &[(7, 5, 9, 1)], Fine),
             ("the same process again", &[(7, 5, 9, 1), (7, 5, 9, 1)], Fine),
             ("overtaken by a later hello of its boot", &[(7, 5, 9, 1), (7, 5, 8, 1)], Fine),

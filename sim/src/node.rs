@@ -223,7 +223,7 @@ impl Node {
                 env.line(self.machine.index, || Note::heard_founding(id, from, &message));
                 process.form(&mut self.machine, Entry::heard(from, message), env)
             }
-            Ok(Packet::Hello(_)) => Ok(()),
+            Ok(Packet::Hello(_) | Packet::Judged(_)) => Ok(()),
             Err(error) => {
                 let what = format!("a frame from n{} does not decode: {error}", from + 1);
                 Err(Violation::new("codec", what))

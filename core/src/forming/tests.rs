@@ -211,6 +211,16 @@ fn a_directory_that_took_a_new_memory_keeps_its_founding_and_is_outside_of_it() 
 }
 
 #[test]
+fn a_memory_that_is_replaced_while_running_is_outside_from_then_on() {
+    let kept = founding(7, &[(1, 16), (2, 32)]);
+    let memories = [(GROUP, Incarnation(32))];
+    let mut two = forming(2, &[1, 2], &memories, Bootstrap::Auto, Some(kept), 3);
+    assert!(matches!(two.state(), FormingState::Founded(_)));
+    two.renew(vec![(GROUP, Incarnation(33))], Time::ZERO);
+    assert!(matches!(two.state(), FormingState::Excluded { groups: [GROUP], .. }));
+}
+
+#[test]
 fn a_second_founding_is_never_adopted() {
     let mut two = node(2, &[1, 2], Bootstrap::Auto);
     let out = step(&mut two, 0, receive(1, founded(7, &[(1, 16), (2, 32)])));

@@ -31,6 +31,7 @@
 //! [`Bootstrap::Found`](synod_core::Bootstrap::Found) it would go on to found an empty second one.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ use thiserror::Error;
 
 use super::clean::{Moving, Spares};
 use super::config::LogConfig;
-use super::error::OpenError;
+use super::error::{LogError, OpenError};
 use super::format::{Entry, Kind};
 use super::founding;
 use super::index::{Index, Slot};
@@ -142,7 +143,7 @@ impl<V: Vfs> Log<V> {
     ///
     /// # Errors
     ///
-    /// If the file system refuses: final, see [`LogError`](super::LogError).
+    /// If the file system refuses: final, see [`LogError`].
     ///
     /// # Panics
     ///
@@ -150,7 +151,7 @@ impl<V: Vfs> Log<V> {
     pub fn renew(
         &mut self,
         groups: &[(GroupId, Incarnation)],
-    ) -> Result<BTreeMap<GroupId, GroupLog>, OpenError> {
+    ) -> Result<BTreeMap<GroupId, GroupLog>, LogError> {
         self.check()?;
         self.begin();
         let entries: Vec<Entry> = {
@@ -171,7 +172,10 @@ impl<V: Vfs> Log<V> {
             self.put()?;
             self.sync()?;
         }
-        recover_groups(&self.dir, &self.shared.read(), &mut RecoveryReport::default())
+        let shared = self.shared.read();
+        recover_groups(&self.dir, &shared, &mut RecoveryReport::default()).map_err(|error| {
+            LogError::io("recover", &self.dir)(io::Error::other(error.to_string()))
+        })
     }
 
     /// Begins a log above the damaged one, with its founding and nothing else of it.

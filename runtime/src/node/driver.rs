@@ -15,6 +15,7 @@ use synod_core::{
 };
 use synod_proto::Packet;
 
+use super::entry::Entry;
 use super::error::{NodeError, ProposeError, ReadError};
 use super::fetcher::Fetcher;
 use super::hosted::Hosted;
@@ -33,7 +34,7 @@ pub(super) struct Driver {
     pub(super) slots: BTreeMap<GroupId, usize>,
     /// What the log gave back, until the groups run.
     pub(super) recovered: Vec<Option<(Recovered, Config)>>,
-    pub(super) boot: u64,
+    pub(super) entry: Entry,
     pub(super) forming: Forming,
     pub(super) identity: SharedIdentity,
     pub(super) transport: Transport,
@@ -61,7 +62,6 @@ impl Drop for Guard {
 pub(super) enum State {
     /// Until the cluster is founded; with the requests that came early.
     Forming(Vec<Request>),
-    NotMember,
     Running,
     Leaving {
         until: Time,
@@ -143,6 +143,7 @@ impl Driver {
                 self.form(now, FormingInput::Receive { from, message });
             }
             Note::Packet(_, Packet::Hello(_)) => {}
+            Note::Packet(from, Packet::Judged(judgement)) => self.judged(now, from, judgement),
             Note::Durable(durable) => {
                 if let Some(&slot) = self.slots.get(&durable.group()) {
                     self.mark(slot);
@@ -155,6 +156,7 @@ impl Driver {
                 self.groups[slot].fetched(now, fetch.id, entries);
             }
             Note::Founded => self.form(now, FormingInput::Durable),
+            Note::Renewed(groups) => self.renewed(now, groups),
             Note::Request(request) => self.request(now, request),
             Note::Status(reply) => answer(reply, self.status()),
             Note::Shutdown { deadline } => self.leave(now, deadline),
@@ -173,9 +175,11 @@ impl Driver {
     fn request(&mut self, now: Time, request: Request) {
         match &mut self.state {
             State::Forming(early) => return early.push(request),
-            State::NotMember => return refuse_stranger(request),
             State::Leaving { .. } | State::Failed | State::Done => {
                 return self.shared.refuse(request);
+            }
+            State::Running if !self.groups[request.slot()].runs() => {
+                return refuse_stranger(request);
             }
             State::Running => {}
         }
@@ -223,6 +227,9 @@ impl Driver {
         if self.forming.deadline().is_some_and(|deadline| deadline <= now) {
             self.form(now, FormingInput::Tick);
         }
+        if matches!(self.state, State::Forming(_)) && self.entry.silent_until <= now {
+            self.enter(now);
+        }
         if let State::Forming(early) = &mut self.state {
             let late = |request: &mut Request| request.deadline().is_some_and(|at| at <= now);
             for request in early.extract_if(.., late) {
@@ -246,9 +253,14 @@ impl Driver {
         let mut next = timer.into_iter().chain(self.forming.deadline()).min();
         let mut also = |time: Time| next = Some(next.map_or(time, |next| next.min(time)));
         match &self.state {
-            State::Forming(early) => early.iter().filter_map(Request::deadline).for_each(also),
+            State::Forming(early) => {
+                if self.forming.founding().is_some() && !self.entry.renewing {
+                    also(self.entry.silent_until);
+                }
+                early.iter().filter_map(Request::deadline).for_each(also);
+            }
             State::Leaving { until } => also((self.now() + LEAVING_INTERVAL).min(*until)),
-            State::NotMember | State::Running | State::Failed | State::Done => {}
+            State::Running | State::Failed | State::Done => {}
         }
         next
     }
@@ -309,23 +321,17 @@ impl Driver {
         {
             log.found(founding);
         }
-        if !matches!(self.state, State::Forming(_)) {
-            return;
-        }
-        if let Some(founding) = self.forming.founding() {
-            let founding = founding.clone();
-            self.found(now, &founding);
-        } else if let excluded @ FormingState::Excluded { .. } = self.forming.state() {
-            tracing::warn!(node = self.shared.node.0, "{excluded}");
-            if let State::Forming(early) = std::mem::replace(&mut self.state, State::NotMember) {
-                early.into_iter().for_each(refuse_stranger);
-            }
-        }
+        self.enter(now);
     }
 
-    /// The cluster is founded: the groups run.
-    fn found(&mut self, now: Time, founding: &Founding) {
-        tracing::info!(node = self.shared.node.0, cluster = %founding.cluster, "member of cluster");
+    /// The cluster is founded, and the peers have nothing against this node: the groups run.
+    pub(super) fn found(&mut self, now: Time, founding: &Founding) {
+        let (node, state) = (self.shared.node.0, self.forming.state());
+        if matches!(state, FormingState::Excluded { .. }) {
+            tracing::warn!(node, "{state}");
+        } else {
+            tracing::info!(node, "{state}");
+        }
         self.identity.update(|identity| identity.cluster = Some(founding.cluster));
         for (group, membership) in &founding.groups {
             let Some(&slot) = self.slots.get(group) else {
@@ -336,7 +342,7 @@ impl Driver {
             let start = Start {
                 group: *group,
                 me: self.groups[slot].me,
-                boot: self.boot,
+                boot: self.entry.boot,
                 membership: membership.clone(),
                 recovered,
                 config,
@@ -388,8 +394,8 @@ impl Driver {
         self.groups[slot].step(now, Input::Transfer(to));
     }
 
-    /// The log has stopped, and with it the node (I7): it says nothing more to anybody.
-    fn fail(&mut self, reason: &Arc<str>) {
+    /// The node stops (I7): it says nothing more to anybody.
+    pub(super) fn fail(&mut self, reason: &Arc<str>) {
         if matches!(self.state, State::Failed | State::Done) {
             return;
         }
@@ -410,8 +416,17 @@ impl Driver {
     fn status(&self) -> NodeStatus {
         let state = match &self.state {
             State::Forming(_) => NodeState::Forming(self.forming.state().to_string()),
-            State::NotMember => NodeState::NotMember(self.forming.state().to_string()),
-            State::Running => NodeState::Running,
+            State::Running => match self.forming.state() {
+                excluded @ FormingState::Excluded { .. } => {
+                    NodeState::NotMember(excluded.to_string())
+                }
+                FormingState::Waiting { .. }
+                | FormingState::Alone
+                | FormingState::Joining { .. }
+                | FormingState::Writing(_)
+                | FormingState::Founded(_)
+                | FormingState::Conflict(_) => NodeState::Running,
+            },
             State::Leaving { .. } | State::Done => NodeState::ShuttingDown,
             State::Failed => NodeState::Failed(
                 self.shared.failure().map_or_else(|| "unknown".into(), Arc::clone),

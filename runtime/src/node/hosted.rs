@@ -269,6 +269,11 @@ impl Hosted {
         (leader != NodeId(0)).then_some(leader)
     }
 
+    /// Whether the group is one of the cluster's.
+    pub(super) const fn runs(&self) -> bool {
+        self.core.is_some() || self.failed.is_some()
+    }
+
     /// Whether this node leads the group.
     pub(super) fn leads(&self) -> bool {
         self.core.as_ref().is_some_and(|core| core.status().role == Role::Leader)

@@ -3,14 +3,15 @@
 //! Group commit is the loop itself: while one sync runs, the next batches gather. The one place
 //! where a [`WriteBatch`] becomes durable is [`Worker::commit`], after the sync returned success.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use synod_core::{Durable, Founding, Record, WriteBatch};
+use synod_core::{Durable, Founding, GroupId, Incarnation, Record, WriteBatch};
 
-use crate::log::{BATCH_BYTES_MAX, Log, LogError, Maintained};
+use crate::log::{BATCH_BYTES_MAX, GroupLog, Log, LogError, Maintained};
 use crate::vfs::Vfs;
 
 /// The driver's end. Dropping it ends the thread after it has written what it was given.
@@ -26,6 +27,8 @@ pub(super) trait Durably: Send + 'static {
     fn durable(&self, durables: &mut Vec<Durable>);
     /// The founding is on disk now.
     fn founded(&self);
+    /// The groups have new incarnations, durably, and this is what is left of them.
+    fn renewed(&self, groups: BTreeMap<GroupId, GroupLog>);
     /// The log has stopped for good: nothing more will be durable (I7).
     fn failed(&self, error: &LogError);
 }
@@ -44,6 +47,7 @@ struct Shared {
 struct Queue {
     batches: Vec<WriteBatch>,
     founding: Option<Founding>,
+    renewal: Option<Vec<(GroupId, Incarnation)>>,
     closed: bool,
 }
 
@@ -89,6 +93,12 @@ impl LogThread {
         self.shared.ready.notify_one();
     }
 
+    /// Gives the groups new incarnations, after everything that was queued before.
+    pub(super) fn renew(&self, drawn: Vec<(GroupId, Incarnation)>) {
+        self.shared.lock().renewal = Some(drawn);
+        self.shared.ready.notify_one();
+    }
+
     /// Bytes that can be written before more space is needed.
     pub(super) fn room(&self) -> u64 {
         self.shared.room.load(Ordering::Relaxed)
@@ -131,6 +141,7 @@ struct Worker<V: Vfs, D> {
 enum Next {
     Write,
     Found(Founding),
+    Renew(Vec<(GroupId, Incarnation)>),
     Idle,
     End,
 }
@@ -148,6 +159,10 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
                 Next::Found(founding) => {
                     maintained = false;
                     self.log.found(&founding).map(|()| self.durably.founded())
+                }
+                Next::Renew(drawn) => {
+                    maintained = false;
+                    self.log.renew(&drawn).map(|groups| self.durably.renewed(groups))
                 }
                 Next::Idle => self.log.maintain().map(|did| maintained = did == Maintained::Done),
                 Next::End => return,
@@ -174,6 +189,9 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
                 std::mem::swap(&mut queue.batches, batches);
                 return Next::Write;
             }
+            if let Some(drawn) = queue.renewal.take() {
+                return Next::Renew(drawn);
+            }
             if queue.closed {
                 return Next::End;
             }
@@ -187,7 +205,8 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
                 .wait_timeout(queue, IDLE_AFTER)
                 .unwrap_or_else(PoisonError::into_inner);
             queue = guard;
-            if waited.timed_out() && queue.batches.is_empty() && queue.founding.is_none() {
+            let is_idle = queue.founding.is_none() && queue.renewal.is_none();
+            if waited.timed_out() && queue.batches.is_empty() && is_idle {
                 return if queue.closed { Next::End } else { Next::Idle };
             }
         }

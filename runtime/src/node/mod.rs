@@ -11,6 +11,7 @@ mod applier;
 mod builder;
 mod clock;
 mod driver;
+mod entry;
 mod error;
 mod fetcher;
 mod handle;

@@ -1,9 +1,10 @@
 //! What reaches the driver, and what it shares with everybody who can reach it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use synod_core::{Durable, Fetch, NodeId, SmId, Stored, Time};
+use synod_core::{Durable, Fetch, GroupId, NodeId, SmId, Stored, Time};
 use synod_proto::Packet;
 use tokio::sync::oneshot;
 
@@ -14,7 +15,7 @@ use super::inbox::Inbox;
 use super::log_thread::Durably;
 use super::status::NodeStatus;
 use crate::MachineError;
-use crate::log::LogError;
+use crate::log::{GroupLog, LogError};
 use crate::transport::Inlet;
 
 /// One thing for the driver to look at. Groups are named by their slot.
@@ -35,6 +36,7 @@ pub(super) enum Note {
         entries: Vec<Stored>,
     },
     Founded,
+    Renewed(BTreeMap<GroupId, GroupLog>),
     LogFailed(Arc<str>),
     /// Look at what the group's applier has applied.
     Applied {
@@ -55,6 +57,15 @@ pub(super) enum Request {
 }
 
 impl Request {
+    /// Which group it is about.
+    pub(super) const fn slot(&self) -> usize {
+        match self {
+            Self::Propose { slot, .. } | Self::Read { slot, .. } | Self::Transfer { slot, .. } => {
+                *slot
+            }
+        }
+    }
+
     /// When to give up.
     pub(super) const fn deadline(&self) -> Option<Time> {
         match self {
@@ -187,6 +198,10 @@ impl Durably for FromLog {
 
     fn founded(&self) {
         self.0.inbox.push(Note::Founded);
+    }
+
+    fn renewed(&self, groups: BTreeMap<GroupId, GroupLog>) {
+        self.0.inbox.push(Note::Renewed(groups));
     }
 
     fn failed(&self, error: &LogError) {

@@ -16,6 +16,7 @@ use super::applier::Applier;
 use super::builder::{NodeBuilder, Valid};
 use super::clock::Clock;
 use super::driver::{Driver, Guard, State, Turn};
+use super::entry::Entry;
 use super::error::StartError;
 use super::fetcher::Fetcher;
 use super::handle::GroupHandle;
@@ -165,12 +166,13 @@ async fn set_up(
         })
         .map_err(StartError::System)?;
 
+    let nonce = random()?;
     let identity = SharedIdentity::new(Identity {
         node: id,
         cluster: founding.as_ref().map(|founding| founding.cluster),
         boot,
         durable_batch,
-        nonce: random()?,
+        nonce,
         groups: memories.clone(),
     });
     let inlet: Arc<dyn Inlet> = Arc::new(FromPeers(Arc::clone(&shared)));
@@ -189,13 +191,14 @@ async fn set_up(
         retry_interval: FORMING_INTERVAL,
         now: shared.clock.now(),
     });
+    let shared_now = shared.clock.now();
     let driver = Driver {
         guard: Guard(Arc::clone(&shared)),
         shared: Arc::clone(&shared),
         groups,
         slots,
         recovered,
-        boot,
+        entry: Entry::new(boot, nonce, shared_now + builder.config.election_timeout),
         forming,
         identity,
         transport,

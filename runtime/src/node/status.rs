@@ -29,8 +29,9 @@ pub struct NodeStatus {
 pub enum NodeState {
     /// The cluster is not founded yet, as far as this node knows; the text says for whom it waits.
     Forming(String),
-    /// There is a cluster, and this node's memory is not in its membership: it waits to be swapped
-    /// in, and does not vote. The text says so in full.
+    /// It learns and answers reads, and in some groups it does not vote and takes no proposals: its
+    /// memory is not in their membership, and waits to be swapped in. The text says so in full; each
+    /// group's [`Status::votes`] says which.
     NotMember(String),
     /// It takes part.
     Running,

@@ -1,5 +1,7 @@
 //! What only a disk that fails shows (I7).
 
+mod memories;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

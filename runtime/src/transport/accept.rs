@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::handshake::{ConnectionError, read_hello, send_hello};
+use super::handshake::{ConnectionError, read_hello, send_hello, send_judgement};
 use super::link::Link;
 use super::{Inlet, Settings, SharedIdentity};
 
@@ -126,6 +126,7 @@ impl Shared {
         if !self.links.contains_key(&theirs.node) {
             return Err(ConnectionError::Stranger(theirs.node));
         }
+        send_judgement(stream, self.identity.judge(&theirs)).await?;
         Ok(theirs.node)
     }
 

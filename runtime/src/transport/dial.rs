@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use synod_proto::{Packet, Verdict};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
-use super::handshake::{ConnectionError, read_hello, send_hello};
+use super::handshake::{ConnectionError, read_hello, read_judgement, send_hello, send_judgement};
 use super::link::{Flushed, Link};
-use super::{Settings, SharedIdentity};
+use super::{Inlet, Settings, SharedIdentity};
 
 /// Connects, writes what the driver could not, and connects again, until dropped.
 pub(super) async fn run(
@@ -18,12 +19,13 @@ pub(super) async fn run(
     address: String,
     identity: SharedIdentity,
     settings: Settings,
+    inlet: Arc<dyn Inlet>,
 ) {
     let (first, longest) = settings.backoff;
     let mut wait = first;
     let mut told = None;
     loop {
-        let error = match connect(&link, &address, &identity, &settings).await {
+        let error = match connect(&link, &address, &identity, &settings, &inlet).await {
             Ok(stream) => {
                 let (node, peer) = (identity.node().0, link.peer.0);
                 tracing::info!(node, peer, %address, "connected");
@@ -68,6 +70,7 @@ async fn connect(
     address: &str,
     identity: &SharedIdentity,
     settings: &Settings,
+    inlet: &Arc<dyn Inlet>,
 ) -> Result<TcpStream, ConnectionError> {
     let limit = settings.connect_timeout;
     let within = |_| ConnectionError::TimedOut(limit);
@@ -78,6 +81,12 @@ async fn connect(
         let mut buffer = BytesMut::with_capacity(4096);
         let theirs = read_hello(&mut stream, &mut buffer).await?;
         theirs.agree(&ours)?;
+        let ours = read_judgement(&mut stream, &mut buffer).await?;
+        inlet.deliver(link.peer, &mut vec![Packet::Judged(ours)]);
+        send_judgement(&mut stream, identity.judge(&theirs)).await?;
+        if ours.verdict != Verdict::Fine {
+            return Err(ConnectionError::RefusedUs(ours.verdict));
+        }
         if buffer.is_empty() { Ok(()) } else { Err(ConnectionError::Unasked) }
     };
     timeout(limit, exchange).await.map_err(within)??;

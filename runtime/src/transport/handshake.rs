@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use synod_core::NodeId;
-use synod_proto::{Decoder, FrameError, Hello, HelloError, Packet, encode_frame};
+use synod_proto::{
+    Decoder, FrameError, Hello, HelloError, Judgement, Packet, Verdict, encode_frame,
+};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -30,6 +32,12 @@ pub(super) enum ConnectionError {
     Frame(#[from] FrameError),
     #[error("the first packet is no hello")]
     NoHello,
+    #[error("the peer does not say what it makes of our hello")]
+    NoJudgement,
+    #[error("the peer's directory is not what it was ({0:?}): it takes new incarnations")]
+    RefusedThem(Verdict),
+    #[error("the peer remembers more of our directory than it holds ({0:?})")]
+    RefusedUs(Verdict),
     #[error("a second hello")]
     SecondHello,
     #[error(transparent)]
@@ -48,10 +56,13 @@ impl ConnectionError {
             | Self::NoAddress(_)
             | Self::Frame(_)
             | Self::NoHello
+            | Self::NoJudgement
             | Self::SecondHello
             | Self::Hello(_)
             | Self::Stranger(_)
             | Self::Unasked => true,
+            // Mended by the node itself, and said loudly where that happens.
+            Self::RefusedThem(_) | Self::RefusedUs(_) => false,
             Self::Connect(..) | Self::TimedOut(_) | Self::Io(_) | Self::Closed => false,
         }
     }
@@ -71,19 +82,53 @@ pub(super) async fn read_hello(
     stream: &mut TcpStream,
     buffer: &mut BytesMut,
 ) -> Result<Hello, ConnectionError> {
+    match read_packet(stream, buffer).await? {
+        Packet::Hello(hello) => Ok(hello),
+        Packet::Judged(_) | Packet::Founding(_) | Packet::Group { .. } => {
+            Err(ConnectionError::NoHello)
+        }
+    }
+}
+
+/// Tells a peer what we make of its hello; an error if we do not hear it.
+pub(super) async fn send_judgement(
+    stream: &mut TcpStream,
+    judgement: Judgement,
+) -> Result<(), ConnectionError> {
+    stream.write_all(&encode_frame(&Packet::Judged(judgement))).await?;
+    match judgement.verdict {
+        Verdict::Fine => Ok(()),
+        refused @ (Verdict::Rollback | Verdict::Clone) => {
+            Err(ConnectionError::RefusedThem(refused))
+        }
+    }
+}
+
+/// Reads what the peer makes of our hello.
+pub(super) async fn read_judgement(
+    stream: &mut TcpStream,
+    buffer: &mut BytesMut,
+) -> Result<Judgement, ConnectionError> {
+    match read_packet(stream, buffer).await? {
+        Packet::Judged(judgement) => Ok(judgement),
+        Packet::Hello(_) | Packet::Founding(_) | Packet::Group { .. } => {
+            Err(ConnectionError::NoJudgement)
+        }
+    }
+}
+
+async fn read_packet(
+    stream: &mut TcpStream,
+    buffer: &mut BytesMut,
+) -> Result<Packet, ConnectionError> {
     // A hello lists groups, some 20 bytes each.
     let mut decoder = Decoder::new(HELLO_BYTES_MAX);
     loop {
-        match decoder.next(buffer)? {
-            Some(Packet::Hello(hello)) => return Ok(hello),
-            Some(Packet::Founding(_) | Packet::Group { .. }) => {
-                return Err(ConnectionError::NoHello);
-            }
-            None => {
-                if stream.read_buf(buffer).await? == 0 {
-                    return Err(ConnectionError::Closed);
-                }
-            }
+        if let Some(packet) = decoder.next(buffer)? {
+            return Ok(packet);
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(ConnectionError::Closed);
         }
     }
 }

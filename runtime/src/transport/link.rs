@@ -168,7 +168,7 @@ fn write(state: &mut State) -> Flushed {
 /// The rest is a few dozen bytes each, and what the cluster needs to get out of a jam.
 fn carries_values(packet: &Packet) -> bool {
     match packet {
-        Packet::Hello(_) | Packet::Founding(_) => false,
+        Packet::Hello(_) | Packet::Judged(_) | Packet::Founding(_) => false,
         Packet::Group { message, .. } => message.value_bytes() > 0,
     }
 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use synod_core::{ClusterId, Config, GroupId, Incarnation, NodeId};
-use synod_proto::{FRAME_BYTES_MAX, Hello, Packet, VERSION};
+use synod_proto::{Acquaintances, FRAME_BYTES_MAX, Hello, Judgement, Packet, VERSION};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -111,26 +111,38 @@ impl Identity {
     }
 }
 
-/// The identity as all connections share it.
+/// The identity as all connections share it, and what they heard of the peers'.
 #[derive(Clone, Debug)]
-pub(crate) struct SharedIdentity(Arc<Mutex<Identity>>);
+pub(crate) struct SharedIdentity {
+    ours: Arc<Mutex<Identity>>,
+    theirs: Arc<Mutex<Acquaintances>>,
+}
 
 impl SharedIdentity {
     pub(crate) fn new(identity: Identity) -> Self {
-        Self(Arc::new(Mutex::new(identity)))
+        Self { ours: Arc::new(Mutex::new(identity)), theirs: Arc::default() }
     }
 
     /// Changes what later hellos say.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Identity)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.lock());
     }
 
     fn hello(&self, to: NodeId) -> Hello {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).hello(to)
+        self.lock().hello(to)
     }
 
     fn node(&self) -> NodeId {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).node
+        self.lock().node
+    }
+
+    /// What we make of a peer's hello.
+    fn judge(&self, hello: &Hello) -> Judgement {
+        self.theirs.lock().unwrap_or_else(PoisonError::into_inner).judge(hello)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Identity> {
+        self.ours.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,7 +172,8 @@ impl Transport {
         for (peer, address) in peers {
             let link = Arc::clone(&links[peer]);
             let (identity, settings) = (identity.clone(), settings.clone());
-            tasks.spawn(dial::run(link, address.clone(), identity, settings));
+            let inlet = Arc::clone(inlet);
+            tasks.spawn(dial::run(link, address.clone(), identity, settings, inlet));
         }
         let acceptor = accept::Acceptor::new(
             identity.clone(),

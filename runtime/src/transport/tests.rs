@@ -4,7 +4,7 @@ use std::future::Future;
 
 use bytes::{Buf, BytesMut};
 use synod_core::{Message, Value};
-use synod_proto::{Decoder, encode_frame};
+use synod_proto::{Decoder, Judgement, Verdict, encode_frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -18,7 +18,8 @@ struct Channel(mpsc::UnboundedSender<(NodeId, Packet)>);
 
 impl Inlet for Channel {
     fn deliver(&self, from: NodeId, packets: &mut Vec<Packet>) {
-        for packet in packets.drain(..) {
+        // What peers make of our hello comes when it comes.
+        for packet in packets.drain(..).filter(|packet| !matches!(packet, Packet::Judged(_))) {
             drop(self.0.send((from, packet)));
         }
     }
@@ -162,6 +163,12 @@ async fn dial(at: SocketAddr, as_node: u64, to: u64, cluster: Option<u64>) -> (T
         }
         assert_ne!(soon(stream.read_buf(&mut buffer)).await.unwrap(), 0, "closed without a hello");
     };
+    // Whoever is let in is told so.
+    while Decoder::default().next(&mut buffer).unwrap().is_none() {
+        if !matches!(soon(stream.read_buf(&mut buffer)).await, Ok(1..)) {
+            break;
+        }
+    }
     assert!(!buffer.has_remaining());
     (stream, answer)
 }
@@ -228,6 +235,8 @@ async fn what_a_slow_peer_does_not_take_is_dropped_and_counted() {
     let (mut stream, _) = soon(peer.accept()).await.unwrap();
     let hello = identity(2, None).hello(NodeId(1));
     stream.write_all(&encode_frame(&Packet::Hello(hello))).await.unwrap();
+    let fine = Judgement { boot: 1, nonce: 1, verdict: Verdict::Fine };
+    stream.write_all(&encode_frame(&Packet::Judged(fine))).await.unwrap();
     connected(&one).await;
     // It never reads. The kernel takes some megabytes, the queue one more.
     for _ in 0..64 {
