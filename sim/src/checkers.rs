@@ -11,15 +11,19 @@ pub mod ballots;
 pub mod bounds;
 pub mod choices;
 pub mod disk;
+pub mod excuse;
+pub mod files;
 pub mod founding;
 pub mod guests;
 pub mod once;
 pub mod order;
 pub mod promises;
+pub mod quiet;
 pub mod reference;
 pub mod reports;
 pub mod search;
 pub mod states;
+pub mod storm;
 #[cfg(test)]
 mod testing;
 pub mod values;
@@ -29,7 +33,7 @@ use std::fmt;
 
 use synod_core::{
     Ballot, CommandKey, Config, Instance, Member, Message, Position, Record, Recovered, Report,
-    SmId, Usage,
+    SmId, Time, Usage,
 };
 
 use crate::kv::{Op, STORE};
@@ -115,6 +119,11 @@ pub struct Checkers {
     founded: founding::Founded,
     bounds: bounds::Bounds,
     voters: voters::Voters,
+    storm: storm::Storm,
+    /// What is said while there is nothing to do.
+    pub quiet: quiet::Quiet,
+    /// A disk lost or changed what it had synced.
+    is_damaged: bool,
     broken: Option<Violation>,
 }
 
@@ -138,6 +147,9 @@ impl Checkers {
             founded: founding::Founded::default(),
             bounds: bounds::Bounds::new(nodes, groups, config),
             voters: voters::Voters::new(nodes, groups),
+            storm: storm::Storm::new(nodes, groups, config.election_timeout),
+            quiet: quiet::Quiet::new(nodes, groups, config.heartbeat_interval),
+            is_damaged: false,
             broken: None,
         }
     }
@@ -146,6 +158,12 @@ impl Checkers {
     #[must_use]
     pub const fn broken(&self) -> Option<&Violation> {
         self.broken.as_ref()
+    }
+
+    /// Whether a disk lost or changed what it had synced: then what it gives back proves nothing.
+    #[must_use]
+    pub const fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 
     /// Keeps the first violation.
@@ -230,6 +248,7 @@ impl Checkers {
     /// A node's member of a group has a new incarnation: it is another acceptor, which has said
     /// nothing, holds nothing, and does not vote. What the old one said and stored stands.
     pub fn reborn(&mut self, place: Place) {
+        self.is_damaged = true;
         self.promises.reborn(place);
         self.reports.reborn(place);
         self.disk.reborn(place);
@@ -238,11 +257,13 @@ impl Checkers {
 
     /// Something happened to a node's disk: values may be lost, but not what was promised.
     pub fn harmed(&mut self, place: Place) {
+        self.is_damaged = true;
         self.disk.harmed(place);
     }
 
     /// A sync of these records succeeded.
     pub fn synced(&mut self, place: Place, records: &[Record]) {
+        self.quiet.synced();
         self.disk.synced(place, records);
         for record in records {
             if let Record::Accepted { instance, ballot, value } = record {
@@ -276,6 +297,24 @@ impl Checkers {
         self.note(verdict);
     }
 
+    /// A node asks whether it could lead.
+    pub fn canvassed(&mut self, place: Place, now: Time) {
+        let verdict = self.storm.canvassed(place, now);
+        self.note(verdict);
+    }
+
+    /// A node runs for leader.
+    pub fn ran(&mut self, place: Place) {
+        let verdict = self.storm.ran(place);
+        self.note(verdict);
+    }
+
+    /// Everything works, and there is nothing to do from now on.
+    pub const fn idle(&mut self, now: Time) {
+        self.storm.idle();
+        self.quiet.idle(now);
+    }
+
     /// A group has done a step, and said so many messages.
     pub fn stepped(&mut self, place: Place, usage: &Usage, messages: usize) {
         let verdict = self.bounds.stepped(place, usage, messages);
@@ -285,6 +324,7 @@ impl Checkers {
     /// A group started, with this promise.
     pub fn started(&mut self, place: Place, promised: Ballot, usage: &Usage) {
         self.bounds.started(place, usage);
+        self.storm.started(place);
         let verdict = self.promises.started(place, promised);
         self.note(verdict);
         self.once.restarted(place);

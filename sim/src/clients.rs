@@ -227,6 +227,12 @@ impl Clients {
         open
     }
 
+    /// Whether some node still works on a request.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.open.iter().any(|open| !open.is_empty())
+    }
+
     /// The core has done its part: the command is with the state machine, the read has its point.
     pub fn handed_out(&mut self, id: CallId) {
         self.calls[to_index(id.0)].is_handed_out = true;

@@ -42,6 +42,8 @@ pub struct Env {
     pub crash: Option<(usize, Crash, Duration)>,
     /// The faults are over.
     pub is_mended: bool,
+    /// When the last message that was said before that will have arrived.
+    pub landed: Time,
 }
 
 /// What happens at some time.
@@ -140,6 +142,7 @@ impl Env {
             arriving: 0,
             crash: None,
             is_mended: false,
+            landed: Time::ZERO,
         }
     }
 
@@ -171,6 +174,7 @@ impl Env {
     /// A node says something about a group: the rules hear it, and the network takes it.
     pub fn say(&mut self, place: Place, me: Member, life: u64, to: usize, message: Message) {
         self.checkers.said(place, me, life, &message);
+        self.checkers.quiet.said(place, to);
         self.line(place.node, || Note::sent(place.group, to, &message));
         let group = synod_core::GroupId(u32::try_from(place.group).expect("few groups"));
         self.send(place.node, to, &Packet::Group { group, from: me.incarnation, message });
@@ -185,6 +189,13 @@ impl Env {
         if fate == Fate::Lost {
             self.stats.lost += 1;
             return;
+        }
+        if !self.is_mended {
+            let last = match fate {
+                Fate::Lost => Duration::ZERO,
+                Fate::Once(wait) | Fate::Twice(_, wait) => wait,
+            };
+            self.landed = self.landed.max(now + last);
         }
         let frame = encode_frame(packet);
         let deliver = |frame| Event::Deliver { from, to, frame, message };

@@ -7,6 +7,7 @@
 mod disk;
 mod entry;
 mod hosted;
+mod inspect;
 mod memory;
 mod process;
 
@@ -297,6 +298,12 @@ impl Node {
     #[must_use]
     pub const fn has_image(&self) -> bool {
         self.machine.image.is_some()
+    }
+
+    /// Whether something was done to the disk that no start has found yet.
+    #[must_use]
+    pub const fn is_harmed(&self) -> bool {
+        self.machine.memory.is_harmed()
     }
 
     /// The disk is replaced by an empty one. The node must be down.

@@ -57,6 +57,10 @@ pub struct Stats {
     pub searched: u64,
     /// Disks that were read back in the middle of a run and compared with what was promised.
     pub read_back: u64,
+    /// Runs that ended stuck, and were entitled to, by excuse.
+    pub excused: BTreeMap<Cow<'static, str>, u64>,
+    /// Logs whose files were read back as a whole at the end of a run.
+    pub replayed: u64,
     /// How long the cluster took to work again, by what is measured.
     pub times: BTreeMap<Cow<'static, str>, Times>,
 }
@@ -65,6 +69,11 @@ impl Stats {
     /// Counts a fault.
     pub fn fault(&mut self, kind: &'static str) {
         *self.faults.entry(Cow::Borrowed(kind)).or_default() += 1;
+    }
+
+    /// Counts a run that was entitled to be stuck.
+    pub fn excuse(&mut self, kind: &'static str) {
+        *self.excused.entry(Cow::Borrowed(kind)).or_default() += 1;
     }
 
     /// Counts how long something took, measured in the run's election timeout.
@@ -98,6 +107,10 @@ impl Stats {
         self.reads += other.reads;
         self.searched += other.searched;
         self.read_back += other.read_back;
+        self.replayed += other.replayed;
+        for (excuse, count) in &other.excused {
+            *self.excused.entry(excuse.clone()).or_default() += count;
+        }
         for (what, times) in &other.times {
             self.times.entry(what.clone()).or_default().merge(times);
         }

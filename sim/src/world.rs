@@ -73,6 +73,7 @@ impl World {
     pub fn run(&mut self) -> Verdict {
         while self.turn()? {}
         self.env.checkers.finished();
+        self.replay_files()?;
         self.env.stats.searched += self.clients.histories().judge(SEARCH_STEPS_MAX)?;
         self.env.checkers.broken().map_or(Ok(()), |violation| Err(violation.clone()))
     }

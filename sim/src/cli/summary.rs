@@ -75,6 +75,7 @@ impl fmt::Display for Summary<'_> {
             ("ends unknown", stats.unknown),
             ("histories searched", stats.searched),
             ("disks read back", stats.read_back),
+            ("logs replayed", stats.replayed),
         ];
         for (name, count) in rows {
             writeln!(f, "  {name:<21} {count:>12}")?;
@@ -82,6 +83,9 @@ impl fmt::Display for Summary<'_> {
         writeln!(f, "election timeouts to recover   p50     p90     p99   p99.9     max")?;
         for (what, times) in &stats.times {
             writeln!(f, "  {what:<17} {:>5} {times}", times.total())?;
+        }
+        for (excuse, count) in &stats.excused {
+            writeln!(f, "  {:<25} {count:>8}", format!("excused: {excuse}"))?;
         }
         writeln!(f, "faults")?;
         for (kind, count) in &stats.faults {

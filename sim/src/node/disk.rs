@@ -80,6 +80,10 @@ impl Files {
         self.vfs.durable_view()
     }
 
+    pub(super) fn config(&self) -> LogConfig {
+        self.config.clone()
+    }
+
     /// After so many more changes to the disk the process stops.
     pub(super) fn stop_after(&mut self, operations: u64) {
         self.is_armed = true;
@@ -358,7 +362,7 @@ const LOSSES: [Loss; 8] = [
     Loss::Nothing,
 ];
 
-const DIR: &str = "/log";
+pub(super) const DIR: &str = "/log";
 
 /// A quiet time after which the log looks after itself, as in production.
 const IDLE_AFTER: Duration = Duration::from_millis(10);

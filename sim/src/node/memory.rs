@@ -56,6 +56,11 @@ impl Memory {
         &self.now
     }
 
+    /// Those that vote.
+    pub(super) fn voters(&self) -> &[(GroupId, Incarnation)] {
+        &self.voters
+    }
+
     pub(super) fn votes(&self, group: usize) -> bool {
         self.now[group] == self.voters[group]
     }

@@ -11,6 +11,7 @@ use super::Machine;
 use super::disk::{Journal, Opened};
 use super::entry::{Entry, Held};
 use super::hosted::Hosted;
+use crate::checkers::files::Belief;
 use crate::checkers::{Place, Violation};
 use crate::clients::{Ask, CallId, End};
 use crate::env::{Answer, Env, Inside};
@@ -242,6 +243,12 @@ impl Process {
         Some(self.groups.get(group)?.group.status())
     }
 
+    /// Where a group stands and what it holds.
+    pub(super) fn belief(&self, group: usize) -> Option<Belief> {
+        let group = &self.groups.get(group)?.group;
+        Some(Belief { status: group.status(), usage: group.usage() })
+    }
+
     fn fetch(&self, group: usize, fetch: Fetch) -> Result<Vec<Stored>, Violation> {
         let id = GroupId(u32::try_from(group).expect("few groups"));
         self.journal.read(id, fetch)
@@ -285,9 +292,9 @@ impl Process {
                     let verdict = env.checkers.choices.known(place, upto);
                     env.checkers.note(verdict);
                 }
-                synod_core::Event::Canvassing(_)
-                | synod_core::Event::Preparing(_)
-                | synod_core::Event::SteppedDown(..)
+                synod_core::Event::Canvassing(_) => env.checkers.canvassed(place, env.now),
+                synod_core::Event::Preparing(_) => env.checkers.ran(place),
+                synod_core::Event::SteppedDown(..)
                 | synod_core::Event::Following(_)
                 | synod_core::Event::PeerLearns(_) => {}
             }

@@ -4,10 +4,12 @@
 use synod_core::Time;
 
 use super::World;
-use crate::checkers::Violation;
+use crate::checkers::excuse::{Excuse, Voter, excuse};
+use crate::checkers::{Verdict, Violation};
 use crate::clients::CallId;
 use crate::env::Event;
 use crate::faults::Crash;
+use crate::node::Node;
 use crate::plan::{First, Impaired};
 use crate::trace::Note;
 
@@ -35,6 +37,8 @@ enum Stage {
     Resting,
     /// It has nothing to do.
     Idle,
+    /// It does not work, and is entitled to that.
+    Stuck,
 }
 
 #[derive(Debug)]
@@ -140,13 +144,17 @@ impl World {
         let (now, since) = (self.env.now, self.recovery.since);
         let took = now.since(since);
         match self.recovery.stage {
-            Stage::Faults => return Ok(false),
+            Stage::Faults | Stage::Stuck => return Ok(false),
             Stage::Part if self.part_serves() || self.is_excused() => {
                 self.env.stats.took(self.plan.ending.first.kind(), took, election);
                 self.heal()?;
                 return Ok(false);
             }
-            Stage::Whole if self.whole_agrees() || self.is_excused() => {
+            Stage::Whole if self.is_excused() => {
+                let excuse = self.excuse().map_or(BY_THE_ATLAS, Excuse::kind);
+                return Ok(self.stuck(excuse));
+            }
+            Stage::Whole if self.whole_agrees() => {
                 self.env.stats.took(WHOLE, took, election);
                 if self.plan.ending.idle == 0 {
                     return Ok(true);
@@ -155,17 +163,30 @@ impl World {
                 self.env.after(election * RESTING, Event::Check);
                 return Ok(false);
             }
+            // What arrives from before may be answered.
+            Stage::Resting if self.env.landed >= now => return Ok(true),
+            Stage::Resting if self.clients.is_waiting() => {
+                self.env.after(election * RESTING, Event::Check);
+                return Ok(false);
+            }
             Stage::Resting => {
                 self.recovery.stage = Stage::Idle;
+                self.env.checkers.idle(now);
                 self.env.after(election * self.plan.ending.idle, Event::Check);
                 return Ok(false);
             }
-            Stage::Idle => return Ok(true),
+            Stage::Idle => {
+                self.was_quiet()?;
+                return Ok(true);
+            }
             Stage::Part | Stage::Whole => {}
         }
         let last = since + self.plan.recovery;
         if now >= last {
-            return Err(Violation::new("liveness", self.complaint()));
+            let Some(excuse) = self.excuse() else {
+                return Err(Violation::new("liveness", self.complaint()));
+            };
+            return Ok(self.stuck(excuse.kind()));
         }
         for n in 0..self.recovery.probes.len() {
             let Probe { node, group, is_read, call, is_done } = self.recovery.probes[n];
@@ -252,6 +273,53 @@ impl World {
         })
     }
 
+    /// The run is over, since more cannot be asked.
+    fn stuck(&mut self, excuse: &'static str) -> bool {
+        self.env.stats.excuse(excuse);
+        self.recovery.stage = Stage::Stuck;
+        true
+    }
+
+    /// Why the cluster may be stuck, judged from all disks.
+    fn excuse(&self) -> Option<Excuse> {
+        let disks: Vec<Vec<Voter>> = self.nodes.iter().map(Node::voters).collect();
+        (0..self.plan.groups).find_map(|group| {
+            let voters: Vec<Voter> = disks.iter().map(|disk| disk[group].clone()).collect();
+            excuse(&voters)
+        })
+    }
+
+    /// The cluster had nothing to do, and did nothing.
+    fn was_quiet(&self) -> Verdict {
+        (0..self.plan.groups).try_for_each(|group| {
+            let Some(leader) = self.leader(group) else {
+                let what = format!("nobody leads group {group}, and nothing is wrong");
+                return Err(Violation::new("quiet", what));
+            };
+            self.env.checkers.quiet.finished(self.env.now, group, leader)
+        })
+    }
+
+    /// At the end, what the disks hold is what the nodes believe, and what is chosen; and there would
+    /// be no excuse.
+    pub(super) fn replay_files(&mut self) -> Verdict {
+        let is_damaged = self.env.checkers.is_damaged() || self.nodes.iter().any(Node::is_harmed);
+        if is_damaged || self.recovery.stage == Stage::Stuck {
+            return Ok(());
+        }
+        for node in &self.nodes {
+            node.replay_files(&self.env)?;
+            self.env.stats.replayed += 1;
+        }
+        match self.excuse() {
+            None => Ok(()),
+            Some(excuse) => {
+                let what = format!("everything works, and there would be an excuse: {excuse}");
+                Err(Violation::new("excuse", what))
+            }
+        }
+    }
+
     fn complaint(&self) -> String {
         let took = format!("{:?} after the faults ({})", self.plan.recovery, self.plan.ending);
         let is_open = |p: &&Probe| !p.is_done && !self.cannot(p.node, p.group, p.is_read);
@@ -273,6 +341,9 @@ impl World {
         )
     }
 }
+
+/// What runs are counted under that had more damage than the protocol must survive.
+const BY_THE_ATLAS: &str = "more damage than allowed";
 
 /// What the times until everyone agrees are listed under.
 const WHOLE: &str = "everyone agrees";

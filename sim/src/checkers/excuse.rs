@@ -1,0 +1,153 @@
+//! Whether a cluster that is stuck was entitled to be: judged from its disks alone.
+//!
+//! Disks may lose more than the protocol can do without. Then the right thing is to refuse and wait,
+//! and a run that wants everything to work again asks too much. What is left on the disks decides,
+//! not what was done to them: with nothing lost there is never an excuse.
+
+use std::fmt;
+
+use synod_core::{Ballot, Instance, Recovered};
+
+/// What one voter's disk gives back of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voter {
+    /// Whether the memory on it is the one that votes: a node that lost its memory is another
+    /// acceptor, and no voter until it is swapped in.
+    pub is_seated: bool,
+    /// What it gives back; `None` if its log does not open.
+    pub log: Option<Recovered>,
+}
+
+/// Why a group may be stuck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excuse {
+    /// So many can vote, which is no quorum.
+    TooFewVoters(usize),
+    /// Whatever quorum answers a candidate, a value that may be chosen here is lost to all of it.
+    ValueLost(Instance),
+}
+
+impl Excuse {
+    /// Which line of the statistics counts it.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::TooFewVoters(_) => "too few voters left",
+            Self::ValueLost(_) => "a value lost everywhere",
+        }
+    }
+}
+
+impl fmt::Display for Excuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooFewVoters(count) => write!(f, "only {count} can vote"),
+            Self::ValueLost(at) => write!(f, "the value of {at} is lost"),
+        }
+    }
+}
+
+/// Why a group of these voters, all of them, may be stuck; `None` if it may not.
+#[must_use]
+pub fn excuse(voters: &[Voter]) -> Option<Excuse> {
+    let quorum = voters.len() / 2 + 1;
+    let able: Vec<&Recovered> = voters
+        .iter()
+        .filter(|voter| voter.is_seated)
+        .filter_map(|voter| voter.log.as_ref())
+        .collect();
+    if able.len() < quorum {
+        return Some(Excuse::TooFewVoters(able.len()));
+    }
+    let mut lost = None;
+    for set in 0_u64..1 << able.len() {
+        let members = || (0..).zip(&able).filter(|(n, _)| set >> n & 1 == 1).map(|(_, log)| *log);
+        if members().count() < quorum {
+            continue;
+        }
+        let unknown = members()
+            .flat_map(losses)
+            .find(|&(at, ballot)| !members().any(|log| tells(log, at, ballot)));
+        match unknown {
+            None => return None, // this quorum elects a leader
+            Some((at, _)) => lost = Some(Excuse::ValueLost(at)),
+        }
+    }
+    lost
+}
+
+/// Where a disk holds a vote and no longer its value.
+fn losses(log: &Recovered) -> impl Iterator<Item = (Instance, Ballot)> {
+    let lost = log.entries.iter().filter(|stored| stored.value.is_none());
+    lost.map(|stored| (stored.instance, stored.ballot))
+}
+
+/// Whether a disk gives an instance as chosen, or its value in this ballot or a higher one.
+fn tells(log: &Recovered, at: Instance, ballot: Ballot) -> bool {
+    let held = || log.entries.iter().find(|stored| stored.instance == at);
+    at <= log.chosen
+        || held().is_some_and(|stored| {
+            stored.value.is_some() && (stored.ballot == Ballot::ZERO || stored.ballot >= ballot)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ballot, value};
+    use super::*;
+    use synod_core::Stored;
+
+    /// Holds an entry at #4: in a ballot of this round, with its value or without.
+    fn holding(round: u64, has_value: bool) -> Voter {
+        let ballot = if round == 0 { Ballot::ZERO } else { ballot(round, 1) };
+        let entry = Stored { instance: Instance(4), ballot, value: has_value.then(|| value(1)) };
+        let log = Recovered { entries: vec![entry], ..whole().log.unwrap() };
+        Voter { is_seated: true, log: Some(log) }
+    }
+
+    fn whole() -> Voter {
+        let log = Recovered { chosen: Instance(3), ..Recovered::default() };
+        Voter { is_seated: true, log: Some(log) }
+    }
+
+    fn gone() -> Voter {
+        Voter { log: None, ..whole() }
+    }
+
+    fn stranger() -> Voter {
+        Voter { is_seated: false, ..whole() }
+    }
+
+    #[test]
+    fn with_nothing_lost_there_is_no_excuse() {
+        assert_eq!(excuse(&[whole(), whole(), whole()]), None);
+        assert_eq!(excuse(&[holding(2, true), holding(1, true), whole()]), None);
+        assert_eq!(excuse(&[whole()]), None);
+    }
+
+    #[test]
+    fn a_quorum_that_is_left_has_no_excuse() {
+        assert_eq!(excuse(&[whole(), gone(), whole()]), None);
+        assert_eq!(excuse(&[whole(), stranger(), whole(), gone(), whole()]), None);
+    }
+
+    #[test]
+    fn fewer_than_a_quorum_may_be_stuck() {
+        assert_eq!(excuse(&[whole(), gone(), stranger()]), Some(Excuse::TooFewVoters(1)));
+        assert_eq!(excuse(&[gone()]), Some(Excuse::TooFewVoters(0)));
+    }
+
+    #[test]
+    fn a_lost_value_excuses_only_if_every_quorum_needs_it() {
+        let lost = Some(Excuse::ValueLost(Instance(4)));
+        assert_eq!(excuse(&[holding(2, false), whole(), whole()]), None, "two others are a quorum");
+        assert_eq!(excuse(&[holding(2, false), whole(), gone()]), lost);
+        assert_eq!(excuse(&[holding(2, false), holding(1, true), gone()]), lost, "a lower ballot");
+        assert_eq!(excuse(&[holding(2, false), holding(2, true), gone()]), None);
+        assert_eq!(excuse(&[holding(2, false), holding(0, true), gone()]), None, "learned");
+        assert_eq!(excuse(&[holding(2, false), holding(2, false), holding(1, true)]), lost);
+        let chosen = Recovered { chosen: Instance(4), ..Recovered::default() };
+        let chosen = Voter { is_seated: true, log: Some(chosen) };
+        assert_eq!(excuse(&[holding(2, false), chosen, gone()]), None);
+    }
+}

@@ -1,0 +1,101 @@
+//! No election storm: nobody asks to lead sooner than its timeout allows, and once all is well
+//! nobody asks at all.
+
+use std::time::Duration;
+
+use synod_core::Time;
+
+use super::{PerPlace, Place, Verdict, Violation};
+
+/// When each process asked to lead last.
+#[derive(Debug)]
+pub struct Storm {
+    election: Duration,
+    asked: PerPlace<Option<Time>>,
+    is_idle: bool,
+}
+
+impl Storm {
+    /// Nobody has asked; the election timeout is this.
+    #[must_use]
+    pub fn new(nodes: usize, groups: usize, election: Duration) -> Self {
+        Self { election, asked: PerPlace::new(nodes, groups), is_idle: false }
+    }
+
+    /// A process starts: what it drew before it may draw anew.
+    pub fn started(&mut self, place: Place) {
+        *self.asked.at(place) = None;
+    }
+
+    /// Everything works, and nobody has anything to do.
+    pub const fn idle(&mut self) {
+        self.is_idle = true;
+    }
+
+    /// A node asks whether it could lead.
+    ///
+    /// # Errors
+    ///
+    /// If it asked half an election timeout ago or less, which no wait allows, or everything works.
+    pub fn canvassed(&mut self, place: Place, now: Time) -> Verdict {
+        let last = self.asked.at(place).replace(now);
+        if let Some(last) = last.filter(|&last| now < last + self.election / 2) {
+            let what = format!("{place} asks to lead at {now}, and had at {last}");
+            return Err(Violation::new("storm", what));
+        }
+        self.calm(place, "asks to lead")
+    }
+
+    /// A node runs for leader.
+    ///
+    /// # Errors
+    ///
+    /// If everything works.
+    pub fn ran(&self, place: Place) -> Verdict {
+        self.calm(place, "runs for leader")
+    }
+
+    fn calm(&self, place: Place, doing: &str) -> Verdict {
+        if self.is_idle {
+            let what = format!("{place} {doing}, and nothing has been wrong for some time");
+            return Err(Violation::new("storm", what));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::place;
+    use super::*;
+
+    fn storm() -> Storm {
+        Storm::new(3, 1, Duration::from_millis(100))
+    }
+
+    #[test]
+    fn everyone_may_ask_once_in_half_a_timeout_and_a_new_process_at_once() {
+        let mut storm = storm();
+        assert_eq!(storm.canvassed(place(0), Time::from_millis(100)), Ok(()));
+        assert_eq!(storm.canvassed(place(1), Time::from_millis(101)), Ok(()));
+        assert_eq!(storm.canvassed(place(0), Time::from_millis(150)), Ok(()));
+        storm.started(place(0));
+        assert_eq!(storm.canvassed(place(0), Time::from_millis(151)), Ok(()));
+        assert_eq!(storm.ran(place(0)), Ok(()));
+    }
+
+    #[test]
+    fn whoever_asks_again_at_once_is_found() {
+        let mut storm = storm();
+        storm.canvassed(place(0), Time::from_millis(100)).unwrap();
+        assert!(storm.canvassed(place(0), Time::from_millis(149)).is_err());
+    }
+
+    #[test]
+    fn whoever_asks_while_all_is_well_is_found() {
+        let mut storm = storm();
+        storm.idle();
+        assert!(storm.canvassed(place(0), Time::from_millis(100)).is_err());
+        assert!(storm.ran(place(0)).is_err());
+    }
+}

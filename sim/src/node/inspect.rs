@@ -1,0 +1,76 @@
+//! Looking at a machine's disk from outside: what a start would find on it now.
+
+use std::path::Path;
+
+use synod::log::Log;
+use synod_core::{GroupId, Incarnation, Instance, Recovered};
+
+use super::Node;
+use super::disk::{DIR, Opened};
+use crate::checkers::excuse::Voter;
+use crate::checkers::files::{self, Belief};
+use crate::checkers::{Place, Verdict, Violation};
+use crate::env::Env;
+
+impl Node {
+    /// What the disk gives back of each group, as the voter that this machine was founded as.
+    pub(crate) fn voters(&self) -> Vec<Voter> {
+        let Some(opened) = self.open_durable() else {
+            return vec![Voter { is_seated: false, log: None }; self.machine.memory.voters().len()];
+        };
+        let seat = |(group, incarnation): &(GroupId, Incarnation)| {
+            let log = opened.groups.get(group);
+            Voter {
+                is_seated: log.is_some_and(|log| log.incarnation == *incarnation),
+                log: log.map(|log| log.recovered.clone()),
+            }
+        };
+        self.machine.memory.voters().iter().map(seat).collect()
+    }
+
+    /// Compares what the disk gives back with what the running groups believe, and with what is
+    /// chosen.
+    ///
+    /// # Errors
+    ///
+    /// If they differ, or the log does not open.
+    pub(crate) fn replay_files(&self, env: &Env) -> Verdict {
+        let Some(opened) = self.open_durable() else {
+            let what = format!("the log of n{} does not open", self.machine.index + 1);
+            return Err(Violation::new("files", what));
+        };
+        let reader = opened.log.reader();
+        for (index, (group, log)) in opened.groups.iter().enumerate() {
+            let place = Place { node: self.machine.index, group: index };
+            let Recovered { chosen, cleaned, .. } = log.recovered;
+            let mut chosen = chosen;
+            if let Some(belief) = self.belief(index) {
+                files::agree(place, &belief, &log.recovered)?;
+                chosen = belief.status.chosen;
+            }
+            let from = cleaned.next();
+            let entries = reader
+                .read(*group, from, Instance(chosen.0.max(from.0)), usize::MAX)
+                .map_err(|error| Violation::new("files", format!("{place}: {error}")))?;
+            files::replay(&env.checkers.choices, place, from, chosen, &entries)?;
+        }
+        Ok(())
+    }
+
+    /// What a running group believes, if none of its records is on its way to the disk.
+    fn belief(&self, group: usize) -> Option<Belief> {
+        let belief = self.process.as_ref()?.belief(group)?;
+        (belief.usage.writes_in_flight == 0).then_some(belief)
+    }
+
+    fn open_durable(&self) -> Option<Opened> {
+        let files = &self.machine.files;
+        // A directory without a format is formatted as nobody's.
+        let nobody: Vec<(GroupId, Incarnation)> =
+            self.machine.memory.voters().iter().map(|(group, _)| (*group, NOBODY)).collect();
+        Log::open(files.durable(), Path::new(DIR), files.config(), &nobody).ok()
+    }
+}
+
+/// The memory of no node: those that are drawn are odd.
+const NOBODY: Incarnation = Incarnation(2);
