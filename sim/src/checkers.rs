@@ -31,12 +31,13 @@ pub mod voters;
 
 use std::fmt;
 
+use bytes::Bytes;
 use synod_core::{
     Ballot, CommandKey, Config, Instance, Member, Message, Position, Record, Recovered, Report,
     SmId, Time, Usage,
 };
 
-use crate::kv::{Op, STORE};
+use crate::kv::{Op, STORE, word};
 
 /// A rule that was broken, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +153,13 @@ impl Checkers {
             is_damaged: false,
             broken: None,
         }
+    }
+
+    /// The same rules, and those for a user's machines.
+    #[must_use]
+    pub fn hosting(mut self, guests: crate::guests::Guests) -> Self {
+        self.guests = guests::Guests::of(guests);
+        self
     }
 
     /// The first rule broken, if one is.
@@ -339,10 +347,13 @@ impl Checkers {
             .and_then(|()| {
                 let Executed { at, sm, output, .. } = *executed;
                 if sm == STORE {
+                    let output = output.map(|output| word(output).unwrap_or_default());
                     return self.reference.executed(&self.choices, place, at, output);
                 }
                 self.reference.guest_executed(&self.choices, place, at)?;
-                output.map_or(Ok(()), |output| self.guests.executed(place, at, output))
+                let Some(output) = output else { return Ok(()) };
+                let log = self.reference.given(&self.choices, place.group, at.instance);
+                self.guests.executed(log, place, at, output)
             });
         self.note(verdict);
     }
@@ -357,8 +368,35 @@ impl Checkers {
     }
 
     /// A user's machine has this state after this instance.
-    pub fn guest_through(&mut self, place: Place, sm: SmId, instance: Instance, digest: u64) {
-        let verdict = self.guests.through(place, sm, instance, digest);
+    pub fn guest_through(
+        &mut self,
+        place: Place,
+        sm: SmId,
+        instance: Instance,
+        state: Box<dyn crate::guests::State>,
+    ) {
+        let log = self.reference.given(&self.choices, place.group, instance);
+        let verdict = self.guests.through(log, place, sm, instance, state);
+        self.note(verdict);
+    }
+
+    /// A user's machine, which has executed everything up to `at`, answers a query.
+    pub fn guest_answered(
+        &mut self,
+        place: Place,
+        sm: SmId,
+        query: &Bytes,
+        at: Position,
+        answer: &Bytes,
+    ) {
+        let log = self.reference.given(&self.choices, place.group, at.instance);
+        let verdict = self.guests.answered(log, place, sm, query, at, answer);
+        self.note(verdict);
+    }
+
+    /// A client heard the answer to a query of a user's machine that stood at `at`.
+    pub fn guest_read(&mut self, group: usize, query: &Bytes, after: Position, at: Position) {
+        let verdict = self.order.read(group, query, after, at);
         self.note(verdict);
     }
 
@@ -401,7 +439,7 @@ impl Checkers {
     pub fn read(&mut self, group: usize, key: u16, after: Position, at: Position, output: u64) {
         let verdict = self
             .order
-            .read(group, key, after, at)
+            .read(group, &key, after, at)
             .and_then(|()| self.reference.read(&self.choices, group, key, at, output));
         self.note(verdict);
     }
@@ -434,5 +472,5 @@ pub struct Executed<'a> {
     /// What it says.
     pub payload: &'a [u8],
     /// What came of it; `None` if it was executed in an earlier life.
-    pub output: Option<u64>,
+    pub output: Option<&'a Bytes>,
 }

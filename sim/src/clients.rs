@@ -54,16 +54,19 @@ pub enum Ask {
     Read(u16),
     /// To let a user's state machine execute a command.
     Guest(#[serde(with = "text::sm")] SmId, #[serde(with = "text::hex")] Bytes),
+    /// To ask a user's state machine a question, linearizably.
+    Query(#[serde(with = "text::sm")] SmId, #[serde(with = "text::hex")] Bytes),
 }
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The command was executed there, with that output.
+    /// The command was executed there, with that output; a hash of it, if it is a user's.
     Committed(Position, u64),
     /// The command was executed there; the output was lost with an earlier life of the process.
     Skipped(Position),
-    /// The key held this in a state that had executed everything up to there.
+    /// The key held this in a state that had executed everything up to there; or a user's machine
+    /// gave an answer with this hash.
     Read(Position, u64),
     /// Not taken, and never will be.
     Refused,
@@ -198,7 +201,11 @@ impl Clients {
             (Ask::Guest(sm, command), End::Committed(at, _) | End::Skipped(at)) => {
                 checkers.guest_committed(group, sm, &command, after, at);
             }
-            (Ask::Guest(..), End::Refused | End::Unknown) | (Ask::Read(_), End::Unread) => {}
+            (Ask::Query(_, query), End::Read(at, _)) => {
+                checkers.guest_read(group, &query, after, at);
+            }
+            (Ask::Guest(..), End::Refused | End::Unknown)
+            | (Ask::Read(_) | Ask::Query(..), End::Unread) => {}
             (ask, end) => {
                 let what = format!("request {} asked for {ask:?} and ended as {end:?}", id.0);
                 return Err(Violation::new("answers", what));
@@ -219,7 +226,7 @@ impl Clients {
         for &id in &open {
             let end = match self.calls[to_index(id.0)].ask {
                 Ask::Propose(..) | Ask::Guest(..) => End::Unknown,
-                Ask::Read(_) => End::Unread,
+                Ask::Read(_) | Ask::Query(..) => End::Unread,
             };
             let verdict = self.end(id, end, now, checkers);
             checkers.note(verdict);
@@ -311,7 +318,7 @@ impl Ask {
     pub const fn sm(&self) -> SmId {
         match self {
             Self::Propose(..) | Self::Read(_) => STORE,
-            Self::Guest(sm, _) => *sm,
+            Self::Guest(sm, _) | Self::Query(sm, _) => *sm,
         }
     }
 
@@ -320,7 +327,7 @@ impl Ask {
     pub const fn tag(&self) -> Option<u64> {
         match self {
             Self::Propose(op, _) => Some(op.tag),
-            Self::Read(_) | Self::Guest(..) => None,
+            Self::Read(_) | Self::Guest(..) | Self::Query(..) => None,
         }
     }
 
@@ -328,7 +335,7 @@ impl Ask {
     pub(crate) const fn retag(&mut self, tag: u64) {
         match self {
             Self::Propose(op, _) => op.tag = tag,
-            Self::Read(_) | Self::Guest(..) => {}
+            Self::Read(_) | Self::Guest(..) | Self::Query(..) => {}
         }
     }
 
@@ -338,7 +345,7 @@ impl Ask {
         match self {
             Self::Propose(op, padding) => op.encode(*padding),
             Self::Read(key) => Bytes::copy_from_slice(&key.to_le_bytes()),
-            Self::Guest(_, command) => command.clone(),
+            Self::Guest(_, bytes) | Self::Query(_, bytes) => bytes.clone(),
         }
     }
 }

@@ -180,6 +180,12 @@ impl SimVfs {
         self.disk().stop = Some(operations);
     }
 
+    /// Whether that has come: every operation that changes something fails.
+    #[must_use]
+    pub fn has_stopped(&self) -> bool {
+        self.disk().stop == Some(0)
+    }
+
     /// Takes back what was armed and did not happen yet.
     pub fn disarm(&self) {
         let mut disk = self.disk();

@@ -132,10 +132,10 @@ impl Env {
         Self {
             now: Time::ZERO,
             queue: Queue::default(),
+            checkers: Checkers::new(plan.nodes, plan.groups, &plan.core).hosting(guests.clone()),
             guests,
             network: Network::new(plan.seed, plan.nodes, plan.noise.clone())
                 .only(plan.strange.clone()),
-            checkers: Checkers::new(plan.nodes, plan.groups, &plan.core),
             trace: Trace::new(steps_max),
             stats: Stats::default(),
             answers: Vec::new(),

@@ -8,6 +8,7 @@ mod disk;
 mod entry;
 mod hosted;
 mod inspect;
+mod lodging;
 mod memory;
 mod process;
 
@@ -29,6 +30,7 @@ use crate::trace::Note;
 
 use disk::Files;
 use entry::Entry;
+use lodging::Lodging;
 use memory::{Image, Memory};
 use process::{Failed, Process};
 
@@ -46,6 +48,8 @@ struct Machine {
     life: u64,
     rng: Rng,
     files: Files,
+    /// What users' state machines keep.
+    lodging: Lodging,
     memory: Memory,
     image: Option<Image>,
     nodes: usize,
@@ -99,6 +103,7 @@ impl Node {
             index,
             life: 0,
             files: Files::new(plan, index),
+            lodging: Lodging::new(plan, index),
             memory: Memory::new(plan, index, memories.collect()),
             image: None,
             nodes: plan.nodes,
@@ -181,15 +186,18 @@ impl Node {
         match how {
             Crash::Kill => {
                 machine.files.kill();
+                machine.lodging.kill();
                 machine.mood.has_cache = true;
             }
             Crash::KillThenPower => {
                 machine.files.kill();
+                machine.lodging.kill();
                 machine.mood.has_cache = true;
                 machine.mood.power_after_start = Some(down);
             }
             Crash::Power => {
                 machine.files.power_loss();
+                machine.lodging.power_loss();
                 machine.mood.has_cache = false;
                 for (store, saved) in machine.stores.iter_mut().flatten().zip(&machine.saved) {
                     *store = Store::holding(saved.clone());
@@ -265,6 +273,15 @@ impl Node {
         }
     }
 
+    /// Lets a user look at the state machines at the end of the run.
+    ///
+    /// # Errors
+    ///
+    /// What the user does not like.
+    pub fn look(&self) -> Result<(), Violation> {
+        self.process.as_ref().map_or(Ok(()), |process| process.look(self.machine.index))
+    }
+
     /// What a group does here, if anything.
     #[must_use]
     pub fn status(&self, group: usize) -> Option<Status> {
@@ -337,6 +354,7 @@ impl Node {
     /// Crashes after so many more changes to the disk, whatever it is doing then.
     pub fn stop_after(&mut self, changes: u64, how: Crash, down: Duration) {
         self.machine.files.stop_after(changes);
+        self.machine.lodging.stop_soon();
         self.machine.mood.middle = Some((how, down));
     }
 
@@ -368,6 +386,7 @@ impl Node {
         let machine = &mut self.machine;
         machine.disarm();
         machine.files.vfs().lie(false);
+        machine.lodging.disarm();
         machine.mood = Mood::default();
         machine.delay = machine.delay.min(Duration::from_micros(50));
         machine.disk.sync = machine.disk.sync.min(machine.core.election_timeout / 50);

@@ -132,10 +132,16 @@ impl Plan {
     /// The plan of a seed of a kind.
     #[must_use]
     pub fn draw(seed: u64, preset: Preset) -> Self {
-        draw::plan(seed, preset)
+        draw::plan(seed, preset, None)
     }
 
-    /// The same plan with a user's state machines, which get their share of the requests.
+    /// The same with a number of nodes that the seed does not decide, from 1 to [`NODES_MAX`].
+    #[must_use]
+    pub fn draw_for(seed: u64, preset: Preset, nodes: usize) -> Self {
+        draw::plan(seed, preset, Some(nodes))
+    }
+
+    /// The same plan with a user's state machines, if there are any: all requests go to them.
     #[must_use]
     pub fn inviting(mut self, guests: &Guests) -> Self {
         requests::invite(&mut self.requests, guests, self.seed);

@@ -114,14 +114,11 @@ pub fn watch(plan: &Plan, guests: &Guests, steps_max: usize) -> Watched {
     quiet();
     QUIET.set(true);
     let mut world = World::new(plan.clone(), guests, steps_max);
-    let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let ended = caught(|| world.run());
     QUIET.set(false);
     let broken = match ended {
         Ok(verdict) => verdict.err(),
-        Err(panic) => {
-            let place = PLACE.take().unwrap_or_default();
-            Some(Violation::new("panic", format!("{} ({place})", message(&*panic))))
-        }
+        Err(panic) => Some(Violation::new("panic", panic)),
     };
     let (stats, trace) = world.into_account();
     Watched { broken, stats, hash: trace.hash(), steps: trace.into_steps() }
@@ -134,9 +131,26 @@ pub(crate) fn strange(plan: &Plan, guests: &Guests) -> Messages {
     let mut world = World::new(plan.clone(), guests, 0);
     world.network().watch();
     // Whatever comes of it: it is the way there that counts.
-    let _ended = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let _ended = caught(|| world.run());
     QUIET.set(false);
     world.network().strange()
+}
+
+/// Does something that may panic, inside a run.
+///
+/// # Errors
+///
+/// The panic's message and place.
+pub(crate) fn caught<T>(does: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(does)).map_err(|panic| {
+        let place = panicked_at().unwrap_or_default();
+        format!("{} ({place})", message(&*panic))
+    })
+}
+
+/// Where the last panic inside the run happened.
+pub(crate) fn panicked_at() -> Option<String> {
+    PLACE.take()
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

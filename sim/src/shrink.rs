@@ -270,9 +270,10 @@ mod tests {
 
     use bytes::Bytes;
     use synod::StateMachine;
-    use synod_core::{GroupId, NodeId, Position, SmId};
+    use synod_core::{Position, SmId};
 
-    use crate::guests::Guest;
+    use crate::clients::Ask;
+    use crate::guests::{Guest, Home, Tenant};
     use crate::rng::Rng;
 
     /// Counts the calls of all machines of all processes: a new state each time, and on each node.
@@ -291,12 +292,12 @@ mod tests {
     }
 
     impl Guest for Shared {
-        fn machines(&self, _node: NodeId, _group: GroupId) -> Vec<Box<dyn StateMachine>> {
-            vec![Box::new(Self)]
+        fn machines(&self, _home: &Home) -> Vec<Tenant> {
+            vec![Tenant::unseen(Self)]
         }
 
-        fn command(&self, _rng: &mut Rng) -> (SmId, Bytes) {
-            (SmId(0), Bytes::from_static(b"count"))
+        fn ask(&self, _rng: &mut Rng) -> Ask {
+            Ask::Guest(SmId(0), Bytes::from_static(b"count"))
         }
     }
 
@@ -310,7 +311,7 @@ mod tests {
         let mut shrinker = Shrinker::new(&plan, &guests, &mut tell).expect("it fails");
         shrinker.look_among(3);
         let shrunk = shrinker.run_to_end();
-        assert_eq!(shrunk.violation.rule, "states");
+        assert_eq!(shrunk.violation.rule, "outputs");
         assert_eq!((shrunk.plan.faults.len(), shrunk.plan.requests.len()), (0, 1));
         assert!(shrunk.events < 300, "{} events", shrunk.events);
         assert_eq!(steps.last(), Some(&"done"));

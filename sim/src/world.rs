@@ -72,6 +72,7 @@ impl World {
     /// The rule that was broken, if one was.
     pub fn run(&mut self) -> Verdict {
         while self.turn()? {}
+        self.nodes.iter().try_for_each(Node::look)?;
         self.env.checkers.finished();
         self.replay_files()?;
         self.env.stats.searched += self.clients.histories().judge(SEARCH_STEPS_MAX)?;
@@ -219,7 +220,7 @@ impl World {
         } else {
             let end = match ask {
                 Ask::Propose(..) | Ask::Guest(..) => End::Refused,
-                Ask::Read(_) => End::Unread,
+                Ask::Read(_) | Ask::Query(..) => End::Unread,
             };
             self.env.answers.push((id, Answer::End(end)));
         }

@@ -57,10 +57,16 @@ impl Order {
     /// # Errors
     ///
     /// If it missed something that was answered before it began.
-    pub fn read(&mut self, group: usize, key: u16, after: Position, at: Position) -> Verdict {
+    pub fn read(
+        &mut self,
+        group: usize,
+        query: &dyn fmt::Debug,
+        after: Position,
+        at: Position,
+    ) -> Verdict {
         if at < after {
             let what = format!(
-                "a read of key {key} in group {group} saw the log up to {at}; it began after \
+                "a read of {query:?} in group {group} saw the log up to {at}; it began after \
                  {after} was answered"
             );
             return Err(Violation::new("order", what));
@@ -82,7 +88,7 @@ mod tests {
         assert_eq!(order.written(0, &op(1), one, at(2, 0)), Ok(()));
         assert_eq!(order.written(0, &op(2), two, at(1, 0)), Ok(()));
         let read = order.invoked(0);
-        assert_eq!(order.read(0, 0, read, at(2, 0)), Ok(()));
+        assert_eq!(order.read(0, &0, read, at(2, 0)), Ok(()));
     }
 
     #[test]
@@ -101,6 +107,6 @@ mod tests {
         let one = order.invoked(0);
         order.written(0, &op(1), one, at(2, 0)).unwrap();
         let two = order.invoked(0);
-        assert!(order.read(0, 0, two, at(1, 9)).is_err());
+        assert!(order.read(0, &0, two, at(1, 9)).is_err());
     }
 }

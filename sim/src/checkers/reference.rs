@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use synod_core::{Command, Incarnation, Instance, Position};
+use bytes::Bytes;
+use synod_core::{Command, Incarnation, Instance, Position, SmId};
 
 use super::choices::Choices;
 use super::{Place, Verdict, Violation};
@@ -19,6 +20,17 @@ pub struct Reference {
     groups: Vec<Replay>,
 }
 
+/// A command that a user's machine executes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Where it stands.
+    pub at: Position,
+    /// For which machine.
+    pub sm: SmId,
+    /// What it says.
+    pub command: Bytes,
+}
+
 #[derive(Debug, Default)]
 struct Replay {
     done: Instance,
@@ -26,8 +38,8 @@ struct Replay {
     kv: Kv,
     /// The output at each position executed.
     outputs: BTreeMap<Position, u64>,
-    /// Where commands of a user's machines are executed.
-    guests: BTreeSet<Position>,
+    /// What a user's machines execute, in order.
+    guests: Vec<Given>,
     /// Where each tag was executed.
     tags: BTreeMap<u64, Position>,
     /// What each key held from which position on.
@@ -97,11 +109,16 @@ impl Reference {
     /// If it should not have been executed.
     pub fn guest_executed(&mut self, choices: &Choices, place: Place, at: Position) -> Verdict {
         let replay = self.upto(choices, place.group, at.instance);
-        if replay.guests.contains(&at) {
+        if replay.guests.binary_search_by_key(&at, |given| given.at).is_ok() {
             return Ok(());
         }
         let what = format!("{place} executes {at}, which is executed elsewhere or nowhere");
         Err(Violation::new("reference", what))
+    }
+
+    /// What a user's machines execute up to `instance`, and maybe more.
+    pub fn given(&mut self, choices: &Choices, group: usize, instance: Instance) -> &[Given] {
+        &self.upto(choices, group, instance).guests
     }
 
     /// A node has executed everything up to `instance` and nothing above.
@@ -198,7 +215,7 @@ impl Replay {
             return;
         }
         if command.sm != STORE {
-            self.guests.insert(at);
+            self.guests.push(Given { at, sm: command.sm, command: command.payload.clone() });
             return;
         }
         let Some(op) = Op::decode(&command.payload) else { return };

@@ -1,15 +1,19 @@
 //! A group and its state machines, as one process hosts them.
 
 use std::collections::VecDeque;
+use std::fmt;
 
+use bytes::Bytes;
 use synod::{Executed, MachineError, Machines, StateMachine};
 use synod_core::{Apply, CommandKey, Group, Instance, Member, Position, ProposalId, SmId, Time};
 
-use crate::checkers::{self, Place, Violation};
+use crate::checkers::{self, Place, Verdict, Violation};
 use crate::clients::{Ask, CallId, End};
+use crate::disk::SimVfs;
 use crate::env::{Answer, Env};
-use crate::guests::fingerprint;
+use crate::guests::{Tenant, Window, fingerprint};
 use crate::kv::{STORE, Store, word};
+use crate::run::{caught, panicked_at};
 use crate::trace::Note;
 
 /// A group and its state machines.
@@ -21,17 +25,34 @@ pub(super) struct Hosted {
     pub(super) wake: Time,
     machines: Machines,
     store: Store,
-    /// The user's machines, and what of their state is from earlier lives.
-    ahead: Vec<(SmId, Position)>,
+    guests: Vec<Lodger>,
+    /// What the guests keep.
+    disk: SimVfs,
     handed: VecDeque<Apply>,
     /// Reads that were asked here, and the instance that they wait for once it is known.
     reads: Vec<Waiting>,
 }
 
+/// A user's machines, and the disk that they have.
+pub(super) struct Guesthouse {
+    pub(super) machines: Vec<Tenant>,
+    pub(super) disk: SimVfs,
+}
+
+/// A user's machine.
+struct Lodger {
+    sm: SmId,
+    window: Box<dyn Window>,
+    /// What of its state is from earlier lives.
+    ahead: Position,
+    /// The last position in its state.
+    applied: Position,
+}
+
 #[derive(Debug)]
 struct Waiting {
     id: CallId,
-    key: u16,
+    ask: Ask,
     at: Option<Instance>,
 }
 
@@ -45,11 +66,15 @@ impl Hosted {
         group: Group,
         me: Member,
         store: Store,
-        guests: Vec<Box<dyn StateMachine>>,
+        Guesthouse { machines: guests, disk }: Guesthouse,
     ) -> Result<Self, MachineError> {
-        let ahead = guests.iter().map(|guest| (guest.id(), guest.applied())).collect();
-        let mut all = guests;
-        all.push(Box::new(store.clone()));
+        let mut all: Vec<Box<dyn StateMachine>> = vec![Box::new(store.clone())];
+        let mut lodgers = Vec::new();
+        for Tenant { machine, window } in guests {
+            let ahead = machine.applied();
+            lodgers.push(Lodger { sm: machine.id(), window, ahead, applied: ahead });
+            all.push(machine);
+        }
         let machines = Machines::new(all)?;
         Ok(Self {
             group,
@@ -57,15 +82,16 @@ impl Hosted {
             wake: Time::MAX,
             machines,
             store,
-            ahead,
+            guests: lodgers,
+            disk,
             handed: VecDeque::new(),
             reads: Vec::new(),
         })
     }
 
     /// A read was asked here.
-    pub(super) fn asked(&mut self, id: CallId, key: u16) {
-        self.reads.push(Waiting { id, key, at: None });
+    pub(super) fn asked(&mut self, id: CallId, ask: Ask) {
+        self.reads.push(Waiting { id, ask, at: None });
     }
 
     /// A read may be answered once everything up to `instance` is executed.
@@ -78,6 +104,11 @@ impl Hosted {
     /// A read will not be answered.
     pub(super) fn unread(&mut self, id: CallId) {
         self.reads.retain(|read| read.id != id);
+    }
+
+    /// Whether the process was stopped while a user's machine wrote to its disk.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.disk.has_stopped()
     }
 
     /// Whether nothing waits for execution.
@@ -102,21 +133,18 @@ impl Hosted {
                 Apply::Command { sm, key, payload, .. } => Some((*sm, *key, payload.clone())),
                 Apply::Through(_) => None,
             };
-            let executed = self
-                .machines
-                .apply(apply)
-                .map_err(|error| Violation::new("machines", format!("{place}: {error}")))?;
+            let executed = self.machines.apply(apply);
+            if self.has_stopped() {
+                // In the middle of that: whatever came of it dies with the process.
+                return Ok((None, false));
+            }
+            let executed = executed.map_err(|error| broken(place, &error))?;
             match (executed, command) {
                 (Executed::Command { position, proposal, output }, Some((sm, key, payload))) => {
-                    let output = if sm == STORE {
-                        word(&output).unwrap_or_default()
-                    } else {
-                        fingerprint(&output)
-                    };
-                    self.done(place, position, sm, key, &payload, Some(output), proposal, env);
+                    self.done(place, position, sm, key, payload, Some(&output), proposal, env)?;
                 }
                 (Executed::Skipped { position, proposal }, Some((sm, key, payload))) => {
-                    self.done(place, position, sm, key, &payload, None, proposal, env);
+                    self.done(place, position, sm, key, payload, None, proposal, env)?;
                 }
                 (Executed::Through(instance), _) => {
                     let (applied, digest) = {
@@ -126,7 +154,7 @@ impl Hosted {
                     env.trace.detail(digest);
                     env.line(place.node, || Note::executed(place.group, instance, digest));
                     env.checkers.through(place, instance, applied, digest);
-                    self.compare(place, instance, env)?;
+                    self.compare(place, instance, env);
                     return Ok((Some(instance), !self.handed.is_empty()));
                 }
                 (executed, None) => {
@@ -141,66 +169,116 @@ impl Hosted {
     /// Answers the reads whose instance is executed.
     pub(super) fn answer_reads(&mut self, place: Place, env: &mut Env) {
         let applied = self.machines.applied();
-        let (machines, store) = (&mut self.machines, &self.store);
-        self.reads.retain(|read| {
-            if read.at.is_none_or(|at| at > applied) {
-                return true;
-            }
-            // Part of the next instance may be executed already, and a machine with its own state
-            // may be far ahead.
-            let whole = Position { instance: applied, index: u32::MAX };
-            let at = store.state().applied().max(whole);
-            let answer = machines.read(STORE, Ask::Read(read.key).bytes());
-            match answer.as_deref().map(word) {
-                Ok(Some(held)) => {
-                    env.answers.push((read.id, Answer::End(End::Read(at, held))));
-                }
-                other => {
-                    let what = format!("{place}: a read gave {other:?}");
-                    env.checkers.note(Err(Violation::new("machines", what)));
-                }
-            }
-            false
-        });
+        let is_due = |read: &mut Waiting| read.at.is_some_and(|at| at <= applied);
+        let due: Vec<Waiting> = self.reads.extract_if(.., is_due).collect();
+        for Waiting { id, ask, .. } in due {
+            let verdict = self.answer(place, id, &ask, env);
+            env.checkers.note(verdict);
+        }
     }
 
-    /// Compares the state of the user's machines with that of the other nodes.
-    fn compare(
-        &mut self,
-        place: Place,
-        instance: Instance,
-        env: &mut Env,
-    ) -> Result<(), Violation> {
-        for &(sm, ahead) in &self.ahead {
-            let state = self
-                .machines
-                .read(sm, env.guests.digest(sm))
-                .map_err(|error| Violation::new("machines", format!("{place}: {error}")))?;
-            let digest = fingerprint(&state);
-            env.trace.detail(digest);
-            if ahead.instance <= instance {
-                env.checkers.guest_through(place, sm, instance, digest);
+    fn answer(&mut self, place: Place, id: CallId, ask: &Ask, env: &mut Env) -> Verdict {
+        let query = ask.bytes();
+        let answer = self.machines.read(ask.sm(), query.clone());
+        let answer = answer.map_err(|error| broken(place, &error))?;
+        let own = match self.guests.iter().find(|guest| guest.sm == ask.sm()) {
+            Some(guest) => guest.applied,
+            None => self.store.state().applied(),
+        };
+        // Part of the next instance may be executed already, and a machine with its own state may be
+        // far ahead.
+        let at = own.max(Position { instance: self.machines.applied(), index: u32::MAX });
+        let held = if ask.sm() == STORE {
+            word(&answer).ok_or_else(|| {
+                Violation::new("machines", format!("{place}: a read gave {answer:?}"))
+            })?
+        } else {
+            env.checkers.guest_answered(place, ask.sm(), &query, at, &answer);
+            seen(place, ask, &answer, env)?;
+            fingerprint(&answer)
+        };
+        env.answers.push((id, Answer::End(End::Read(at, held))));
+        Ok(())
+    }
+
+    /// Lets the user look at the machines at the end of the run.
+    pub(super) fn look(&self, place: Place) -> Verdict {
+        self.guests.iter().try_for_each(|guest| {
+            caught(|| guest.window.ended()).map_err(|why| {
+                let what = format!("machine {} of {place}, at the end: {why}", guest.sm.0);
+                Violation::new("invariants", what)
+            })
+        })
+    }
+
+    /// Compares the state of the user's machines with what it should be.
+    fn compare(&self, place: Place, instance: Instance, env: &mut Env) {
+        for guest in self.guests.iter().filter(|guest| guest.ahead.instance <= instance) {
+            if let Some(state) = guest.window.state() {
+                env.checkers.guest_through(place, guest.sm, instance, state);
             }
         }
-        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of it is told to the rules")]
     fn done(
-        &self,
+        &mut self,
         place: Place,
         at: Position,
         sm: SmId,
         key: CommandKey,
-        payload: &[u8],
-        output: Option<u64>,
+        payload: Bytes,
+        output: Option<&Bytes>,
         proposal: Option<ProposalId>,
         env: &mut Env,
-    ) {
-        env.checkers.executed(place, &checkers::Executed { at, sm, key, payload, output });
+    ) -> Verdict {
+        let executed = checkers::Executed { at, sm, key, payload: &payload, output };
+        env.checkers.executed(place, &executed);
+        if sm != STORE
+            && let Some(output) = output
+        {
+            if let Some(guest) = self.guests.iter_mut().find(|guest| guest.sm == sm) {
+                guest.applied = at;
+                if env.checkers.broken().is_none() {
+                    caught(|| guest.window.applied()).map_err(|why| {
+                        let what = format!("machine {} of {place}, after {at}: {why}", sm.0);
+                        Violation::new(
+                            "invariants",
+                            format!("{what}\n  command        {payload:?}"),
+                        )
+                    })?;
+                }
+            }
+            if proposal.is_some() && env.checkers.broken().is_none() {
+                seen(place, &Ask::Guest(sm, payload), output, env)?;
+            }
+        }
         if let Some(ProposalId(id)) = proposal {
-            let end = output.map_or(End::Skipped(at), |output| End::Committed(at, output));
+            let hash = |output: &Bytes| {
+                if sm == STORE { word(output).unwrap_or_default() } else { fingerprint(output) }
+            };
+            let end = output.map_or(End::Skipped(at), |output| End::Committed(at, hash(output)));
             env.answers.push((CallId(id), Answer::End(end)));
         }
+        Ok(())
     }
+}
+
+impl fmt::Debug for Lodger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "machine {} at {}", self.sm.0, self.applied)
+    }
+}
+
+/// A client gets to see the answer of a user's machine.
+fn seen(place: Place, ask: &Ask, answer: &Bytes, env: &Env) -> Verdict {
+    caught(|| env.guests.answered(ask, answer)).map_err(|why| {
+        let what = format!("{place} answers {answer:?} to {:?}: {why}", ask.bytes());
+        Violation::new("invariants", what)
+    })
+}
+
+fn broken(place: Place, error: &MachineError) -> Violation {
+    let at = panicked_at().map(|at| format!(" ({at})")).unwrap_or_default();
+    Violation::new("machines", format!("{place}: {error}{at}"))
 }

@@ -35,6 +35,7 @@ pub(super) struct Memory {
 #[derive(Debug)]
 pub(super) struct Image {
     vfs: SimVfs,
+    lodging: Vec<SimVfs>,
     stores: Option<Vec<Kv>>,
     saved: Vec<Kv>,
 }
@@ -137,6 +138,7 @@ impl Machine {
 
     pub(super) fn wipe(&mut self) {
         self.files.replace(&SimVfs::new());
+        self.lodging.wipe();
         for store in self.stores.iter_mut().flatten() {
             *store = Store::default();
         }
@@ -151,6 +153,7 @@ impl Machine {
         let stores = self.stores.as_ref();
         Image {
             vfs: self.files.durable(),
+            lodging: self.lodging.durable(),
             stores: stores.map(|stores| stores.iter().map(|s| s.state().clone()).collect()),
             saved: self.saved.clone(),
         }
@@ -158,6 +161,7 @@ impl Machine {
 
     pub(super) fn restore(&mut self, image: &Image) {
         self.files.replace(&image.vfs);
+        self.lodging.restore(&image.lodging);
         if let (Some(stores), Some(states)) = (&mut self.stores, &image.stores) {
             *stores = states.iter().map(|state| Store::holding(state.clone())).collect();
         }

@@ -10,12 +10,13 @@ use synod_core::{
 use super::Machine;
 use super::disk::{Journal, Opened};
 use super::entry::{Entry, Held};
-use super::hosted::Hosted;
+use super::hosted::{Guesthouse, Hosted};
 use crate::checkers::files::Belief;
 use crate::checkers::{Place, Violation};
 use crate::clients::{Ask, CallId, End};
 use crate::env::{Answer, Env, Inside};
 use crate::faults::Crash;
+use crate::guests::Home;
 use crate::rng::to_index;
 use crate::trace::Note;
 
@@ -89,7 +90,10 @@ impl Process {
             }
             env.line(machine.index, || Note::recovered(index, &log.recovered));
             env.checkers.recovered(place, &log.recovered);
-            let guests = env.guests.machines(machine.id(), *group);
+            machine.lodging.disarm();
+            let disk = machine.lodging.disk(index);
+            let home = Home { node: machine.id(), group: *group, disk };
+            let guests = Guesthouse { machines: env.guests.machines(&home), disk: home.disk };
             let group = Group::start(Start {
                 group: *group,
                 me,
@@ -152,8 +156,8 @@ impl Process {
                 command: ask.bytes(),
                 deadline,
             },
-            Ask::Read(key) => {
-                self.groups[group].asked(id, *key);
+            Ask::Read(_) | Ask::Query(..) => {
+                self.groups[group].asked(id, ask.clone());
                 Input::Read { id: ReadId(id.0), deadline }
             }
         };
@@ -208,6 +212,10 @@ impl Process {
             Inside::Execute(group) => {
                 let place = Place { node: machine.index, group };
                 let (applied, is_more) = self.groups[group].execute(place, env)?;
+                if self.groups[group].has_stopped() {
+                    machine.stopped(env);
+                    return Ok(());
+                }
                 if let Some(stores) = &machine.stores
                     && machine.rng.percent(30)
                 {
@@ -236,6 +244,12 @@ impl Process {
         for group in 0..self.groups.len() {
             machine.later(Duration::from_millis(2), Inside::Execute(group), env);
         }
+    }
+
+    /// Lets a user look at the machines at the end of the run.
+    pub(super) fn look(&self, node: usize) -> Result<(), Violation> {
+        let mut groups = self.groups.iter().enumerate();
+        groups.try_for_each(|(group, hosted)| hosted.look(Place { node, group }))
     }
 
     /// What a group does.

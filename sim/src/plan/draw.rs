@@ -14,11 +14,12 @@ use crate::faults::{self, Shape};
 use crate::network::Noise;
 use crate::rng::{Rng, to_index};
 
-/// The plan of a seed.
-pub(super) fn plan(seed: u64, preset: Preset) -> Plan {
+/// The plan of a seed, for so many nodes if that is decided.
+pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let mut rng = Rng::stream(seed, "plan");
     let preset = preset.settle(&mut rng);
-    let nodes = rng.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 5]);
+    let drawn = rng.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 5]);
+    let nodes = nodes.unwrap_or(drawn);
     let groups = rng.pick(&[1, 1, 1, 1, 2, 3]);
     let election = Duration::from_micros(rng.spread(20_000, 400_000));
     let until = Time::ZERO + election * u32::try_from(rng.within(8, 30)).expect("small");

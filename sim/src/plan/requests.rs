@@ -147,12 +147,12 @@ impl Load {
     }
 }
 
-/// Lets a user's state machines have their share of the requests. Those that remain stay as they are.
+/// Lets all requests be to a user's state machines, if there are any. When, and of whom, stays.
 pub(super) fn invite(requests: &mut [Request], guests: &Guests, seed: u64) {
     let mut rng = Rng::stream(seed, "guests");
     for request in requests {
-        if let Some((sm, command)) = guests.command(&mut rng) {
-            request.ask = Ask::Guest(sm, command);
+        if let Some(ask) = guests.ask(&mut rng) {
+            request.ask = ask;
         }
     }
 }

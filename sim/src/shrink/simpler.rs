@@ -63,7 +63,7 @@ pub(super) const FEATURES: &[(&str, Change)] = &[
             match &mut request.ask {
                 Ask::Propose(op, _) => op.key = 0,
                 Ask::Read(key) => *key = 0,
-                Ask::Guest(..) => {}
+                Ask::Guest(..) | Ask::Query(..) => {}
             }
         }
     }),
