@@ -37,9 +37,18 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "disk",
         "A node vouched for something that is not on its disk, or lost something that was. If the power failed now, it would break its word.",
     ),
+    (
+        "excuse",
+        "The cluster works, and the disks say that it might be stuck: one of the two is wrong.",
+    ),
     ("failed", "A group met something that cannot be, and stopped itself."),
+    (
+        "files",
+        "What a node would read from its disk is not what it believes, or lacks something chosen.",
+    ),
     ("founding", "Two nodes disagree about what their cluster was founded from."),
     ("incarnations", "A node took a new identity as a voter though it had lost nothing."),
+    ("invariants", "What a user wants to be true of a state machine, or of its answers, is not."),
     (
         "liveness",
         "The faults are over, and the cluster still does not answer, or its nodes do not agree.",
@@ -54,10 +63,19 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "order",
         "An answer contradicts real time: something that had finished before is not seen by what began later.",
     ),
+    (
+        "outputs",
+        "A state machine gave another output than the same commands give elsewhere: it is not deterministic.",
+    ),
     ("panic", "The code itself found that something is wrong, and stopped."),
     (
         "promises",
         "A node went back on a promise: it promised or accepted below a ballot that it had promised before.",
+    ),
+    ("quiet", "A cluster that has nothing to do says or writes more than its heartbeats."),
+    (
+        "reads",
+        "A state machine answered a query with something else than the log says at that place.",
     ),
     ("reference", "What was executed is not what the chosen log says when other code replays it."),
     (
@@ -69,7 +87,8 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "No order of the operations explains what the clients saw: the history is not linearizable.",
     ),
     ("start", "A node could not start a group from what its disk holds."),
-    ("states", "Two nodes executed the same instances and came to different states or outputs."),
+    ("states", "Two nodes executed the same instances and came to different states."),
+    ("storm", "Somebody asked to lead sooner than its timeout allows, or when all was well."),
     ("values", "One ballot brought two different values to one place in the log."),
     (
         "voters",
