@@ -162,7 +162,8 @@ impl Reads {
     }
 }
 
-/// The questions that wait at the leader for a probe to be confirmed, one from each node at most.
+/// The questions that wait at the leader for a probe to be confirmed, two from each node at most: its
+/// oldest and its newest.
 #[derive(Debug, Default)]
 pub(crate) struct Questions(VecDeque<Question>);
 
@@ -176,10 +177,18 @@ struct Question {
 }
 
 impl Questions {
-    /// Takes a question; a newer one of the same node replaces its older one, which it covers.
+    /// Takes a question; it replaces the newest of the same node, which it covers, and leaves the
+    /// oldest.
+    ///
+    /// The oldest has to stay: where answers take longer than the asker waits before it asks again,
+    /// each question would replace the one before it just when that is about to be answered.
     pub(crate) fn ask(&mut self, from: NodeId, round: u64, probe: u64, point: Instance) {
-        mark!(QUESTION_REPLACED if self.0.iter().any(|question| question.from == from));
-        self.0.retain(|question| question.from != from);
+        let mut of_node = (0..self.0.len()).filter(|&n| self.0[n].from == from);
+        let (_oldest, newest) = (of_node.next(), of_node.next());
+        mark!(QUESTION_REPLACED if newest.is_some());
+        if let Some(newest) = newest {
+            self.0.remove(newest);
+        }
         if self.0.len() == QUESTIONS_MAX {
             return; // not members, then: a membership is smaller
         }
@@ -219,8 +228,8 @@ impl Questions {
     }
 }
 
-/// Nodes whose questions wait at most.
-const QUESTIONS_MAX: usize = 256;
+/// Questions that wait at most.
+const QUESTIONS_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests;

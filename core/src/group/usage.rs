@@ -28,7 +28,7 @@ pub struct Usage {
     pub proposal_span: usize,
     /// Reads waiting here: `reads_max`.
     pub reads: usize,
-    /// Nodes whose reads wait here for a probe, if this node leads: one question each.
+    /// Questions of nodes whose reads wait here for a probe, if this node leads: two of each.
     pub questions: usize,
     /// Messages waiting for the disk: [`WITHHELD_MAX`](Self::WITHHELD_MAX).
     pub withheld: usize,

@@ -164,15 +164,32 @@ fn a_question_is_answered_by_its_probe_or_a_later_one_only() {
 }
 
 #[test]
-fn a_newer_question_of_the_same_node_replaces_its_older_one() {
+fn of_the_questions_of_a_node_the_oldest_and_the_newest_wait() {
     let mut kit = Kit::new(3);
     let mut questions = Questions::default();
-    questions.ask(NodeId(2), 20, 4, Instance(8));
-    questions.ask(NodeId(2), 21, 5, Instance(9));
+    for n in 0..5 {
+        questions.ask(NodeId(2), 20 + n, 4 + n, Instance(8 + n));
+        questions.ask(NodeId(3), 30 + n, 4 + n, Instance(8 + n));
+    }
     questions.answer(4, &mut kit.ctx());
-    assert_eq!(kit.sent(), []);
-    questions.answer(5, &mut kit.ctx());
-    assert_eq!(kit.sent(), [point(2, 21, 9)]);
+    assert_eq!(kit.sent(), [point(2, 20, 8), point(3, 30, 8)]);
+    questions.answer(7, &mut kit.ctx());
+    assert_eq!(kit.sent(), [], "those in between were replaced");
+    questions.answer(8, &mut kit.ctx());
+    assert_eq!(kit.sent(), [point(2, 24, 12), point(3, 34, 12)]);
+    assert!(questions.is_empty());
+}
+
+#[test]
+fn who_asks_again_faster_than_answers_come_is_answered() {
+    let mut kit = Kit::new(3);
+    let mut questions = Questions::default();
+    // Each probe is confirmed when three more have left.
+    for n in 0..20 {
+        questions.ask(NodeId(2), n, n, Instance(n));
+        questions.answer(n.saturating_sub(3), &mut kit.ctx());
+    }
+    assert!(kit.sent().len() >= 4);
 }
 
 #[test]

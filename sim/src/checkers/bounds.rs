@@ -82,7 +82,7 @@ impl Bounds {
             ),
             ("the span of proposals", to_u64(usage.proposal_span), SESSION_WINDOW),
             ("reads", to_u64(usage.reads), to_u64(config.reads_max)),
-            ("questions", to_u64(usage.questions), to_u64(self.nodes)),
+            ("questions", to_u64(usage.questions), to_u64(self.nodes) * 2),
             ("withheld messages", to_u64(usage.withheld), to_u64(Usage::WITHHELD_MAX)),
             (
                 "bytes of chosen values",
@@ -192,7 +192,7 @@ mod tests {
             ("bytes of proposals", Usage { proposals: 2, proposal_bytes: 701, ..none }),
             ("span", Usage { proposal_span: 65_537, ..none }),
             ("reads", Usage { reads: 8, ..none }),
-            ("questions", Usage { questions: 4, ..none }),
+            ("questions", Usage { questions: 7, ..none }),
             ("withheld", Usage { withheld: Usage::WITHHELD_MAX + 1, ..none }),
             ("chosen values", Usage { cache_bytes: 801, ..none }),
             ("above the chosen prefix", Usage { open_instances: 10, ..none }),
