@@ -38,8 +38,11 @@ pub struct Call {
     pub after: Position,
     /// When the node has to have given up.
     pub deadline: Time,
-    /// How it ended, if it did.
+    /// How it ended for who asked, if it did.
     pub end: Option<End>,
+    /// What the node made of it, heard or not, if that is settled: a node that crashed, or was never
+    /// reached, has nothing to answer any more.
+    pub answer: Option<End>,
     /// The core has done its part; the rest is the state machine's.
     pub is_handed_out: bool,
 }
@@ -159,11 +162,11 @@ impl Clients {
         self.begin(None, node, group, ask, now, deadline, checkers)
     }
 
-    /// A request ends: the rules hear of it, and the client may turn to another node.
+    /// A node answers, and its client hears it.
     ///
     /// # Errors
     ///
-    /// If it had ended before.
+    /// If it had answered before.
     pub fn end(
         &mut self,
         id: CallId,
@@ -171,45 +174,100 @@ impl Clients {
         now: Time,
         checkers: &mut Checkers,
     ) -> Result<(), Violation> {
+        self.unheard(id, end, checkers)?;
+        self.hear(id, end, now);
+        Ok(())
+    }
+
+    /// A node answers, and its client does not hear it. What it says must be true nevertheless.
+    ///
+    /// # Errors
+    ///
+    /// If it had answered before.
+    pub fn unheard(
+        &mut self,
+        id: CallId,
+        end: End,
+        checkers: &mut Checkers,
+    ) -> Result<(), Violation> {
         let call = &mut self.calls[to_index(id.0)];
-        if let Some(first) = call.end {
+        if let Some(first) = call.answer {
             let what = format!("request {} ended as {first:?}, and again as {end:?}", id.0);
             return Err(Violation::new("answers", what));
         }
-        call.end = Some(end);
-        let Call { group, invoked, after, planned, node, .. } = *call;
-        let ask = call.ask.clone();
+        call.answer = Some(end);
+        let Call { group, after, node, .. } = *call;
         self.open[node].retain(|&open| open != id);
-        let seen = |op, output| Seen { op, invoked, returned: Some((now, output)) };
-        match (ask, end) {
-            (Ask::Propose(op, _), End::Committed(at, output)) => {
-                checkers.committed(group, &op, after, at);
-                self.histories.add(group, seen(op, output));
+        match (&self.calls[to_index(id.0)].ask, end) {
+            (Ask::Propose(op, _), End::Committed(at, _) | End::Skipped(at)) => {
+                checkers.committed(group, op, after, at);
             }
-            (Ask::Propose(op, _), End::Skipped(at)) => {
-                checkers.committed(group, &op, after, at);
-                self.histories.add(group, Seen { op, invoked, returned: None });
-            }
-            (Ask::Propose(op, _), End::Unknown) => {
-                self.histories.add(group, Seen { op, invoked, returned: None });
-            }
-            (Ask::Propose(op, _), End::Refused) => checkers.refused(group, &op),
+            (Ask::Propose(op, _), End::Refused) => checkers.refused(group, op),
             (Ask::Read(key), End::Read(at, output)) => {
-                checkers.read(group, key, after, at, output);
-                self.histories.add(group, seen(Op { key, tag: 0, action: Action::Get }, output));
+                checkers.read(group, *key, after, at, output);
             }
             (Ask::Guest(sm, command), End::Committed(at, _) | End::Skipped(at)) => {
-                checkers.guest_committed(group, sm, &command, after, at);
+                checkers.guest_committed(group, *sm, command, after, at);
             }
             (Ask::Query(_, query), End::Read(at, _)) => {
-                checkers.guest_read(group, &query, after, at);
+                checkers.guest_read(group, query, after, at);
             }
-            (Ask::Guest(..), End::Refused | End::Unknown)
+            (Ask::Propose(..), End::Unknown)
+            | (Ask::Guest(..), End::Refused | End::Unknown)
             | (Ask::Read(_) | Ask::Query(..), End::Unread) => {}
             (ask, end) => {
                 let what = format!("request {} asked for {ask:?} and ended as {end:?}", id.0);
                 return Err(Violation::new("answers", what));
             }
+        }
+        Ok(())
+    }
+
+    /// Who asked waits no longer; says whether it did until now.
+    pub fn give_up(&mut self, id: CallId, now: Time) -> bool {
+        let call = self.call(id);
+        let is_waiting = call.end.is_none();
+        if is_waiting {
+            self.hear(id, call.ask.unknown(), now);
+        }
+        is_waiting
+    }
+
+    /// The run is over, and nobody waits any longer.
+    pub fn finish(&mut self, now: Time) {
+        for n in 0..self.calls.len() {
+            self.give_up(CallId(to_u64(n)), now);
+        }
+    }
+
+    /// The request does not reach its node.
+    pub fn lose(&mut self, id: CallId) {
+        let call = &mut self.calls[to_index(id.0)];
+        call.answer = Some(call.ask.unknown());
+        self.open[call.node].retain(|&open| open != id);
+    }
+
+    /// A client knows how its request ended, and may turn to another node.
+    fn hear(&mut self, id: CallId, end: End, now: Time) {
+        let call = &mut self.calls[to_index(id.0)];
+        call.end = Some(end);
+        let Call { group, invoked, planned, .. } = *call;
+        let returned = |output| Some((now, output));
+        let seen = match (&call.ask, end) {
+            (Ask::Propose(op, _), End::Committed(_, output)) => {
+                Some(Seen { op: *op, invoked, returned: returned(output) })
+            }
+            (Ask::Propose(op, _), End::Skipped(_) | End::Unknown) => {
+                Some(Seen { op: *op, invoked, returned: None })
+            }
+            (Ask::Read(key), End::Read(_, output)) => {
+                let op = Op { key: *key, tag: 0, action: Action::Get };
+                Some(Seen { op, invoked, returned: returned(output) })
+            }
+            (Ask::Propose(..) | Ask::Read(_) | Ask::Guest(..) | Ask::Query(..), _) => None,
+        };
+        if let Some(seen) = seen {
+            self.histories.add(group, seen);
         }
         let is_disappointed = matches!(end, End::Refused | End::Unknown | End::Unread);
         if let Some(n) = planned.filter(|_| is_disappointed)
@@ -217,20 +275,17 @@ impl Clients {
         {
             self.clients[self.planned[n].client].node = elsewhere;
         }
-        Ok(())
     }
 
-    /// A node goes down: nobody will hear what became of its open requests.
-    pub fn lost(&mut self, node: usize, now: Time, checkers: &mut Checkers) -> Vec<CallId> {
-        let open = std::mem::take(&mut self.open[node]);
-        for &id in &open {
-            let end = match self.calls[to_index(id.0)].ask {
-                Ask::Propose(..) | Ask::Guest(..) => End::Unknown,
-                Ask::Read(_) | Ask::Query(..) => End::Unread,
-            };
-            let verdict = self.end(id, end, now, checkers);
-            checkers.note(verdict);
-        }
+    /// A node goes down: nobody will hear what became of its open requests. Returns those that
+    /// somebody was still waiting for.
+    pub fn lost(&mut self, node: usize, now: Time) -> Vec<CallId> {
+        let mut open = std::mem::take(&mut self.open[node]);
+        open.retain(|&id| {
+            let call = &mut self.calls[to_index(id.0)];
+            call.answer = Some(call.ask.unknown());
+            self.give_up(id, now)
+        });
         open
     }
 
@@ -252,7 +307,7 @@ impl Clients {
     /// If the core still sits on it.
     pub fn due(&self, id: CallId) -> Result<(), Violation> {
         let call = self.call(id);
-        if call.end.is_some() || call.is_handed_out {
+        if call.is_settled() {
             return Ok(());
         }
         let what = format!(
@@ -304,15 +359,42 @@ impl Clients {
     ) -> CallId {
         let id = CallId(to_u64(self.calls.len()));
         let after = checkers.invoked(group);
-        let (end, is_handed_out) = (None, false);
-        let call = Call { planned, node, group, ask, invoked, after, deadline, end, is_handed_out };
+        let call = Call {
+            planned,
+            node,
+            group,
+            ask,
+            invoked,
+            after,
+            deadline,
+            end: None,
+            answer: None,
+            is_handed_out: false,
+        };
         self.calls.push(call);
         self.open[node].push(id);
         id
     }
 }
 
+impl Call {
+    /// Whether the core of the node has no more to do with it.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.answer.is_some() || self.is_handed_out
+    }
+}
+
 impl Ask {
+    /// How it ends for somebody who hears no answer.
+    #[must_use]
+    pub const fn unknown(&self) -> End {
+        match self {
+            Self::Propose(..) | Self::Guest(..) => End::Unknown,
+            Self::Read(_) | Self::Query(..) => End::Unread,
+        }
+    }
+
     /// Whom it concerns.
     #[must_use]
     pub const fn sm(&self) -> SmId {
@@ -410,10 +492,28 @@ mod tests {
 
     #[test]
     fn a_crash_leaves_its_requests_unknown() {
-        let (mut clients, mut checkers) = clients();
+        let (mut clients, checkers) = clients();
         let id = clients.next(0, Time::ZERO, &checkers).unwrap();
         let node = clients.call(id).node;
-        assert_eq!(clients.lost(node, Time::ZERO, &mut checkers), [id]);
+        assert_eq!(clients.lost(node, Time::ZERO), [id]);
         assert_eq!(clients.call(id).end, Some(End::Unknown));
+    }
+
+    #[test]
+    fn an_answer_that_nobody_hears_is_judged_and_settles_the_request() {
+        let (mut clients, mut checkers) = clients();
+        let id = clients.next(0, Time::ZERO, &checkers).unwrap();
+        assert!(clients.give_up(id, Time::ZERO));
+        assert!(!clients.give_up(id, Time::ZERO));
+        assert!(clients.due(id).is_err(), "the node is not off the hook");
+        assert_eq!(clients.unheard(id, End::Refused, &mut checkers), Ok(()));
+        assert_eq!((clients.call(id).end, clients.due(id)), (Some(End::Unknown), Ok(())));
+        assert!(clients.unheard(id, End::Refused, &mut checkers).is_err(), "twice");
+        assert_eq!(clients.lost(0, Time::ZERO), []);
+        let id = clients.next(0, Time::ZERO, &checkers).unwrap();
+        clients.lose(id);
+        assert_eq!((clients.call(id).end, clients.due(id)), (None, Ok(())));
+        let read = Ask::Read(0);
+        assert_eq!(read.unknown(), End::Unread);
     }
 }

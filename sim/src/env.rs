@@ -10,7 +10,7 @@ use crate::checkers::{Checkers, Place};
 use crate::clients::{CallId, End};
 use crate::faults::Crash;
 use crate::guests::Guests;
-use crate::network::{Fate, Network};
+use crate::network::{Network, Sent, damage::damaged};
 use crate::plan::Plan;
 use crate::queue::Queue;
 use crate::rng::to_u64;
@@ -55,10 +55,28 @@ pub enum Event {
         from: usize,
         /// Who gets it.
         to: usize,
+        /// The how manieth of its link it is.
+        number: u64,
         /// The bytes.
         frame: Bytes,
         /// Which message it is, in the order sent.
         message: u64,
+        /// Whether they changed on their way.
+        is_damaged: bool,
+    },
+    /// A request reaches a node.
+    Ask {
+        /// Which request.
+        id: CallId,
+        /// Until when it is to be answered, by the node's clock.
+        deadline: Time,
+    },
+    /// A node gets round to what waited for it.
+    Turn {
+        /// Which node.
+        node: usize,
+        /// In which of its lives.
+        life: u64,
     },
     /// Something happens inside a node, if it still is the same process.
     Node {
@@ -88,11 +106,39 @@ pub enum Event {
     /// A client wants something.
     Client(usize),
     /// A request should be over by now.
-    Due(CallId),
+    Due {
+        /// Which.
+        id: CallId,
+        /// Its deadline by the node's clock.
+        deadline: Time,
+    },
+    /// A client whose answer will not come stops waiting.
+    GiveUp(CallId),
     /// Faults end.
     Mend,
     /// Look whether everything works again.
     Check,
+}
+
+impl Event {
+    /// The node that has to get round to it, if it is one that a process has to do with.
+    #[must_use]
+    pub const fn process(&self) -> Option<usize> {
+        match self {
+            Self::Deliver { to: node, .. } | Self::Node { node, .. } => Some(*node),
+            Self::Ask { .. }
+            | Self::Turn { .. }
+            | Self::Start { .. }
+            | Self::Power { .. }
+            | Self::Fault(_)
+            | Self::Pass(_)
+            | Self::Client(_)
+            | Self::Due { .. }
+            | Self::GiveUp(_)
+            | Self::Mend
+            | Self::Check => None,
+        }
+    }
 }
 
 /// What happens inside a process.
@@ -183,31 +229,27 @@ impl Env {
     /// Puts a packet on the wire.
     pub fn send(&mut self, from: usize, to: usize, packet: &Packet) {
         self.stats.messages += 1;
-        let (now, message) = (self.now, self.stats.messages);
-        let fate = self.network.send(from, to);
-        self.trace.fate(message, || fate.arrivals(now));
-        if fate == Fate::Lost {
+        let (now, message, frame) = (self.now, self.stats.messages, encode_frame(packet));
+        let sent = self.network.send(from, to, frame.len(), now);
+        self.trace.fate(message, || sent.map_or_else(Vec::new, |sent| sent.arrivals(now)));
+        let Some(Sent { number, wait, again, damage }) = sent else {
             self.stats.lost += 1;
             return;
+        };
+        let deliver =
+            |frame, is_damaged| Event::Deliver { from, to, number, frame, message, is_damaged };
+        if let Some(again) = again {
+            self.stats.duplicated += 1;
+            self.after(again, deliver(frame.clone(), false));
         }
         if !self.is_mended {
-            let last = match fate {
-                Fate::Lost => Duration::ZERO,
-                Fate::Once(wait) | Fate::Twice(_, wait) => wait,
-            };
-            self.landed = self.landed.max(now + last);
+            self.landed = self.landed.max(now + again.unwrap_or(wait));
         }
-        let frame = encode_frame(packet);
-        let deliver = |frame| Event::Deliver { from, to, frame, message };
-        match fate {
-            Fate::Lost => {}
-            Fate::Once(wait) => self.after(wait, deliver(frame)),
-            Fate::Twice(first, second) => {
-                self.stats.duplicated += 1;
-                self.after(first, deliver(frame.clone()));
-                self.after(second, deliver(frame));
-            }
-        }
+        let first = match damage {
+            Some(bits) => deliver(damaged(&frame, bits), true),
+            None => deliver(frame, false),
+        };
+        self.after(wait, first);
     }
 
     /// Counts an event into the account.
@@ -237,9 +279,12 @@ impl Env {
             Event::Fault(n) => (5, to_u64(*n)),
             Event::Pass(n) => (6, to_u64(*n)),
             Event::Client(n) => (7, to_u64(*n)),
-            Event::Due(id) => (8, id.0),
+            Event::Due { id, .. } => (8, id.0),
             Event::Mend => (9, 0),
             Event::Check => (10, 0),
+            Event::Ask { id, .. } => (11, id.0),
+            Event::Turn { node, life } => (12, to_u64(*node) << 24 | *life),
+            Event::GiveUp(id) => (13, id.0),
         };
         self.trace.event(self.now, kind, detail);
     }

@@ -3,17 +3,26 @@
 //! A file per family draws that family's faults; the world carries them out. Faults say what
 //! happens, not to whom if that depends on the run: "the leader" is looked up when it is time.
 
+mod blackouts;
+mod clocks;
 mod crashes;
 mod disks;
+mod flaps;
 mod images;
 mod lies;
+mod lonely;
+mod loops;
 mod machines;
 mod partitions;
+mod pauses;
 mod relays;
 mod rot;
 mod show;
 mod stops;
+mod topologies;
 mod transfers;
+mod walls;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -185,6 +194,61 @@ pub enum Fault {
         #[serde(with = "text::duration")]
         lasting: Duration,
     },
+    /// Nodes reach each other only in a shape around whoever leads a group, for a while.
+    Around {
+        /// Which of the groups, as an index.
+        group: usize,
+        /// What is left of the network.
+        shape: Topology,
+        /// Which of the other nodes comes first in it, in the order of their indices.
+        first: usize,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// A process does nothing for a while, and finds what came meanwhile all at once.
+    Pause {
+        /// Whose.
+        victim: Victim,
+        /// Whether the whole machine stands still, its disk and its clock, too.
+        is_frozen: bool,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// A process takes so long for each thing that happens to it, for a while.
+    SlowProcess {
+        /// Whose.
+        victim: Victim,
+        /// How long.
+        #[serde(with = "text::duration")]
+        cost: Duration,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// A clock runs at another rate for a while.
+    ClockRate {
+        /// Whose.
+        victim: Victim,
+        /// How much faster than true time, in millionths; slower if negative.
+        ppm: i32,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// Clients and a node lose what they say to each other, for a while.
+    Wall {
+        /// Which node.
+        victim: Victim,
+        /// Whether requests are lost.
+        asks: bool,
+        /// Whether answers are lost.
+        answers: bool,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
     /// Whoever leads a group is asked to hand leadership over.
     Transfer {
         /// Which of the groups, as an index.
@@ -242,6 +306,11 @@ pub enum Moment {
     Told,
     /// After so many more changes to its disk: the next one does not take place.
     Middle(u64),
+    /// After so many more things have happened to it, messages and all, and one more.
+    Event(u64),
+    /// After so many more messages that ask to accept, and one more: none leaves after that, so that
+    /// some peers are asked and others are not.
+    Accepts(u64),
 }
 
 /// How a partition looks.
@@ -258,8 +327,26 @@ pub enum Pattern {
     Star,
     /// Everyone reaches its two neighbours.
     Ring,
+    /// Everyone reaches its neighbours in a row.
+    Chain,
     /// Each link is cut or not by chance.
     Random,
+}
+
+/// What is left of the network around a leader: the three cases of the Omni-Paxos paper, in which
+/// some node reaches a quorum and naive elections never end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topology {
+    /// Everyone, the leader included, reaches only a hub. Of five, the leader has lost its quorum and
+    /// still hears the hub.
+    QuorumLoss,
+    /// The leader is alone, and all others reach only a hub, which may not know what was chosen last.
+    Constrained,
+    /// A row with the leader at one end: two nodes that do not hear each other each hear a third.
+    Chained,
+    /// Only the leader and a hub do not reach each other: the hub falls behind.
+    Behind,
 }
 
 /// Faults that are drawn alike, each from a stream of its own.
@@ -285,6 +372,24 @@ pub enum Family {
     Lies,
     /// Disks that are emptied, or replaced by an older copy.
     Images,
+    /// Awkward shapes around a leader, for long.
+    Topologies,
+    /// Partitions that come and go.
+    Flaps,
+    /// Paused, frozen and slow processes.
+    Pauses,
+    /// Clocks that run at another rate.
+    Clocks,
+    /// Nodes that crash again and again, after any event.
+    Loops,
+    /// Clients cut off from a node.
+    Walls,
+    /// Leaders that crash with some peers asked to accept and others not.
+    Windows,
+    /// Leaders cut off from their peers and not from their clients, for long.
+    Lonely,
+    /// All nodes losing power, again and again.
+    Blackouts,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -305,7 +410,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 19] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -316,10 +421,19 @@ impl Family {
         Self::Rot,
         Self::Lies,
         Self::Images,
+        Self::Topologies,
+        Self::Flaps,
+        Self::Pauses,
+        Self::Clocks,
+        Self::Loops,
+        Self::Walls,
+        Self::Windows,
+        Self::Lonely,
+        Self::Blackouts,
     ];
 
     /// Those that leave on every disk what was synced.
-    pub const HARMLESS: [Self; 7] = [
+    pub const HARMLESS: [Self; 16] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -327,6 +441,15 @@ impl Family {
         Self::Transfers,
         Self::Stops,
         Self::Relays,
+        Self::Topologies,
+        Self::Flaps,
+        Self::Pauses,
+        Self::Clocks,
+        Self::Loops,
+        Self::Walls,
+        Self::Windows,
+        Self::Lonely,
+        Self::Blackouts,
     ];
 
     /// The name of its stream of random numbers, and how one of its faults is drawn: usually one
@@ -343,6 +466,15 @@ impl Family {
             Self::Rot => ("rot", |rng, shape| once(rot::draw(rng, shape))),
             Self::Lies => ("lies", |rng, shape| once(lies::draw(rng, shape))),
             Self::Images => ("images", |rng, shape| images::draw(rng, shape)),
+            Self::Topologies => ("topologies", topologies::draw),
+            Self::Flaps => ("flaps", flaps::draw),
+            Self::Pauses => ("pauses", |rng, shape| once(pauses::draw(rng, shape))),
+            Self::Clocks => ("clock rates", |rng, shape| once(clocks::draw(rng, shape))),
+            Self::Loops => ("loops", loops::draw),
+            Self::Walls => ("walls", |rng, shape| once(walls::draw(rng, shape))),
+            Self::Windows => ("windows", |rng, shape| once(windows::draw(rng, shape))),
+            Self::Lonely => ("lonely", lonely::draw),
+            Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }
 }
@@ -372,6 +504,14 @@ pub fn draw(seed: u64, appetite: &Appetite, shape: &Shape) -> Vec<Planned> {
     all
 }
 
+impl Topology {
+    /// The one-way links that it cuts, if that node leads and the `first` of the others is the hub.
+    #[must_use]
+    pub fn links(self, leader: usize, first: usize, nodes: usize) -> Vec<(usize, usize)> {
+        topologies::cut(self, leader, first, nodes)
+    }
+}
+
 impl Fault {
     /// Whether every node and group that it names is one of so many.
     #[must_use]
@@ -382,8 +522,16 @@ impl Fault {
         match self {
             Self::Cut { links, .. } | Self::SlowLinks { links, .. } => links_fit(links),
             Self::CutLeader { group, .. } => *group < groups,
-            Self::Crash { victim: Victim::Node(node), .. }
-            | Self::FailedSync { node, .. }
+            Self::Around { group, first, .. } => *group < groups && *first < nodes,
+            Self::Crash { victim, .. }
+            | Self::Pause { victim, .. }
+            | Self::SlowProcess { victim, .. }
+            | Self::ClockRate { victim, .. }
+            | Self::Wall { victim, .. } => match victim {
+                Victim::Node(node) => *node < nodes,
+                Victim::Leader(group) => *group < groups,
+            },
+            Self::FailedSync { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::StalledDisk { node, .. }
             | Self::Rot { node, .. }
@@ -393,7 +541,6 @@ impl Fault {
             | Self::SavedDisk { node }
             | Self::RestoredDisk { node, .. }
             | Self::SlowMachines { node, .. } => *node < nodes,
-            Self::Crash { victim: Victim::Leader(group), .. } => *group < groups,
             Self::Blackout { down } => down.len() == nodes,
             Self::Transfer { group, to } => *group < groups && *to < nodes,
         }
@@ -407,6 +554,8 @@ impl Fault {
             Self::CutLeader { .. } => "leaders cut off",
             Self::SlowLinks { .. } => "slow links",
             Self::Crash { moment: Moment::Middle(_), .. } => "stops in the middle",
+            Self::Crash { moment: Moment::Event(_), .. } => "crashes after any event",
+            Self::Crash { moment: Moment::Accepts(_), .. } => "crashes between accepts",
             Self::Crash { how: Crash::Kill, .. } => "kills",
             Self::Crash { how: Crash::Power, .. } => "power losses",
             Self::Crash { how: Crash::KillThenPower, .. } => "kills before power losses",
@@ -422,6 +571,12 @@ impl Fault {
             Self::SavedDisk { .. } => "copied disks",
             Self::RestoredDisk { .. } => "restored disks",
             Self::SlowMachines { .. } => "slow machines",
+            Self::Around { .. } => "awkward topologies",
+            Self::Pause { is_frozen: false, .. } => "pauses",
+            Self::Pause { is_frozen: true, .. } => "frozen machines",
+            Self::SlowProcess { .. } => "slow processes",
+            Self::ClockRate { .. } => "clock rates",
+            Self::Wall { .. } => "clients cut off",
             Self::Transfer { .. } => "transfers",
         }
     }
@@ -431,6 +586,15 @@ impl Fault {
 fn lasting(rng: &mut Rng, shape: &Shape) -> Duration {
     let election = u64::try_from(shape.election.as_nanos()).unwrap_or(u64::MAX);
     Duration::from_nanos(rng.spread(election / 8, election.saturating_mul(12)))
+}
+
+/// Whoever leads some group, so often out of a hundred, or any node.
+fn victim(rng: &mut Rng, shape: &Shape, leader_percent: u64) -> Victim {
+    if rng.percent(leader_percent) {
+        Victim::Leader(rng.index(shape.groups))
+    } else {
+        Victim::Node(rng.index(shape.nodes))
+    }
 }
 
 /// How long a node stays down: from a millisecond, which is faster than its disk, to what feels like
@@ -462,7 +626,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 20, "{kinds:?}");
+        assert_eq!(kinds.len(), 28, "{kinds:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod atlas;
 pub mod campaign;
 pub mod checkers;
 pub mod clients;
+pub mod clock;
 pub mod disk;
 pub mod env;
 pub mod faults;

@@ -1,82 +1,37 @@
 //! The network between nodes: who reaches whom, and what becomes of each message.
 
+pub mod damage;
+mod noise;
+mod wan;
+
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use synod_core::Time;
 
-use crate::plan::{MessageName, Messages, text};
-use crate::rng::{mix, scale, tail};
+use crate::plan::{MessageName, Messages};
+use crate::rng::{mix, scale, tail, to_u64};
 
-/// How badly the network behaves while nothing in particular is broken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Noise {
-    /// Messages lost, out of a million.
-    pub loss_ppm: u32,
-    /// Messages delivered twice, out of a million.
-    pub duplicate_ppm: u32,
-    /// Messages that take `late_mean` longer, out of a million: the long tail, which reorders.
-    pub late_ppm: u32,
-    /// The shortest way.
-    #[serde(with = "text::duration")]
-    pub delay_min: Duration,
-    /// The mean of what comes on top of it, exponential.
-    #[serde(with = "text::duration")]
-    pub delay_mean: Duration,
-    /// The mean of what comes on top of that for late messages and for second copies.
-    #[serde(with = "text::duration")]
-    pub late_mean: Duration,
-}
+pub use noise::{Narrow, Noise, Spread};
+pub use wan::Wan;
 
-impl Noise {
-    /// A network that loses nothing and is as fast as this one at its best.
-    #[must_use]
-    pub fn calmed(&self) -> Self {
-        Self {
-            loss_ppm: 0,
-            duplicate_ppm: 0,
-            late_ppm: 0,
-            delay_mean: self.delay_min / 4,
-            ..self.clone()
-        }
-    }
-}
-
-impl Default for Noise {
-    fn default() -> Self {
-        let micros = Duration::from_micros;
-        Self {
-            loss_ppm: 0,
-            duplicate_ppm: 0,
-            late_ppm: 0,
-            delay_min: micros(100),
-            delay_mean: micros(20),
-            late_mean: micros(1_000),
-        }
-    }
-}
-
-/// What becomes of one message: up to two arrivals, each after a while.
+/// What becomes of a message that is not lost at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It never arrives.
-    Lost,
-    /// It arrives once.
-    Once(Duration),
-    /// It arrives twice.
-    Twice(Duration, Duration),
+pub struct Sent {
+    /// The how manieth of its link it is, from 1.
+    pub number: u64,
+    /// After how long it arrives.
+    pub wait: Duration,
+    /// After how long it arrives a second time, if it does.
+    pub again: Option<Duration>,
+    /// Random bits to change it by, if it changes on its way. A second copy does not.
+    pub damage: Option<u64>,
 }
 
-impl Fate {
-    /// When a message with this fate arrives that leaves now.
+impl Sent {
+    /// When the message arrives if it leaves now.
     #[must_use]
     pub fn arrivals(self, now: Time) -> Vec<Time> {
-        match self {
-            Self::Lost => Vec::new(),
-            Self::Once(wait) => vec![now + wait],
-            Self::Twice(first, second) => vec![now + first, now + second],
-        }
+        std::iter::once(self.wait).chain(self.again).map(|wait| now + wait).collect()
     }
 }
 
@@ -93,24 +48,48 @@ pub struct Network {
     strange: Option<Messages>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Link {
     sent: u64,
+    /// The shortest way, on top of the noise's.
+    way: Duration,
     /// How many faults cut it at present.
     cuts: u32,
     /// Multiplies delays, if not zero.
     slow: u32,
+    /// Those of its messages were lost with a connection: from and up to their numbers.
+    broken: (u64, u64),
+    /// When its connection works again.
+    back: Time,
+    /// When the last byte of its queue has left.
+    free: Time,
+}
+
+/// What is out of the ordinary about one message; as a rule nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Luck {
+    is_lost: bool,
+    late: Duration,
+    /// How much after the first copy the second one comes.
+    again: Option<Duration>,
+    damage: Option<u64>,
+    /// It finds its connection broken: how many messages are lost, and how long until it is back.
+    reset: Option<(u64, Duration)>,
 }
 
 impl Network {
     /// A whole network of so many nodes.
     #[must_use]
     pub fn new(seed: u64, nodes: usize, noise: Noise) -> Self {
+        let way = |place: usize| {
+            noise.wan.as_ref().map_or(Duration::ZERO, |wan| wan.way(place / nodes, place % nodes))
+        };
+        let links = (0..nodes * nodes).map(|place| Link { way: way(place), ..Link::default() });
         Self {
             seed: mix(seed ^ 0x6e65_7477),
             nodes,
+            links: links.collect(),
             noise,
-            links: vec![Link::default(); nodes * nodes],
             only: None,
             strange: None,
         }
@@ -128,66 +107,82 @@ impl Network {
     }
 
     /// To which messages something has happened since [`watch`](Self::watch): they were lost on a
-    /// whole link, came late or came twice.
+    /// whole link, came late, came twice, came damaged or broke their connection.
     #[must_use]
     pub fn strange(&self) -> Messages {
         self.strange.clone().unwrap_or_default()
     }
 
-    /// Decides over the next message from one node to another.
+    /// Decides over the next message, of so many bytes, from one node to another; `None` is lost.
     ///
-    /// Drawn by counting: the n-th message of a link has the same fate whatever happens elsewhere.
-    pub fn send(&mut self, from: usize, to: usize) -> Fate {
+    /// Drawn by counting: the n-th message of a link has the same luck whatever happens elsewhere.
+    pub fn send(&mut self, from: usize, to: usize, bytes: usize, now: Time) -> Option<Sent> {
         let place = from * self.nodes + to;
         let link = &mut self.links[place];
         link.sent += 1;
-        let nth = link.sent;
-        let bits = mix(self.seed ^ mix(nth.rotate_left(20) ^ crate::rng::to_u64(place)));
+        let number = link.sent;
+        let bits = mix(self.seed ^ mix(number.rotate_left(20) ^ to_u64(place)));
         if link.cuts > 0 {
-            return Fate::Lost;
+            return None;
         }
-        let plain = Fate::Once(self.plain(place, bits));
-        let drawn = self.drawn(place, bits);
-        if drawn == plain || (self.only.is_none() && self.strange.is_none()) {
-            return drawn;
+        let luck = self.luck(MessageName { from, to, nth: number }, bits);
+        let (noise, link) = (&self.noise, &mut self.links[place]);
+        if let Some((messages, back)) = luck.reset {
+            link.break_off(messages, now + back);
         }
-        let name = MessageName { from, to, nth };
+        if luck.is_lost || now < link.back {
+            return None;
+        }
+        let spread = noise.spread.draw(draw(bits, 2), noise.delay_mean);
+        let mut wait = (noise.delay_min + spread) * link.slow.max(1) + link.way + luck.late;
+        if let Some(wan) = &noise.wan {
+            wait += wan.jitter(draw(bits, 10), link.way);
+        }
+        if let Some(narrow) = noise.narrow {
+            wait += link.queue(narrow, bytes, now)?;
+        }
+        let again = luck.again.map(|later| wait + later);
+        Some(Sent { number, wait, again, damage: luck.damage })
+    }
+
+    /// What is out of the ordinary about a message on a whole link.
+    fn luck(&mut self, name: MessageName, bits: u64) -> Luck {
+        let noise = &self.noise;
+        let ppm = |what, n: u32| n > 0 && scale(draw(bits, what), 1_000_000) < n.into();
+        let late = |what| Duration::from_nanos(tail(draw(bits, what), nanos(noise.late_mean)));
+        let luck = Luck {
+            is_lost: ppm(1, noise.loss_ppm),
+            late: if ppm(3, noise.late_ppm) { late(4) } else { Duration::ZERO },
+            again: ppm(5, noise.duplicate_ppm).then(|| late(6)),
+            reset: ppm(7, noise.reset_ppm)
+                .then(|| (1 + tail(draw(bits, 8), SUFFIX_MEAN * 1_000) / 1_000, late(9))),
+            damage: ppm(11, noise.damage_ppm).then(|| draw(bits, 12)),
+        };
+        if luck == Luck::default() || (self.only.is_none() && self.strange.is_none()) {
+            return luck;
+        }
         if self.only.as_ref().is_some_and(|only| !only.0.contains(&name)) {
-            return plain;
+            return Luck::default();
         }
         if let Some(strange) = &mut self.strange {
             strange.0.insert(name);
         }
-        drawn
+        luck
     }
 
-    /// How long a message takes to which nothing happens.
-    fn plain(&self, place: usize, bits: u64) -> Duration {
-        let spread = tail(draw(bits, 2), nanos(self.noise.delay_mean));
-        (self.noise.delay_min + Duration::from_nanos(spread)) * self.links[place].slow.max(1)
-    }
-
-    /// What becomes of a message on a whole link.
-    fn drawn(&self, place: usize, bits: u64) -> Fate {
-        let ppm = |what, n: u32| scale(draw(bits, what), 1_000_000) < n.into();
-        let late = |what| Duration::from_nanos(tail(draw(bits, what), nanos(self.noise.late_mean)));
-        if ppm(1, self.noise.loss_ppm) {
-            return Fate::Lost;
-        }
-        let mut first = self.plain(place, bits);
-        if ppm(3, self.noise.late_ppm) {
-            first += late(4);
-        }
-        if ppm(5, self.noise.duplicate_ppm) {
-            return Fate::Twice(first, first + late(6));
-        }
-        Fate::Once(first)
-    }
-
-    /// Whether a message that is under way may still arrive: cutting a link loses those too.
+    /// Whether a message that is under way may still arrive: cutting a link and breaking its
+    /// connection lose those too.
     #[must_use]
-    pub fn is_cut(&self, from: usize, to: usize) -> bool {
-        self.links[from * self.nodes + to].cuts > 0
+    pub fn arrives(&self, from: usize, to: usize, number: u64) -> bool {
+        let link = &self.links[from * self.nodes + to];
+        let (first, last) = link.broken;
+        link.cuts == 0 && !(first..=last).contains(&number)
+    }
+
+    /// The receiver breaks the connection: everything under way is lost.
+    pub fn reset(&mut self, from: usize, to: usize, now: Time) {
+        let link = &mut self.links[from * self.nodes + to];
+        link.break_off(link.sent, now + self.noise.delay_min + link.way);
     }
 
     /// Cuts one direction of a link once more; [`join`](Self::join) undoes one cut.
@@ -210,8 +205,30 @@ impl Network {
     pub fn heal(&mut self) {
         for link in &mut self.links {
             (link.cuts, link.slow) = (0, 0);
+            (link.back, link.free) = (Time::ZERO, Time::ZERO);
         }
         self.noise = self.noise.calmed();
+    }
+}
+
+impl Link {
+    /// Loses the last so many messages sent, those that have not arrived, and works again later.
+    fn break_off(&mut self, messages: u64, back: Time) {
+        let first = (self.sent + 1).saturating_sub(messages.max(1));
+        let goes_on = first <= self.broken.1;
+        self.broken = (if goes_on { first.min(self.broken.0) } else { first }, self.sent);
+        self.back = self.back.max(back);
+    }
+
+    /// How long so many bytes have to queue before they are on their way; `None` is lost, since the
+    /// queue is full.
+    fn queue(&mut self, narrow: Narrow, bytes: usize, now: Time) -> Option<Duration> {
+        if self.free.since(now) > narrow.queue {
+            return None;
+        }
+        let nanos = to_u64(bytes).saturating_mul(1_000_000_000) / narrow.bytes_per_second.max(1);
+        self.free = self.free.max(now) + Duration::from_nanos(nanos);
+        Some(self.free.since(now))
     }
 }
 
@@ -224,6 +241,9 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// How many messages a broken connection loses, about: the suffix that had not arrived.
+const SUFFIX_MEAN: u64 = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,20 +253,23 @@ mod tests {
             loss_ppm: 100_000,
             duplicate_ppm: 100_000,
             late_ppm: 100_000,
-            delay_min: Duration::from_micros(100),
+            damage_ppm: 100_000,
             delay_mean: Duration::from_micros(100),
             late_mean: Duration::from_millis(50),
+            ..Noise::default()
         }
     }
 
     #[test]
     fn every_fate_happens_about_as_often_as_asked() {
         let mut network = Network::new(1, 3, noisy());
-        let fates: Vec<Fate> = (0..10_000).map(|_| network.send(0, 1)).collect();
-        let lost = fates.iter().filter(|fate| **fate == Fate::Lost).count();
-        let twice = fates.iter().filter(|fate| matches!(fate, Fate::Twice(..))).count();
+        let fates: Vec<_> = (0..10_000).map(|_| network.send(0, 1, 10, Time::ZERO)).collect();
+        let lost = fates.iter().filter(|fate| fate.is_none()).count();
+        let twice = fates.iter().flatten().filter(|sent| sent.again.is_some()).count();
+        let damaged = fates.iter().flatten().filter(|sent| sent.damage.is_some()).count();
         assert!((800..1200).contains(&lost), "{lost} lost");
         assert!((700..1100).contains(&twice), "{twice} twice");
+        assert!((700..1100).contains(&damaged), "{damaged} damaged");
     }
 
     #[test]
@@ -254,8 +277,8 @@ mod tests {
         let mut quiet = Network::new(1, 3, noisy());
         let mut busy = Network::new(1, 3, noisy());
         for _ in 0..100 {
-            busy.send(0, 2);
-            assert_eq!(quiet.send(0, 1), busy.send(0, 1));
+            busy.send(0, 2, 10, Time::ZERO);
+            assert_eq!(quiet.send(0, 1, 10, Time::ZERO), busy.send(0, 1, 10, Time::ZERO));
         }
     }
 
@@ -264,11 +287,11 @@ mod tests {
         let fates = |only| {
             let mut network = Network::new(1, 3, noisy()).only(only);
             network.watch();
-            let fates: Vec<Fate> = (0..100).map(|_| network.send(0, 1)).collect();
+            let fates: Vec<_> = (0..100).map(|_| network.send(0, 1, 10, Time::ZERO)).collect();
             (fates, network.strange())
         };
         let (all, strange) = fates(None);
-        assert!((10..60).contains(&strange.0.len()), "{strange:?}");
+        assert!((10..70).contains(&strange.0.len()), "{strange:?}");
         assert_eq!(fates(Some(strange.clone())), (all.clone(), strange.clone()));
         let first = *strange.0.first().unwrap();
         let (some, left) = fates(Some(Messages([first].into())));
@@ -281,14 +304,70 @@ mod tests {
 
     #[test]
     fn a_cut_is_one_way_and_nests() {
-        let mut network = Network::new(1, 3, noisy().calmed());
+        let mut network = Network::new(1, 3, Noise::default());
         network.cut(0, 1);
         network.cut(0, 1);
         network.join(0, 1);
-        assert_eq!(network.send(0, 1), Fate::Lost);
-        assert!(matches!(network.send(1, 0), Fate::Once(_)));
+        assert_eq!(network.send(0, 1, 10, Time::ZERO), None);
+        assert!(network.send(1, 0, 10, Time::ZERO).is_some());
+        assert!(!network.arrives(0, 1, 1));
         network.heal();
         network.join(0, 1);
-        assert!(matches!(network.send(0, 1), Fate::Once(_)));
+        assert!(network.send(0, 1, 10, Time::ZERO).is_some());
+    }
+
+    #[test]
+    fn a_broken_connection_loses_what_is_under_way_and_works_again_later() {
+        let mut network = Network::new(1, 3, Noise::default());
+        for _ in 0..5 {
+            network.send(0, 1, 10, Time::ZERO);
+        }
+        network.reset(0, 1, Time::ZERO);
+        assert!((1..=5).all(|number| !network.arrives(0, 1, number)));
+        assert_eq!(network.send(0, 1, 10, Time::ZERO), None, "there is no connection yet");
+        let later = Time::from_millis(1);
+        let sent = network.send(0, 1, 10, later).unwrap();
+        assert!(network.arrives(0, 1, sent.number));
+        assert!(network.send(1, 0, 10, Time::ZERO).is_some(), "the other direction is another one");
+    }
+
+    #[test]
+    fn connections_that_break_by_themselves_lose_a_suffix() {
+        let mut network = Network::new(1, 2, Noise { reset_ppm: 10_000, ..Noise::default() });
+        let (mut broke, mut before) = (0, 0);
+        for n in 0..10_000 {
+            let was = network.links[1].broken;
+            let sent = network.send(0, 1, 10, Time::from_millis(n * 10));
+            let (first, last) = network.links[1].broken;
+            if (first, last) != was {
+                assert_eq!((sent, last), (None, n + 1));
+                assert!(!network.arrives(0, 1, n + 1));
+                broke += 1;
+                before += u64::from(first <= n);
+            }
+        }
+        assert!((60..140).contains(&broke), "{broke}");
+        assert!(before > broke / 2, "{before} of {broke} lost something sent before");
+    }
+
+    #[test]
+    fn a_narrow_link_delays_by_what_queues_and_then_loses() {
+        let narrow = Narrow { bytes_per_second: 1_000, queue: Duration::from_secs(1) };
+        let mut link = Link::default();
+        let mut queue = |at| link.queue(narrow, 500, Time::from_millis(at));
+        let millis = |n| Some(Duration::from_millis(n));
+        assert_eq!([queue(0), queue(0), queue(0)], [500, 1_000, 1_500].map(millis));
+        assert_eq!(queue(0), None);
+        assert_eq!(queue(600), millis(1_400));
+        assert_eq!(queue(9_000), millis(500));
+    }
+
+    #[test]
+    fn a_message_between_regions_takes_at_least_the_way() {
+        let ways = [20, 30, 40].map(Duration::from_millis);
+        let wan = Wan { regions: vec![0, 1, 2], ways: ways.to_vec(), jitter_percent: 10 };
+        let mut network = Network::new(1, 3, Noise { wan: Some(wan), ..Noise::default() });
+        let wait = network.send(1, 2, 10, Time::ZERO).unwrap().wait;
+        assert!((ways[2]..ways[2] * 2).contains(&wait), "{wait:?}");
     }
 }

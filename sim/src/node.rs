@@ -10,20 +10,23 @@ mod hosted;
 mod inspect;
 mod lodging;
 mod memory;
+mod pace;
 mod process;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Config, Founding, Member, NodeId, Role, Status, Time, mark};
+use synod_core::{Config, Founding, Member, Message, NodeId, Role, Status, Time, mark};
 use synod_proto::{Packet, decode_frame};
 
 use crate::checkers::Violation;
 use crate::clients::{Ask, CallId};
+use crate::clock::Clock;
 use crate::disk::SimVfs;
 use crate::env::{Env, Event, Inside};
 use crate::faults::{Crash, Moment};
 use crate::kv::{Kv, Store};
+use crate::network::damage::taken_for;
 use crate::plan::{self, Plan};
 use crate::rng::{Rng, to_u64};
 use crate::trace::Note;
@@ -32,6 +35,7 @@ use disk::Files;
 use entry::Entry;
 use lodging::Lodging;
 use memory::{Image, Memory};
+use pace::Pace;
 use process::{Failed, Process};
 
 /// One simulated machine.
@@ -47,6 +51,8 @@ struct Machine {
     index: usize,
     life: u64,
     rng: Rng,
+    clock: Clock,
+    pace: Pace,
     files: Files,
     /// What users' state machines keep.
     lodging: Lodging,
@@ -84,6 +90,8 @@ struct Mood {
     sync_fails: Option<Duration>,
     /// The power fails soon after the next start: the node stays down so long then.
     power_after_start: Option<Duration>,
+    /// It is about to crash, and nothing that it says is heard any more.
+    is_mute: bool,
     /// The last process was killed, and what it wrote may be in the page cache only.
     has_cache: bool,
 }
@@ -102,6 +110,8 @@ impl Node {
         let machine = Machine {
             index,
             life: 0,
+            clock: Clock::new(plan.clocks.get(index).copied().unwrap_or_default()),
+            pace: Pace::default(),
             files: Files::new(plan, index),
             lodging: Lodging::new(plan, index),
             memory: Memory::new(plan, index, memories.collect()),
@@ -198,15 +208,18 @@ impl Node {
             Crash::Power => {
                 machine.files.power_loss();
                 machine.lodging.power_loss();
+                machine.clock.reboot(env.now);
                 machine.mood.has_cache = false;
                 for (store, saved) in machine.stores.iter_mut().flatten().zip(&machine.saved) {
                     *store = Store::holding(saved.clone());
                 }
             }
         }
+        machine.pace.crash();
         machine.mood.armed = None;
         machine.mood.middle = None;
         machine.mood.sync_fails = None;
+        machine.mood.is_mute = false;
     }
 
     /// Loses power, running or not.
@@ -214,17 +227,81 @@ impl Node {
         self.crash(Crash::Power, down, env);
     }
 
+    /// Something happens to the process. Gives it back if that is now; else it waits until the
+    /// process gets round to it. Nothing waits for a process that does not run, or for that of an
+    /// earlier life.
+    pub fn take(&mut self, event: Event, env: &mut Env) -> Option<Event> {
+        let Machine { index, life, pace, .. } = &mut self.machine;
+        let is_disk = matches!(event, Event::Node { what: Inside::Sync, .. });
+        let is_old = matches!(event, Event::Node { life: old, .. } if old != *life);
+        if self.process.is_none() || is_old || is_disk && pace.disk_runs(env.now) {
+            return Some(event);
+        }
+        match pace.take(event, env.now) {
+            Ok(event) => Some(event),
+            Err(turn) => {
+                if let Some(at) = turn {
+                    env.queue.push(at, Event::Turn { node: *index, life: *life });
+                }
+                None
+            }
+        }
+    }
+
+    /// The process gets round to something that waited.
+    pub fn turn(&mut self, life: u64, env: &mut Env) -> Option<Event> {
+        if life != self.machine.life {
+            return None;
+        }
+        let (event, again) = self.machine.pace.turn(env.now);
+        if let Some(at) = again {
+            env.queue.push(at, Event::Turn { node: self.machine.index, life });
+        }
+        event
+    }
+
+    /// From when on the process has no excuse for what it should have done by this time of its clock.
+    #[must_use]
+    pub fn due(&self, local: Time, now: Time) -> Time {
+        let when = self.machine.clock.when(local);
+        self.machine.pace.behind(now).map_or(when, |behind| when.max(behind))
+    }
+
+    /// A time from now, by the node's clock.
+    #[must_use]
+    pub fn deadline(&self, wait: Duration, now: Time) -> Time {
+        self.machine.clock.local(now) + wait
+    }
+
     /// A frame arrives.
     ///
     /// # Errors
     ///
-    /// If it is none: nobody damages frames here.
-    pub fn deliver(&mut self, from: usize, frame: Bytes, env: &mut Env) -> Result<(), Violation> {
+    /// If it is none and was not damaged, or is one although it was: a damaged one only breaks the
+    /// connection.
+    pub fn deliver(
+        &mut self,
+        from: usize,
+        frame: Bytes,
+        is_damaged: bool,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
         let Some(process) = &mut self.process else { return Ok(()) };
+        if is_damaged {
+            if let Some(packet) = taken_for(frame) {
+                let what = format!("a damaged frame from n{} is taken for {packet}", from + 1);
+                return Err(Violation::new("codec", what));
+            }
+            env.line(self.machine.index, || format!("   < n{}  a damaged frame", from + 1));
+            env.stats.damaged += 1;
+            env.network.reset(from, self.machine.index, env.now);
+            return Ok(());
+        }
         match decode_frame(frame) {
             Ok(Packet::Group { group, from: incarnation, message }) => {
                 let from = Member { node: node_id(from), incarnation };
                 process.receive(&mut self.machine, group, from, message, env);
+                self.machine.count(env);
                 Ok(())
             }
             Ok(Packet::Founding(message)) => {
@@ -250,7 +327,9 @@ impl Node {
         if life != self.machine.life {
             return Ok(());
         }
-        process.inside(&mut self.machine, what, env)
+        process.inside(&mut self.machine, what, env)?;
+        self.machine.count(env);
+        Ok(())
     }
 
     /// A client asks something. Says whether anybody heard.
@@ -263,7 +342,9 @@ impl Node {
         env: &mut Env,
     ) -> bool {
         let Some(process) = &mut self.process else { return false };
-        process.ask(&mut self.machine, id, group, ask, deadline, env)
+        let is_heard = process.ask(&mut self.machine, id, group, ask, deadline, env);
+        self.machine.count(env);
+        is_heard
     }
 
     /// The leader of a group is asked to hand over to another node.
@@ -346,6 +427,32 @@ impl Node {
         self.machine.image.is_some()
     }
 
+    /// Does nothing for a while; if it is frozen, its disk and its clock stand still, too.
+    pub fn pause(&mut self, lasting: Duration, is_frozen: bool, env: &mut Env) {
+        let (machine, until) = (&mut self.machine, env.now + lasting);
+        machine.pace.pause(until, is_frozen);
+        if is_frozen {
+            machine.clock.stop_until(until, env.now);
+        }
+        env.line(machine.index, || Note::paused(lasting, is_frozen));
+    }
+
+    /// Takes so long for each event from now on.
+    pub const fn slow(&mut self, cost: Duration) {
+        self.machine.pace.slow(cost);
+    }
+
+    /// The clock runs at another rate; without one as it did at first.
+    pub fn set_rate(&mut self, ppm: Option<i32>, env: &mut Env) {
+        match ppm {
+            Some(ppm) => self.machine.clock.run_at(ppm, env.now),
+            None => self.machine.clock.recover(env.now),
+        }
+        if let Some(process) = &mut self.process {
+            process.sleep_anew(&mut self.machine, env);
+        }
+    }
+
     /// Crashes at the next moment of this kind.
     pub const fn arm(&mut self, moment: Moment, how: Crash, down: Duration) {
         self.machine.mood.armed = Some((moment, how, down));
@@ -380,10 +487,15 @@ impl Node {
 
     /// Nothing is wrong any more, and everything is fast.
     pub fn mend(&mut self, env: &mut Env) {
-        if let Some(process) = &self.process {
-            process.hurry(&self.machine, env);
-        }
         let machine = &mut self.machine;
+        machine.clock.mend(env.now);
+        if machine.pace.mend() {
+            env.queue.push(env.now, Event::Turn { node: machine.index, life: machine.life });
+        }
+        if let Some(process) = &mut self.process {
+            process.hurry(machine, env);
+            process.sleep_anew(machine, env);
+        }
         machine.disarm();
         machine.files.vfs().lie(false);
         machine.lodging.disarm();
@@ -424,6 +536,37 @@ impl Machine {
             env.crash = Some((self.index, how, down));
             self.mood.armed = None;
         }
+    }
+
+    /// One more event is over: crashes now if that was planned for after so many.
+    fn count(&mut self, env: &mut Env) {
+        if let Some((Moment::Event(left), how, down)) = &mut self.mood.armed {
+            if *left == 0 {
+                env.crash = Some((self.index, *how, *down));
+                self.mood.armed = None;
+            } else {
+                *left -= 1;
+            }
+        }
+    }
+
+    /// Whether a message leaves: none does after the last `Accept` before a crash.
+    fn says(&mut self, message: &Message, env: &mut Env) -> bool {
+        if self.mood.is_mute {
+            return false;
+        }
+        if matches!(message, Message::Accept { .. })
+            && let Some((Moment::Accepts(left), how, down)) = &mut self.mood.armed
+        {
+            if *left == 0 {
+                env.crash = Some((self.index, *how, *down));
+                self.mood.armed = None;
+                self.mood.is_mute = true;
+            } else {
+                *left -= 1;
+            }
+        }
+        true
     }
 
     /// A random time around a mean.

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use synod_core::{Config, Time};
 
 use crate::atlas::Budget;
+use crate::clock::Skew;
 use crate::disk::Sector;
 use crate::faults::Planned;
 use crate::guests::Guests;
@@ -61,6 +62,8 @@ pub struct Plan {
     pub segment_bytes: u64,
     /// The network's everyday behaviour.
     pub noise: Noise,
+    /// How the nodes' clocks differ from true time; those beyond the end do not.
+    pub clocks: Vec<Skew>,
     /// The only messages to which something may happen, if it is not any: all others come once, and
     /// in time. What happens to these is drawn as ever.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,6 +190,9 @@ impl Plan {
                 return Err(format!("a request that goes to {elsewhere:?}, which there is not"));
             }
         }
+        if self.noise.wan.as_ref().is_some_and(|wan| !wan.is_whole()) {
+            return Err("regions are 0 to 2, and there are three ways between them".to_owned());
+        }
         for Planned { what, .. } in &self.faults {
             if !what.fits(self.nodes, self.groups) {
                 return Err(format!("there is no such node or group: {what}"));
@@ -209,6 +215,7 @@ impl Default for Plan {
             budget: Budget::Within,
             segment_bytes: 64 << 10,
             noise: Noise::default(),
+            clocks: Vec::new(),
             strange: None,
             disk: Disk::default(),
             machine: Machine::default(),
@@ -245,11 +252,12 @@ impl Default for Machine {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, preset, nodes, groups, core, noise, disk, machine, .. } = self;
+        let Self { seed, preset, nodes, groups, core, noise, clocks, disk, machine, .. } = self;
         let start = if self.is_forming { "find each other first" } else { "start founded" };
         writeln!(f, "seed {seed}, {preset}: {nodes} nodes, {groups} groups, {start}")?;
         writeln!(f, "  core     {core:?}")?;
         writeln!(f, "  network  {noise:?}")?;
+        writeln!(f, "  clocks   {clocks:?}")?;
         writeln!(f, "  disks    {disk:?}, segments of {} bytes", self.segment_bytes)?;
         writeln!(f, "  machines {machine:?}")?;
         writeln!(

@@ -29,6 +29,8 @@ pub struct Stats {
     pub lost: u64,
     /// Messages that came twice.
     pub duplicated: u64,
+    /// Messages that came changed, and were recognised.
+    pub damaged: u64,
     /// Times that a node became leader.
     pub elections: u64,
     /// Times that a node started.
@@ -51,6 +53,8 @@ pub struct Stats {
     pub refused: u64,
     /// Commands and reads whose end their client never learned.
     pub unknown: u64,
+    /// Requests whose client stopped waiting before their node answered, if it ever did.
+    pub given_up: u64,
     /// Reads answered.
     pub reads: u64,
     /// Histories that were searched for an order, besides being checked against the log.
@@ -93,6 +97,8 @@ impl Stats {
         self.messages += other.messages;
         self.lost += other.lost;
         self.duplicated += other.duplicated;
+        self.damaged += other.damaged;
+        self.given_up += other.given_up;
         self.elections += other.elections;
         self.starts += other.starts;
         self.stopped += other.stopped;

@@ -1,5 +1,6 @@
 //! The world: lets events happen, in order, until the plan is through and everything works again.
 
+mod asking;
 #[cfg(test)]
 mod memories;
 mod recovery;
@@ -13,7 +14,7 @@ use recovery::Recovery;
 
 use crate::atlas::Atlas;
 use crate::checkers::{Verdict, Violation};
-use crate::clients::{Ask, Call, CallId, Clients, End};
+use crate::clients::{Clients, End};
 use crate::env::{Answer, Env, Event};
 use crate::faults::Crash;
 use crate::guests::Guests;
@@ -24,6 +25,8 @@ use crate::rng::{Rng, to_u64};
 use crate::stats::Stats;
 use crate::trace::{Note, Trace};
 
+use asking::Wall;
+
 /// A cluster, its surroundings and its clients.
 #[derive(Debug)]
 pub struct World {
@@ -31,6 +34,8 @@ pub struct World {
     env: Env,
     nodes: Vec<Node>,
     clients: Clients,
+    /// What is between each node and its clients.
+    walls: Vec<Wall>,
     /// What each fault under way has cut or slowed, to be undone.
     effects: Vec<Vec<(usize, usize)>>,
     recovery: Recovery,
@@ -61,8 +66,10 @@ impl World {
         }
         env.queue.push(plan.until, Event::Mend);
         let effects = vec![Vec::new(); plan.faults.len()];
+        let walls = vec![Wall::default(); plan.nodes];
         let atlas = Atlas::new(plan.nodes, plan.budget, plan.is_rejoining);
-        Self { plan, env, nodes, clients, effects, recovery: Recovery::default(), atlas }
+        let recovery = Recovery::default();
+        Self { plan, env, nodes, clients, walls, effects, recovery, atlas }
     }
 
     /// Lets everything happen.
@@ -72,6 +79,7 @@ impl World {
     /// The rule that was broken, if one was.
     pub fn run(&mut self) -> Verdict {
         while self.turn()? {}
+        self.clients.finish(self.env.now);
         self.nodes.iter().try_for_each(Node::look)?;
         self.env.checkers.finished();
         self.replay_files()?;
@@ -123,20 +131,36 @@ impl World {
         (stats, env.trace)
     }
 
-    /// Lets one thing happen; says whether that was the last.
+    /// Lets one thing happen, unless it has to wait; says whether that was the last.
     fn happen(&mut self, event: Event) -> Result<bool, Violation> {
         let env = &mut self.env;
+        if let Event::Deliver { from, to, number, message, .. } = event
+            && !env.network.arrives(from, to, number)
+        {
+            env.line(to, || Note::cut(message, from));
+            env.stats.lost += 1;
+            return Ok(false);
+        }
+        let event = match (&event, event.process()) {
+            (&Event::Turn { node, life }, _) => self.nodes[node].turn(life, env),
+            (_, Some(node)) => self.nodes[node].take(event, env),
+            (_, None) => Some(event),
+        };
+        event.map_or(Ok(false), |event| self.act(event))
+    }
+
+    fn act(&mut self, event: Event) -> Result<bool, Violation> {
+        let env = &mut self.env;
         match event {
-            Event::Deliver { from, to, frame, message } => {
+            Event::Deliver { from, to, frame, message, is_damaged, .. } => {
                 env.arriving = message;
-                if env.network.is_cut(from, to) {
-                    env.line(to, || Note::cut(message, from));
-                    env.stats.lost += 1;
-                } else {
-                    self.nodes[to].deliver(from, frame, env)?;
-                }
+                self.nodes[to].deliver(from, frame, is_damaged, env)?;
             }
             Event::Node { node, life, what } => self.nodes[node].inside(life, what, env)?,
+            Event::Ask { id, deadline } => {
+                self.put(id, deadline);
+            }
+            Event::Turn { .. } => {}
             Event::Start { node } => {
                 if !self.recovery.keeps_down(&self.plan.ending.first, node) {
                     self.nodes[node].start(env)?;
@@ -150,7 +174,8 @@ impl World {
             Event::Fault(n) => self.strike(n),
             Event::Pass(n) => self.pass(n),
             Event::Client(client) => self.client(client),
-            Event::Due(id) => self.clients.due(id)?,
+            Event::Due { id, deadline } => self.due(id, deadline)?,
+            Event::GiveUp(id) => self.give_up(id),
             Event::Mend => self.mend()?,
             Event::Check => return self.check(),
         }
@@ -173,59 +198,6 @@ impl World {
         }
     }
 
-    fn end(&mut self, id: CallId, end: End) {
-        let client = self.clients.client(id);
-        let Call { node, group, .. } = *self.clients.call(id);
-        self.env.line(node, || Note::answered(id, &end));
-        let verdict = self.clients.end(id, end, self.env.now, &mut self.env.checkers);
-        self.env.checkers.note(verdict);
-        if let Some(client) = client {
-            self.go_on(client, false);
-        } else {
-            let is_good = matches!(end, End::Committed(..) | End::Skipped(_) | End::Read(..));
-            self.recovery.ended(id, is_good);
-        }
-        if matches!(end, End::Committed(..)) {
-            self.acknowledged(group);
-        }
-    }
-
-    fn client(&mut self, client: usize) {
-        if self.env.is_mended {
-            return;
-        }
-        let now = self.env.now;
-        let Some(id) = self.clients.next(client, now, &self.env.checkers) else { return };
-        self.go_on(client, true);
-        self.ask(id);
-    }
-
-    /// A client that has asked, or one that has its answer, asks again after a while.
-    fn go_on(&mut self, client: usize, has_asked: bool) {
-        if self.clients.is_open(client) == has_asked
-            && let Some(pause) = self.clients.pause(client)
-        {
-            self.env.after(pause, Event::Client(client));
-        }
-    }
-
-    /// Hands a request to its node.
-    fn ask(&mut self, id: CallId) {
-        let call = self.clients.call(id);
-        let (node, group, deadline) = (call.node, call.group, call.deadline);
-        let ask = call.ask.clone();
-        self.env.line(node, || Note::asked(group, id, &ask));
-        if self.nodes[node].ask(id, group, &ask, deadline, &mut self.env) {
-            self.env.queue.push(deadline + GRACE, Event::Due(id));
-        } else {
-            let end = match ask {
-                Ask::Propose(..) | Ask::Guest(..) => End::Refused,
-                Ask::Read(_) | Ask::Query(..) => End::Unread,
-            };
-            self.env.answers.push((id, Answer::End(end)));
-        }
-    }
-
     fn crash(&mut self, node: usize, how: Crash, down: Duration) {
         self.fall(node, how, down);
         // Before the power fails on it, it is up again at once.
@@ -236,7 +208,7 @@ impl World {
     /// A node goes down, and somebody else brings it up again.
     fn fall(&mut self, node: usize, how: Crash, down: Duration) {
         self.nodes[node].crash(how, down, &mut self.env);
-        for id in self.clients.lost(node, self.env.now, &mut self.env.checkers) {
+        for id in self.clients.lost(node, self.env.now) {
             self.env.line(node, || Note::abandoned(id));
             if let Some(client) = self.clients.client(id) {
                 self.go_on(client, false);
@@ -261,6 +233,3 @@ const EVENTS_MAX: u64 = 300_000;
 
 /// How many states the search for an order may look at, for each key.
 const SEARCH_STEPS_MAX: usize = 2_000;
-
-/// How late a node may be in giving up on a request.
-const GRACE: Duration = Duration::from_millis(1);

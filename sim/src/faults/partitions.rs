@@ -24,6 +24,7 @@ pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Fault {
                 Pattern::OneWay,
                 Pattern::Star,
                 Pattern::Ring,
+                Pattern::Chain,
                 Pattern::Random,
             ]);
             let links = links(rng, shape.nodes, pattern);
@@ -33,7 +34,7 @@ pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Fault {
 }
 
 /// The links that a pattern cuts.
-fn links(rng: &mut Rng, nodes: usize, pattern: Pattern) -> Vec<(usize, usize)> {
+pub(super) fn links(rng: &mut Rng, nodes: usize, pattern: Pattern) -> Vec<(usize, usize)> {
     let side = rng.below(1 << nodes);
     let hub = rng.index(nodes);
     let sides = |from: usize, to: usize| (side >> from & 1, side >> to & 1);
@@ -49,6 +50,11 @@ fn links(rng: &mut Rng, nodes: usize, pattern: Pattern) -> Vec<(usize, usize)> {
                 // In a ring of three everyone is a neighbour: cut one link instead.
                 Pattern::Ring if nodes <= 3 => from != hub && to != hub,
                 Pattern::Ring => !ring,
+                // A row that begins anywhere.
+                Pattern::Chain => {
+                    let place = |node: usize| (node + nodes - hub) % nodes;
+                    place(from).abs_diff(place(to)) > 1
+                }
                 Pattern::Random => rng.percent(35),
             };
             if is_cut {
@@ -70,6 +76,8 @@ mod tests {
         assert_eq!(star.len(), 12, "all but the eight links of the hub");
         let ring = links(&mut rng, 5, Pattern::Ring);
         assert_eq!(ring.len(), 10);
+        let chain = links(&mut rng, 5, Pattern::Chain);
+        assert_eq!(chain.len(), 12, "all but four links, both ways");
         let alone = links(&mut rng, 5, Pattern::Isolated);
         assert_eq!(alone.len(), 8);
         let split = links(&mut rng, 5, Pattern::Split);

@@ -54,6 +54,29 @@ impl fmt::Display for Fault {
             Self::SlowMachines { node, delay, lasting } => {
                 write!(f, "machines of n{} slow by {delay:?} for {lasting:?}", node + 1)
             }
+            Self::Around { group, shape, first, lasting } => {
+                write!(f, "{shape:?} around the leader of group {group}, {first} first, ")?;
+                write!(f, "for {lasting:?}")
+            }
+            Self::Pause { victim, is_frozen, lasting } => {
+                let what = if *is_frozen { "the machine" } else { "the process" };
+                write!(f, "{what} of {victim} stands still for {lasting:?}")
+            }
+            Self::SlowProcess { victim, cost, lasting } => {
+                write!(f, "{victim} takes {cost:?} for everything, for {lasting:?}")
+            }
+            Self::ClockRate { victim, ppm, lasting } => {
+                write!(f, "the clock of {victim} is {ppm:+} ppm fast for {lasting:?}")
+            }
+            Self::Wall { victim, asks, answers, lasting } => {
+                let what = match (asks, answers) {
+                    (true, true) => "lose touch with",
+                    (true, false) => "do not reach",
+                    (false, true) => "do not hear",
+                    (false, false) => "stay with",
+                };
+                write!(f, "clients {what} {victim} for {lasting:?}")
+            }
             Self::Transfer { group, to } => {
                 write!(f, "the leader of group {group} is to hand over to n{}", to + 1)
             }

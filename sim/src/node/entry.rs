@@ -50,7 +50,7 @@ impl Entry {
             founding,
             seed: machine.rng.bits(),
             retry_interval: machine.core.election_timeout / 8,
-            now: env.now,
+            now: machine.clock.local(env.now),
         });
         Self { forming, out: FormingOutbox::default(), wake: Time::MAX, held: Some(held) }
     }
@@ -63,7 +63,8 @@ impl Entry {
         input: FormingInput,
         env: &mut Env,
     ) -> Result<Option<(Founding, Held)>, Failed> {
-        self.forming.step(env.now, input, &mut self.out);
+        let now = machine.clock.local(env.now);
+        self.forming.step(now, input, &mut self.out);
         if let Some(founding) = self.out.write.take() {
             env.line(machine.index, || format!("writes the founding of {:?}", founding.cluster));
             journal.found(machine, &founding)?;
@@ -74,13 +75,7 @@ impl Entry {
             env.line(machine.index, || Note::sent_founding(to_index(to.0 - 1), &message));
             env.send(machine.index, to_index(to.0 - 1), &Packet::Founding(message));
         }
-        if let Some(deadline) = self.forming.deadline() {
-            let wake = deadline.max(env.now);
-            if wake < self.wake || self.wake <= env.now {
-                self.wake = wake;
-                machine.later(wake.since(env.now), Inside::Form, env);
-            }
-        }
+        self.sleep(machine, env);
         match self.forming.state() {
             FormingState::Conflict(_) => {
                 let what = format!("n{}: {}", machine.index + 1, self.forming.state());
@@ -95,6 +90,17 @@ impl Entry {
             | FormingState::Alone
             | FormingState::Joining { .. }
             | FormingState::Writing(_) => Ok(None),
+        }
+    }
+
+    /// Wakes up at the deadline.
+    pub(super) fn sleep(&mut self, machine: &Machine, env: &mut Env) {
+        if let Some(deadline) = self.forming.deadline() {
+            let wake = machine.clock.when(deadline).max(env.now);
+            if wake < self.wake || self.wake <= env.now {
+                self.wake = wake;
+                machine.later(wake.since(env.now), Inside::Form, env);
+            }
         }
     }
 

@@ -101,7 +101,7 @@ impl Process {
                 membership: membership.clone(),
                 recovered: log.recovered,
                 config: machine.core.clone(),
-                now: env.now,
+                now: machine.clock.local(env.now),
             })
             .map_err(|error| broken(error.to_string()))?;
             if group.status().votes != machine.memory.votes(index) {
@@ -188,7 +188,7 @@ impl Process {
         match what {
             Inside::Wake(group) => {
                 let hosted = &mut self.groups[group];
-                if hosted.wake == env.now {
+                if hosted.wake <= env.now {
                     hosted.wake = Time::MAX;
                     self.step(machine, group, Input::Tick, env);
                 }
@@ -252,6 +252,15 @@ impl Process {
         groups.try_for_each(|(group, hosted)| hosted.look(Place { node, group }))
     }
 
+    /// The clock has changed: when to wake is to be worked out anew.
+    pub(super) fn sleep_anew(&mut self, machine: &mut Machine, env: &mut Env) {
+        for group in 0..self.groups.len() {
+            self.groups[group].wake = Time::MAX;
+            self.sleep(machine, group, env);
+        }
+        self.entry.sleep(machine, env);
+    }
+
     /// What a group does.
     pub(super) fn status(&self, group: usize) -> Option<Status> {
         Some(self.groups.get(group)?.group.status())
@@ -276,7 +285,8 @@ impl Process {
 
     /// One step of a group and everything that follows from it.
     fn step(&mut self, machine: &mut Machine, group: usize, input: Input, env: &mut Env) {
-        self.groups[group].group.step(env.now, input, &mut self.outbox);
+        let now = machine.clock.local(env.now);
+        self.groups[group].group.step(now, input, &mut self.outbox);
         let (usage, said) = (self.groups[group].group.usage(), self.outbox.messages.len());
         env.checkers.stepped(Place { node: machine.index, group }, &usage, said);
         self.act(machine, group, env);
@@ -318,8 +328,9 @@ impl Process {
             self.journal.enqueue(batch);
         }
         for (to, message) in outbox.messages.drain(..) {
-            let to = to_index(to.0 - 1);
-            env.say(place, hosted.me, machine.life, to, message);
+            if machine.says(&message, env) {
+                env.say(place, hosted.me, machine.life, to_index(to.0 - 1), message);
+            }
         }
         for outcome in outbox.outcomes.drain(..) {
             env.line(machine.index, || format!("g{group}   {outcome}"));
@@ -354,18 +365,23 @@ impl Process {
         }
     }
 
-    /// Answers reads that wait for nothing more, writes what waits, and sleeps until the group's
-    /// deadline.
+    /// Writes what waits, answers reads that wait for nothing more, and goes to sleep.
     fn settle(&mut self, machine: &mut Machine, group: usize, env: &mut Env) {
         let verdict = self.journal.pump(machine, env);
         env.checkers.note(verdict);
         let hosted = &mut self.groups[group];
         let place = Place { node: machine.index, group };
         hosted.answer_reads(place, env);
+        self.sleep(machine, group, env);
+    }
+
+    /// Wakes up at the group's deadline.
+    fn sleep(&mut self, machine: &mut Machine, group: usize, env: &mut Env) {
+        let hosted = &mut self.groups[group];
         let Some(deadline) = hosted.group.deadline() else { return };
         // What comes within the same short while leaves together.
         let soonest = env.now + Duration::from_nanos(1 + machine.rng.below(20_000));
-        let wake = deadline.max(soonest);
+        let wake = machine.clock.when(deadline).max(soonest);
         if wake < hosted.wake && hosted.wake > soonest {
             hosted.wake = wake;
             machine.later(wake.since(env.now), Inside::Wake(group), env);

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use synod_core::{Config, Time};
 
-use super::{Disk, Ending, Load, Machine, Plan, Preset};
+use super::{Disk, Ending, Load, Machine, Plan, Preset, requests};
 use crate::atlas::Budget;
+use crate::clock::Skew;
 use crate::disk::Sector;
 use crate::faults::{self, Shape};
-use crate::network::Noise;
+use crate::network::{Noise, Wan};
 use crate::rng::{Rng, to_index};
 
 /// The plan of a seed, for so many nodes if that is decided.
@@ -22,6 +23,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let nodes = nodes.unwrap_or(drawn);
     let groups = rng.pick(&[1, 1, 1, 1, 2, 3]);
     let election = Duration::from_micros(rng.spread(20_000, 400_000));
+    let (wan, election) = wan(seed, preset, nodes, election);
     let until = Time::ZERO + election * u32::try_from(rng.within(8, 30)).expect("small");
     let shape = Shape { nodes, groups, election, until };
     let appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
@@ -30,7 +32,12 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let mut load = Load::draw(&mut rng, election, until);
     let is_forming = rng.percent(15);
     let segment_bytes = rng.pick(&[64 << 10, 64 << 10, 128 << 10]);
-    let noise = noise(&mut rng, preset);
+    let noise = Noise { wan, ..noise(&mut rng, preset) };
+    let noise = if preset == Preset::Calm {
+        noise
+    } else {
+        noise.roughened(seed, election, preset == Preset::Hell)
+    };
     let disk = Disk {
         write: Duration::from_micros(rng.spread(1, 500)),
         sync: Duration::from_micros(rng.spread(10, 8_000)),
@@ -43,7 +50,12 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         keeps: (0..nodes).map(|_| rng.percent(40)).collect(),
     };
     produce(seed, preset, &mut core, &mut load);
-    let (clients, requests) = load.expand(seed, nodes, groups);
+    if preset == Preset::LonelyLeader {
+        load.read();
+    }
+    let (mut clients, mut requests) = load.expand(seed, nodes, groups);
+    let bursts = if preset == Preset::RestartsInWindow { 80 } else { 15 };
+    requests::burst(&mut clients, &mut requests, seed, bursts);
     Plan {
         seed,
         preset,
@@ -56,6 +68,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         segment_bytes,
         noise,
         strange: None,
+        clocks: clocks(seed, preset, nodes),
         disk,
         machine,
         clients,
@@ -80,7 +93,46 @@ fn noise(rng: &mut Rng, preset: Preset) -> Noise {
         delay_min: Duration::from_micros(rng.spread(10, 1_000)),
         delay_mean: Duration::from_micros(rng.spread(10, 4_000)),
         late_mean: Duration::from_micros(rng.spread(500, 500_000)),
+        ..Noise::default()
     }
+}
+
+/// Whether nodes are in different regions, and the election timeout that fits.
+fn wan(seed: u64, preset: Preset, nodes: usize, election: Duration) -> (Option<Wan>, Duration) {
+    let mut rng = Rng::stream(seed, "wan");
+    let percent = if preset == Preset::Wan { 100 } else { 5 };
+    if preset == Preset::Calm || !rng.percent(percent) {
+        return (None, election);
+    }
+    let wan = Wan::draw(&mut rng, nodes);
+    let election = wan.election(&mut rng, election);
+    (Some(wan), election)
+}
+
+/// Whether clocks are off, and how much: on some seeds by more than clocks ever may.
+fn clocks(seed: u64, preset: Preset, nodes: usize) -> Vec<Skew> {
+    let mut rng = Rng::stream(seed, "clocks");
+    let percent = match preset {
+        Preset::Calm => 0,
+        Preset::Clock | Preset::Hell => 100,
+        Preset::LonelyLeader => 70,
+        Preset::Mix
+        | Preset::Swarm
+        | Preset::Tight
+        | Preset::Network
+        | Preset::Disk
+        | Preset::Churn
+        | Preset::Worn
+        | Preset::Liars
+        | Preset::Wan
+        | Preset::RestartsInWindow
+        | Preset::Blackouts => 25,
+    };
+    if !rng.percent(percent) {
+        return Vec::new();
+    }
+    let is_wild = rng.percent(30);
+    (0..nodes).map(|_| Skew::draw(&mut rng, is_wild)).collect()
 }
 
 /// Now and then, takes the limits that production starts with, and enough work to reach them.

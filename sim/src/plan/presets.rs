@@ -29,6 +29,16 @@ pub enum Preset {
     Disk,
     /// Crashes, many of them.
     Churn,
+    /// Clocks that are off, processes that stand still or are slow.
+    Clock,
+    /// Nodes in three regions.
+    Wan,
+    /// Leaders cut off from their peers and not from their clients, who read a lot.
+    LonelyLeader,
+    /// Leaders that crash with some of a full window sent out.
+    RestartsInWindow,
+    /// All nodes losing power, again and again.
+    Blackouts,
     /// Everything at once.
     Hell,
     /// Disks that rot or are lost, as far as the protocol must survive it.
@@ -40,7 +50,7 @@ pub enum Preset {
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Mix,
         Self::Calm,
         Self::Swarm,
@@ -48,6 +58,11 @@ impl Preset {
         Self::Network,
         Self::Disk,
         Self::Churn,
+        Self::Clock,
+        Self::Wan,
+        Self::LonelyLeader,
+        Self::RestartsInWindow,
+        Self::Blackouts,
         Self::Hell,
         Self::Worn,
         Self::Liars,
@@ -64,6 +79,11 @@ impl Preset {
             Self::Network => "network",
             Self::Disk => "disk",
             Self::Churn => "churn",
+            Self::Clock => "clock",
+            Self::Wan => "wan",
+            Self::LonelyLeader => "lonely-leader",
+            Self::RestartsInWindow => "restarts-in-window",
+            Self::Blackouts => "blackouts",
             Self::Hell => "hell",
             Self::Worn => "worn",
             Self::Liars => "liars",
@@ -81,6 +101,11 @@ impl Preset {
             Self::Network => "partitions and leader changes, many of them",
             Self::Disk => "disks that fail, stall and lose what was not synced",
             Self::Churn => "crashes, many of them",
+            Self::Clock => "clocks that are off, processes that stand still or are slow",
+            Self::Wan => "nodes in three regions",
+            Self::LonelyLeader => "leaders cut off from their peers and not from their clients",
+            Self::RestartsInWindow => "leaders that crash with some of a full window sent out",
+            Self::Blackouts => "all nodes losing power, again and again",
             Self::Hell => "everything at once",
             Self::Worn => "disks that rot or are wiped",
             Self::Liars => "disks that lie or are replaced, and nobody who trusts them",
@@ -91,12 +116,17 @@ impl Preset {
     pub(super) fn settle(self, rng: &mut Rng) -> Self {
         let draw = rng.below(100);
         match (self, draw) {
-            (Self::Mix, 0..=44) => Self::Swarm,
-            (Self::Mix, 45..=59) => Self::Hell,
-            (Self::Mix, 60..=74) => Self::Tight,
-            (Self::Mix, 75..=83) => Self::Churn,
-            (Self::Mix, 84..=92) => Self::Network,
-            (Self::Mix, 93..=97) => Self::Disk,
+            (Self::Mix, 0..=39) => Self::Swarm,
+            (Self::Mix, 40..=52) => Self::Hell,
+            (Self::Mix, 53..=65) => Self::Tight,
+            (Self::Mix, 66..=72) => Self::Churn,
+            (Self::Mix, 73..=80) => Self::Network,
+            (Self::Mix, 81..=84) => Self::Disk,
+            (Self::Mix, 85..=88) => Self::Clock,
+            (Self::Mix, 89..=90) => Self::Wan,
+            (Self::Mix, 91..=94) => Self::LonelyLeader,
+            (Self::Mix, 95..=96) => Self::RestartsInWindow,
+            (Self::Mix, 97..=98) => Self::Blackouts,
             (Self::Mix, _) => Self::Calm,
             (settled, _) => settled,
         }
@@ -115,27 +145,49 @@ impl Preset {
             | Self::Disk
             | Self::Churn
             | Self::Worn
-            | Self::Liars => coin,
+            | Self::Liars
+            | Self::Clock
+            | Self::Wan
+            | Self::LonelyLeader
+            | Self::RestartsInWindow
+            | Self::Blackouts => coin,
         }
     }
 
     /// How many faults of each family a run of this kind may have.
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
-        use Family::{Crashes, Disks, Images, Lies, Partitions, Relays, Rot, Stops, Transfers};
+        use Family::{
+            Blackouts, Clocks, Crashes, Disks, Flaps, Images, Lies, Lonely, Loops, Partitions,
+            Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
+        };
         match self {
             Self::Calm => Appetite::new(),
-            Self::Network => [(Partitions, 8), (Crashes, 1), (Relays, 12), (Transfers, 8)].into(),
+            Self::Network => [
+                (Partitions, 8),
+                (Crashes, 1),
+                (Relays, rng.pick(&[0, 12])),
+                (Transfers, 8),
+                (Topologies, rng.pick(&[0, 4])),
+                (Flaps, rng.pick(&[0, 3])),
+                (Walls, rng.pick(&[0, 4])),
+            ]
+            .into(),
             Self::Disk => [(Disks, 20), (Crashes, 6), (Stops, 10)].into(),
-            Self::Churn => [(Crashes, 30), (Stops, 15)].into(),
-            Self::Hell => Family::HARMLESS.map(|family| (family, most(family))).into(),
+            Self::Churn => [(Crashes, 30), (Stops, 15), (Loops, rng.pick(&[0, 5]))].into(),
             Self::Worn => {
                 [(Rot, 40), (Images, 2), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
             Self::Liars => [(Lies, 8), (Images, 3), (Crashes, 2), (Partitions, 4)].into(),
+            Self::Clock => [(Clocks, 8), (Pauses, 10), (Partitions, 4), (Crashes, 3)].into(),
+            Self::Wan => [(Partitions, 5), (Crashes, 4), (Transfers, 3), (Topologies, 2)].into(),
+            Self::LonelyLeader => [(Lonely, 8), (Transfers, 2), (Walls, 2), (Pauses, 2)].into(),
+            Self::RestartsInWindow => [(Windows, 20), (Relays, 3), (Loops, 2)].into(),
+            Self::Blackouts => [(Blackouts, 8), (Crashes, 4)].into(),
+            Self::Hell => Family::HARMLESS.map(|family| (family, most(family))).into(),
             Self::Mix | Self::Swarm | Self::Tight => {
                 let some = Family::HARMLESS.map(|family| {
                     let count = rng.within(1, most(family));
-                    (family, if rng.percent(50) { count } else { 0 })
+                    (family, if rng.percent(often(family)) { count } else { 0 })
                 });
                 some.into()
             }
@@ -150,6 +202,29 @@ const fn most(family: Family) -> u64 {
         Family::Transfers | Family::Stops => 10,
         Family::Machines | Family::Relays => 4,
         Family::Rot | Family::Lies | Family::Images => 8,
+        Family::Pauses | Family::Walls => 5,
+        Family::Clocks | Family::Windows => 3,
+        Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
+        Family::Blackouts => 1,
+    }
+}
+
+/// Out of a hundred, how often a swarm has a family: what costs much or cuts runs short is rarer.
+const fn often(family: Family) -> u64 {
+    match family {
+        Family::Partitions
+        | Family::Crashes
+        | Family::Disks
+        | Family::Machines
+        | Family::Relays
+        | Family::Transfers
+        | Family::Stops
+        | Family::Rot
+        | Family::Lies
+        | Family::Images => 50,
+        Family::Pauses | Family::Walls | Family::Clocks => 25,
+        Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
+        Family::Blackouts => 5,
     }
 }
 

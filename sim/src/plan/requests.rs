@@ -97,6 +97,11 @@ impl Load {
         }
     }
 
+    /// Clients that read a lot of little, and stay with the node that they ask.
+    pub(super) fn read(&mut self) {
+        (self.read_percent, self.hot_percent, self.fickle_percent) = (60, 90, 20);
+    }
+
     /// The clients and all that they ask.
     #[must_use]
     pub fn expand(&self, seed: u64, nodes: usize, groups: usize) -> (Vec<Client>, Vec<Request>) {
@@ -144,6 +149,28 @@ impl Load {
             _ => Action::Append,
         };
         Ask::Propose(Op { key, tag, action }, padding)
+    }
+}
+
+/// On so many seeds out of a hundred, lets one client ask bursts of things without waiting: more at
+/// once than a window holds.
+pub(super) fn burst(clients: &mut Vec<Client>, requests: &mut [Request], seed: u64, percent: u64) {
+    let mut rng = Rng::stream(seed, "bursts");
+    let Some(last) = requests.len().checked_sub(1).filter(|_| rng.percent(percent)) else { return };
+    let home = clients[rng.index(clients.len())].home;
+    let client = clients.len();
+    clients.push(Client { home, is_open: true });
+    for _ in 0..rng.within(1, 4) {
+        let first = rng.index(last);
+        let end = first + to_index(rng.spread(10, 300));
+        for request in requests.iter_mut().take(end).skip(first) {
+            request.client = client;
+            request.pause = Duration::from_nanos(rng.below(2_000));
+        }
+        // The burst comes when that request would have come, or about then.
+        if let Some(request) = requests.get_mut(first) {
+            request.pause = Duration::from_micros(rng.spread(100, 1_000_000));
+        }
     }
 }
 

@@ -257,6 +257,19 @@ impl Note {
         Self::plain(What::Started, format!("starts, boot {boot}, {report:?}"))
     }
 
+    /// A process stands still.
+    #[must_use]
+    pub fn paused(lasting: Duration, is_frozen: bool) -> Self {
+        let how = if is_frozen { "with its machine " } else { "" };
+        Self::plain(What::Paused, format!("stands still {how}for {lasting:?}"))
+    }
+
+    /// A process goes on.
+    #[must_use]
+    pub fn resumed() -> Self {
+        Self::plain(What::Resumed, "goes on".to_owned())
+    }
+
     /// A process is gone.
     #[must_use]
     pub fn crashed(how: Crash, down: Duration) -> Self {

@@ -4,6 +4,7 @@
 use synod_core::Time;
 
 use super::World;
+use super::asking::Wall;
 use crate::checkers::excuse::{Excuse, Voter, excuse};
 use crate::checkers::{Verdict, Violation};
 use crate::clients::CallId;
@@ -72,6 +73,7 @@ impl World {
         self.env.is_mended = true;
         let first = self.plan.ending.first.clone();
         self.env.trace.line(self.env.now, None, || Note::mended(&self.plan.ending));
+        self.walls.fill(Wall::default());
         for node in &mut self.nodes {
             node.mend(&mut self.env);
         }

@@ -35,6 +35,12 @@ impl World {
                 self.cut(n, &links);
                 passes = Some(*lasting);
             }
+            Fault::Around { group, shape, first, lasting } => {
+                let Some(leader) = self.leader(*group) else { return };
+                let links = shape.links(leader, *first, self.plan.nodes);
+                self.cut(n, &links);
+                passes = Some(*lasting);
+            }
             Fault::SlowLinks { links, factor, lasting } => {
                 for &(from, to) in links {
                     self.env.network.slow(from, to, *factor);
@@ -43,15 +49,15 @@ impl World {
                 passes = Some(*lasting);
             }
             Fault::Crash { victim, how, moment, down } => {
-                let node = match *victim {
-                    Victim::Node(node) => Some(node),
-                    Victim::Leader(group) => self.leader(group),
-                };
-                let Some(node) = node.filter(|&node| self.nodes[node].is_up()) else { return };
+                let Some(node) = self.victim(*victim) else { return };
                 match *moment {
                     Moment::Now => self.env.crash = Some((node, *how, *down)),
                     Moment::Middle(changes) => self.nodes[node].stop_after(changes, *how, *down),
-                    moment @ (Moment::Written | Moment::Synced | Moment::Told) => {
+                    moment @ (Moment::Written
+                    | Moment::Synced
+                    | Moment::Told
+                    | Moment::Event(_)
+                    | Moment::Accepts(_)) => {
                         self.nodes[node].arm(moment, *how, *down);
                     }
                 }
@@ -109,6 +115,31 @@ impl World {
                 self.nodes[*node].slow_machines(*delay);
                 passes = Some(*lasting);
             }
+            Fault::Pause { victim, is_frozen, lasting } => {
+                let Some(node) = self.victim(*victim) else { return };
+                self.nodes[node].pause(*lasting, *is_frozen, &mut self.env);
+                self.effects[n] = vec![(node, node)];
+                passes = Some(*lasting);
+            }
+            Fault::SlowProcess { victim, cost, lasting } => {
+                let Some(node) = self.victim(*victim) else { return };
+                self.nodes[node].slow(*cost);
+                self.effects[n] = vec![(node, node)];
+                passes = Some(*lasting);
+            }
+            Fault::ClockRate { victim, ppm, lasting } => {
+                let Some(node) = self.victim(*victim) else { return };
+                self.nodes[node].set_rate(Some(*ppm), &mut self.env);
+                self.effects[n] = vec![(node, node)];
+                passes = Some(*lasting);
+            }
+            Fault::Wall { victim, asks, answers, lasting } => {
+                let Some(node) = self.victim(*victim) else { return };
+                self.walls[node].asks += u32::from(*asks);
+                self.walls[node].answers += u32::from(*answers);
+                self.effects[n] = vec![(node, node)];
+                passes = Some(*lasting);
+            }
             Fault::Transfer { group, to } => {
                 let Some(leader) = self.leader(*group) else { return };
                 self.nodes[leader].transfer(*group, *to, &mut self.env);
@@ -129,7 +160,7 @@ impl World {
         let effects = std::mem::take(&mut self.effects[n]);
         self.env.trace.line(self.env.now, None, || Note::passed(n));
         match &self.plan.faults[n].what {
-            Fault::Cut { .. } | Fault::CutLeader { .. } => {
+            Fault::Cut { .. } | Fault::CutLeader { .. } | Fault::Around { .. } => {
                 effects.iter().for_each(|&(from, to)| self.env.network.join(from, to));
             }
             Fault::SlowLinks { .. } => {
@@ -138,6 +169,23 @@ impl World {
             Fault::SlowDisk { node, .. } => self.nodes[*node].slow_disk(1),
             Fault::LyingDisk { node, .. } => self.nodes[*node].disk().lie(false),
             Fault::SlowMachines { node, .. } => self.nodes[*node].slow_machines(Duration::ZERO),
+            Fault::SlowProcess { .. } => {
+                effects.iter().for_each(|&(node, _)| self.nodes[node].slow(Duration::ZERO));
+            }
+            Fault::ClockRate { .. } => {
+                effects
+                    .iter()
+                    .for_each(|&(node, _)| self.nodes[node].set_rate(None, &mut self.env));
+            }
+            Fault::Wall { asks, answers, .. } => {
+                for (node, _) in effects {
+                    self.walls[node].asks -= u32::from(*asks);
+                    self.walls[node].answers -= u32::from(*answers);
+                }
+            }
+            Fault::Pause { .. } => {
+                effects.iter().for_each(|&(node, _)| self.env.line(node, Note::resumed));
+            }
             Fault::Crash { .. }
             | Fault::Blackout { .. }
             | Fault::FailedSync { .. }
@@ -192,6 +240,15 @@ impl World {
     fn cut(&mut self, n: usize, links: &[(usize, usize)]) {
         links.iter().for_each(|&(from, to)| self.env.network.cut(from, to));
         self.effects[n] = links.to_vec();
+    }
+
+    /// The node that a fault strikes, if it is up.
+    fn victim(&self, victim: Victim) -> Option<usize> {
+        let node = match victim {
+            Victim::Node(node) => Some(node),
+            Victim::Leader(group) => self.leader(group),
+        };
+        node.filter(|&node| self.nodes[node].is_up())
     }
 
     /// Who leads a group: of several that believe so, the one with the highest ballot.
