@@ -9,7 +9,7 @@ use crate::acceptor::Proposed;
 use crate::env::Ctx;
 use crate::ids::{Ballot, Instance, Member};
 use crate::learner::{self, Learned};
-use crate::message::{Message, Promise, Report};
+use crate::message::{Message, Promise, Report, Reported};
 use crate::outbox::{Event, Outbox, StepDown};
 use crate::proposer::Proposer;
 use crate::proposer::leadership::Leadership;
@@ -200,6 +200,15 @@ impl Group {
                 self.learn(reported.instance, value, out);
             }
         }
+        let chosen = self.entries.chosen();
+        let is_left = |reported: &Reported| {
+            reported.instance > chosen && matches!(reported.entry, Report::Chosen(_))
+        };
+        if self.env.writes_full() && promise.entries.iter().any(is_left) {
+            // To take over what there is no room to learn would open a window as wide as this node
+            // is behind. Asked again, the page comes when there is room.
+            return;
+        }
         let ctx = &mut Ctx { env: &mut self.env, out };
         let Proposer::Preparing(phase1) = &mut self.proposer else { return };
         if phase1.on_promise(from, promise, self.entries.chosen(), ctx) == Progress::Waiting {
@@ -286,7 +295,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::ids::GroupId;
-    use crate::input::{Input, Start};
+    use crate::input::{Input, Role, Start};
     use crate::membership::Membership;
     use crate::testing::{ballot, member};
     use crate::time::Time;
@@ -320,5 +329,48 @@ mod tests {
         };
         assert!(!granted(300), "half a timeout is over since the first page, not since the second");
         assert!(granted(490));
+    }
+
+    #[test]
+    fn a_candidate_takes_over_nothing_that_it_has_no_room_to_learn() {
+        let voters = alloc::vec![member(1), member(2), member(3)];
+        let mut group = Group::start(Start {
+            group: GroupId(0),
+            me: member(1),
+            boot: 1,
+            membership: Membership::new(voters, Vec::new()).unwrap(),
+            recovered: Recovered::default(),
+            config: Config { writes_in_flight_max: 2, ..Config::default() },
+            now: Time::ZERO,
+        })
+        .unwrap();
+        let mut out = Outbox::default();
+        let transfer = Message::Transfer { ballot: ballot(1, 2) };
+        group.step(Time::ZERO, Input::Receive { from: member(2), message: transfer }, &mut out);
+        for millis in (100..).step_by(100).take(20) {
+            while let Some(batch) = out.take_writes() {
+                let durable = Input::Durable(batch.durable());
+                group.step(Time::from_millis(millis), durable, &mut out);
+            }
+            if group.status().role == Role::Leader {
+                break;
+            }
+            group.step(Time::from_millis(millis), Input::Tick, &mut out);
+            for (to, message) in mem::take(&mut out.messages) {
+                let Message::Prepare { ballot, from } = message else { continue };
+                let chosen = |at| Reported {
+                    instance: Instance(at),
+                    entry: Report::Chosen(crate::testing::value(at)),
+                };
+                let entries = (from.0..=6).map(chosen).collect();
+                let promise = Promise { ballot, from, to: Instance::MAX, entries };
+                let message = Message::Promise(promise);
+                let from = member(to.0);
+                group.step(Time::from_millis(millis), Input::Receive { from, message }, &mut out);
+            }
+        }
+        let status = group.status();
+        assert_eq!((status.role, status.chosen), (Role::Leader, Instance(6)));
+        assert_eq!(status.window, 1, "a no-op of its own is all that it proposes");
     }
 }
