@@ -93,12 +93,13 @@ impl Clock {
         self.rate = rate_of(ppm);
     }
 
-    /// Runs within the bound of what a good clock may do from now on.
+    /// Runs within the bound of what a good clock may do from now on, power losses or not.
     pub fn mend(&mut self, now: Time) {
         self.read = self.local(now);
         self.since = now;
         let most = i32::try_from(DRIFT_MAX_PPM).expect("below a million");
-        self.rate = rate_of(self.skew.ppm.clamp(-most, most));
+        self.skew.ppm = self.skew.ppm.clamp(-most, most);
+        self.rate = rate_of(self.skew.ppm);
     }
 
     /// Runs again as it did at first.
@@ -199,6 +200,16 @@ mod tests {
         }
         assert_eq!(clock.when(Time::from_millis(5_200)), Time::from_millis(400));
         assert_eq!(clock.when(Time::from_millis(5_000)), Time::from_millis(300));
+    }
+
+    #[test]
+    fn a_mended_clock_stays_good_after_a_power_loss() {
+        let mut clock = Clock::new(Skew { offset: Duration::from_secs(5), ppm: 500_000 });
+        clock.mend(Time::from_millis(10));
+        clock.reboot(Time::from_millis(20));
+        let start = clock.local(Time::from_millis(20));
+        let passed = clock.local(Time::from_millis(1_020)).since(start);
+        assert_eq!(passed, Duration::from_millis(1_001));
     }
 
     #[test]
