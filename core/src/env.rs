@@ -31,6 +31,18 @@ impl Env {
         newest.voters().contains(&self.me) || newest.followers().contains(&self.me)
     }
 
+    /// Every other voter and follower of the newest membership.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = NodeId> {
+        let newest = self.history.newest();
+        let members = newest.voters().iter().chain(newest.followers());
+        members.map(|member| member.node).filter(|node| *node != self.me.node)
+    }
+
+    /// The peer that comes after a node, in turn; none if there are no peers.
+    pub(crate) fn peer_after(&self, node: NodeId) -> Option<NodeId> {
+        self.peers().filter(|peer| *peer > node).min().or_else(|| self.peers().min())
+    }
+
     /// Whether no further records may be handed out now (I9).
     pub(crate) const fn writes_full(&self) -> bool {
         self.journal.in_flight() >= self.config.writes_in_flight_max
@@ -63,10 +75,11 @@ impl Ctx<'_> {
 
     /// Sends to every other voter and follower of the newest membership.
     pub(crate) fn send_all(&mut self, message: &Message) {
-        let newest = self.env.history.newest();
+        let Env { history, me, journal, .. } = &mut *self.env;
+        let newest = history.newest();
         for member in newest.voters().iter().chain(newest.followers()) {
-            if member.node != self.env.me.node {
-                self.env.journal.send(member.node, message.clone(), self.out);
+            if member.node != me.node {
+                journal.send(member.node, message.clone(), self.out);
             }
         }
     }

@@ -8,10 +8,10 @@ use crate::env::{Ctx, Env};
 use crate::fetches::{Fetches, Purpose};
 use crate::ids::{Instance, Position};
 use crate::origin::Origin;
-use crate::outbox::Apply;
+use crate::outbox::{Apply, Event};
 use crate::sessions::Sessions;
 use crate::value::{Value, ValueKind};
-use crate::write::Stored;
+use crate::write::{Record, Stored};
 
 /// How far execution is, and what has been executed.
 ///
@@ -26,6 +26,8 @@ pub(crate) struct Executor {
     /// How large the values in between are, ascending by instance; no-ops are left out.
     ahead: VecDeque<(Instance, usize)>,
     ahead_bytes: usize,
+    /// Up to here the disk has lost what is to be executed next: it comes from a peer.
+    lost: Option<Instance>,
     sessions: Sessions,
 }
 
@@ -36,6 +38,7 @@ impl Executor {
             applied: cleaned,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
+            lost: None,
             sessions: Sessions::default(),
         }
     }
@@ -86,7 +89,8 @@ impl Executor {
                 before.next(),
             );
         }
-        for entry in stored {
+        let mut stored = stored.into_iter();
+        while let Some(entry) = stored.next() {
             if entry.instance != self.handed.next() {
                 continue;
             }
@@ -94,12 +98,39 @@ impl Executor {
                 break; // asked for again when there is
             }
             let Some(value) = entry.value else {
-                ctx.fail("the disk lost a chosen value that has to be executed", entry.instance);
+                let more = stored.take_while(|next| next.value.is_none()).last();
+                self.lose(entry.instance, more.map_or(entry.instance, |last| last.instance), ctx);
                 break;
             };
             self.hand_out(entry.instance, &value, origin, ctx);
         }
         self.through(before, ctx);
+    }
+
+    /// Hands out what the disk lost and a peer still has, and writes it again.
+    pub(crate) fn on_learned(
+        &mut self,
+        first: Instance,
+        values: &[Value],
+        origin: &mut Origin,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let before = self.handed;
+        for (above, value) in (0..).zip(values) {
+            let instance = Instance(first.0.saturating_add(above));
+            if self.missing(ctx) == Some(instance) && !ctx.writes_full() {
+                mark!(EXECUTED_WHAT_WAS_LOST);
+                ctx.write(Record::Learned { instance, value: value.clone() });
+                self.hand_out(instance, value, origin, ctx);
+                self.lost = self.lost.filter(|last| instance < *last);
+            }
+        }
+        self.through(before, ctx);
+    }
+
+    /// The next instance, if it is to be executed and the disk has lost it.
+    pub(crate) fn missing(&self, env: &Env) -> Option<Instance> {
+        self.lost.filter(|_| self.room(env)).map(|_| self.handed.next())
     }
 
     /// The state machines are this far.
@@ -140,6 +171,9 @@ impl Executor {
         while self.handed < entries.chosen() && self.room(ctx) {
             let next = self.handed.next();
             if next <= entries.base() {
+                if self.lost.is_some() {
+                    break;
+                }
                 mark!(EXECUTE_FROM_DISK);
                 let room = ctx.config.apply_ahead_max - self.handed.above(self.applied);
                 let last = entries.base().min(Instance(self.handed.0.saturating_add(room)));
@@ -155,6 +189,15 @@ impl Executor {
         // goes for what is still to be executed, too: state machines may be far behind.
         let settled = ctx.journal.settled(entries.chosen());
         entries.evict(settled, ctx.config.cache_bytes_max);
+    }
+
+    /// The disk gives no values from here to there; execution goes on when a peer does.
+    fn lose(&mut self, first: Instance, last: Instance, ctx: &mut Ctx<'_>) {
+        if ctx.peers().next().is_none() {
+            ctx.fail("the disk lost a chosen value, and nobody else has it", first);
+        }
+        self.lost = Some(last);
+        ctx.event(Event::ValuesLost(first, last));
     }
 
     fn room(&self, env: &Env) -> bool {

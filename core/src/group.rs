@@ -16,6 +16,7 @@ use crate::input::{Input, Role, Start, StartError, Status};
 use crate::journal::Journal;
 use crate::learner::Learner;
 use crate::membership::History;
+use crate::mender::Mender;
 use crate::message::Message;
 use crate::origin::Origin;
 use crate::outbox::{Event, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
@@ -49,6 +50,7 @@ pub struct Group {
     questions: Questions,
     executor: Executor,
     fetches: Fetches,
+    mender: Mender,
     /// The chosen prefix that the log was told last.
     hinted: Instance,
 }
@@ -103,6 +105,7 @@ impl Group {
             questions: Questions::default(),
             executor: Executor::new(cleaned),
             fetches: Fetches::default(),
+            mender: Mender::default(),
             hinted: chosen,
             entries,
             election,
@@ -167,7 +170,8 @@ impl Group {
         let deadline = role
             .min(self.origin.deadline(leader, self.env.now))
             .min(self.reads.deadline(leader, self.env.now))
-            .min(self.learner.deadline(&self.env).unwrap_or(Time::MAX));
+            .min(self.learner.deadline(&self.env).unwrap_or(Time::MAX))
+            .min(self.mender.deadline(&self.env).unwrap_or(Time::MAX));
         (deadline < Time::MAX).then_some(deadline)
     }
 
@@ -324,6 +328,7 @@ impl Group {
         self.reads.expire(ctx);
         self.executor.run(&mut self.entries, &mut self.origin, &mut self.fetches, ctx);
         self.learner.ask(&self.entries, ctx);
+        self.mender.ask(self.executor.missing(ctx), ctx);
         let now_chosen = self.entries.chosen();
         if now_chosen > chosen {
             ctx.event(Event::Chosen(now_chosen));

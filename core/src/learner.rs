@@ -22,6 +22,10 @@ pub(crate) struct Learner {
     asked: Option<Question>,
     /// The peer that did not answer last; somebody else is asked next.
     silent: Option<NodeId>,
+    /// It did answer, and had nothing to give.
+    has_nothing: bool,
+    /// Who was asked last of those not known to be ahead.
+    turn: NodeId,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +140,8 @@ impl Learner {
     pub(crate) fn on_answer(&mut self, from: NodeId, chosen: Instance, has_room: bool) {
         let Some(question) = self.asked.filter(|question| question.to == from) else { return };
         mark!(LEARN_NOTHING_NEW if question.from > chosen && has_room);
-        if question.from <= chosen || !has_room {
+        self.has_nothing = question.from > chosen && has_room;
+        if !self.has_nothing {
             self.asked = None;
             self.silent = None;
         }
@@ -155,19 +160,34 @@ impl Learner {
             }
             self.asked = None;
         }
-        let Some(to) = self.source(entries.chosen()) else { return };
+        let Some(to) = self.source(entries.chosen(), ctx) else { return };
         mark!(LEARN_FROM_ANOTHER if self.silent.is_some_and(|silent| silent != to));
         let from = entries.chosen().next();
         let until = ctx.now + ctx.config.retry_interval * 2;
         self.asked = Some(Question { to, from, until });
+        self.has_nothing = false;
         ctx.send(to, Message::Learn { from });
     }
 
-    fn source(&self, chosen: Instance) -> Option<NodeId> {
+    /// Who is to be asked: of those known to be ahead the one that knows most, but for the one that
+    /// did not help last. If that is the only one, and it answered, somebody else in turn: its disk may
+    /// have lost what others still have, and who is ahead is often known of the leader only.
+    fn source(&mut self, chosen: Instance, env: &Env) -> Option<NodeId> {
         let ahead = || self.peers.iter().filter(move |(_, known)| *known > chosen);
         let other = ahead().filter(|(node, _)| Some(*node) != self.silent);
-        let best = other.max_by_key(|(_, known)| *known);
-        best.or_else(|| ahead().next()).map(|(node, _)| *node)
+        if let Some((best, _)) = other.max_by_key(|(_, known)| *known) {
+            return Some(*best);
+        }
+        let (only, _) = ahead().next()?;
+        if !self.has_nothing {
+            return Some(*only);
+        }
+        mark!(LEARN_FROM_ANYBODY);
+        self.turn = env.peer_after(self.turn)?;
+        if self.silent == Some(self.turn) {
+            self.turn = env.peer_after(self.turn)?;
+        }
+        Some(self.turn)
     }
 }
 

@@ -28,6 +28,7 @@ mod input;
 mod journal;
 mod learner;
 mod membership;
+mod mender;
 mod message;
 mod origin;
 mod outbox;

@@ -179,8 +179,10 @@ marks! {
 
     // learner.rs
     CHOSEN_UNKNOWN_HERE = "a leader says that an instance is chosen where an acceptor holds another ballot's value";
+    EXECUTED_WHAT_WAS_LOST = "what the disk lost before it was executed comes from a peer";
     LEARN_BELOW_CLEANED = "a node asks for values that were cleaned";
     LEARN_FROM_ANOTHER = "a node that asked a silent peer asks another one";
+    LEARN_FROM_ANYBODY = "the only peer known to be ahead had nothing to give, so another one is asked";
     LEARN_FROM_DISK = "a peer asks for values that have left memory";
     LEARN_NOTHING_NEW = "a peer that was asked has nothing to give";
     LEARNED_INSTEAD = "a chosen value is learned where another was accepted";

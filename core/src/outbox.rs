@@ -142,6 +142,9 @@ pub enum Event {
     Chosen(Instance),
     /// A peer was found too far behind to be sent accepts; it catches up by learning.
     PeerLearns(Member),
+    /// The disk no longer gives the values of these instances, which are chosen and still have to be
+    /// executed: peers are asked for them.
+    ValuesLost(Instance, Instance),
     /// The group has stopped here, for this reason; other groups go on.
     Failed(&'static str, Instance),
 }

@@ -121,6 +121,7 @@ impl Display for Event {
             Self::Canvassing(ballot) => write!(f, "canvasses {ballot}"),
             Self::Preparing(ballot) => write!(f, "prepares {ballot}"),
             Self::Leading(ballot) => write!(f, "leads {ballot}"),
+            Self::ValuesLost(first, last) => write!(f, "lost the values of {first}..{last}"),
             Self::SteppedDown(ballot, why) => write!(f, "steps down from {ballot}: {why:?}"),
             Self::Following(ballot) => write!(f, "follows {ballot}"),
             Self::Chosen(up_to) => write!(f, "knows chosen {up_to}"),

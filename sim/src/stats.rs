@@ -21,7 +21,7 @@ pub struct Stats {
     pub faults: BTreeMap<Cow<'static, str>, u64>,
     /// Damage that would have been more than the protocol must survive, and was not done.
     pub spared: u64,
-    /// Nodes restarted because a value that was to be executed had rotted meanwhile.
+    /// Values that rotted between the start and their execution, and came from a peer.
     pub lost_at_work: u64,
     /// Messages put on the wire.
     pub messages: u64,

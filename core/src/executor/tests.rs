@@ -58,6 +58,14 @@ impl Bench {
         self.handed()
     }
 
+    /// A peer teaches so many values, from an instance on.
+    fn learned(&mut self, first: u64, count: u64) -> Vec<Out> {
+        let values: Vec<Value> = (first..first + count).map(value).collect();
+        let Self { kit, executor, origin, .. } = self;
+        executor.on_learned(Instance(first), &values, origin, &mut kit.ctx());
+        self.handed()
+    }
+
     fn handed(&mut self) -> Vec<Out> {
         let out = |apply| match apply {
             Apply::Command { position, key, .. } => {
@@ -176,13 +184,47 @@ fn fetched_entries_above_a_gap_are_left_alone() {
 }
 
 #[test]
-fn a_chosen_value_that_the_disk_lost_fails_the_group_after_what_comes_before_it() {
-    let mut bench = bench(Entries::new(Instance(3), Instance::ZERO));
-    let lost = [(1, Some(value(1))), (2, None), (3, Some(value(3)))];
+fn what_the_disk_lost_comes_from_a_peer_and_is_written_again() {
+    let mut bench = bench(Entries::new(Instance(5), Instance::ZERO));
+    let lost = [(1, Some(value(1))), (2, None), (3, None), (4, Some(value(4)))];
     assert_eq!(bench.fetched(&lost), [Run(1, 0, 1), Through(1)]);
-    let reason = "the disk lost a chosen value that has to be executed";
-    assert_eq!(bench.kit.env.failed, Some((reason, Instance(2))));
-    assert_eq!(bench.kit.events(), [Event::Failed(reason, Instance(2))]);
+    assert_eq!(bench.kit.events(), [Event::ValuesLost(Instance(2), Instance(3))]);
+    assert_eq!(bench.executor.missing(&bench.kit.env), Some(Instance(2)));
+    assert_eq!(bench.run(), []);
+    assert_eq!(bench.kit.out.fetches, [], "the disk is not asked again for what it has lost");
+
+    assert_eq!(bench.learned(3, 1), [], "not before what comes before it");
+    assert_eq!(bench.learned(1, 4), [Run(2, 0, 2), Run(3, 0, 3), Through(3)], "no more than that");
+    let record = |n| Record::Learned { instance: Instance(n), value: value(n) };
+    assert_eq!(bench.kit.sync(), [record(2), record(3)]);
+    assert_eq!(bench.executor.missing(&bench.kit.env), None);
+    bench.run();
+    assert_eq!(bench.kit.out.fetches[0].from, Instance(4), "and it goes on from the disk");
+}
+
+#[test]
+fn what_the_disk_lost_waits_for_slow_state_machines_and_a_busy_disk() {
+    let mut bench = bench(Entries::new(Instance(3), Instance::ZERO));
+    bench.kit.env.config.apply_ahead_max = 1;
+    assert_eq!(bench.fetched(&[(1, Some(value(1)))]), [Run(1, 0, 1), Through(1)]);
+    bench.executor.on_applied(Instance(1));
+    assert_eq!(bench.fetched(&[(2, None), (3, None)]), []);
+    bench.kit.env.config.writes_in_flight_max = 1;
+    bench.kit.busy();
+    assert_eq!(bench.learned(2, 2), []);
+    bench.kit.sync();
+    assert_eq!(bench.learned(2, 2), [Run(2, 0, 2), Through(2)]);
+    assert_eq!(bench.executor.missing(&bench.kit.env), None, "there is no room");
+    bench.executor.on_applied(Instance(2));
+    assert_eq!(bench.executor.missing(&bench.kit.env), Some(Instance(3)));
+}
+
+#[test]
+fn what_the_disk_of_a_lone_node_lost_fails_the_group() {
+    let mut bench = bench(Entries::new(Instance(3), Instance::ZERO));
+    bench.kit = Kit::new(1);
+    assert_eq!(bench.fetched(&[(1, None)]), []);
+    assert_eq!(bench.kit.env.failed.map(|(_, instance)| instance), Some(Instance(1)));
 }
 
 #[test]

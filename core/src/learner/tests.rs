@@ -175,6 +175,21 @@ fn a_peer_that_does_not_answer_is_followed_by_another() {
 }
 
 #[test]
+fn everybody_is_asked_if_the_only_peer_ahead_has_nothing_to_give() {
+    let mut bench = bench(chosen(1));
+    bench.kit = Kit::new(4);
+    bench.knows(2, 5);
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        let (to, _) = bench.asks()[0];
+        asked.push(to);
+        bench.answered(to);
+        bench.kit.env.now = bench.learner.deadline(&bench.kit.env).unwrap();
+    }
+    assert_eq!(asked, [2, 3, 2, 4, 2]);
+}
+
+#[test]
 fn the_only_peer_that_knows_more_is_asked_again_though_it_was_silent() {
     let mut bench = bench(chosen(0));
     bench.knows(2, 9);

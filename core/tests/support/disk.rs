@@ -13,6 +13,8 @@ pub struct Disk {
     proofs: VecDeque<WriteBatch>,
     /// Instances whose values the disk no longer gives.
     lost: BTreeSet<Instance>,
+    /// Instances whose values it does not give either, of which a restart knows nothing.
+    rotten: BTreeSet<Instance>,
     /// What is durable, for the oracle.
     pub durable: Image,
 }
@@ -28,7 +30,7 @@ pub struct Image {
 }
 
 impl Image {
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, record: &Record, lost: &mut [&mut BTreeSet<Instance>]) {
         match record {
             Record::Promised(ballot) => {
                 assert!(*ballot > self.promised, "{ballot} does not raise {}", self.promised);
@@ -37,6 +39,11 @@ impl Image {
             Record::Accepted { instance, ballot, value } => {
                 self.votes.insert((*instance, *ballot));
                 self.put(*instance, *ballot, value);
+            }
+            Record::Learned { instance, value }
+                if lost.iter_mut().any(|lost| lost.remove(instance)) =>
+            {
+                self.entries.insert(*instance, (Ballot::ZERO, value.clone()));
             }
             Record::Learned { instance, value } => self.put(*instance, Ballot::ZERO, value),
             Record::Chosen(up_to) => self.hint = self.hint.max(*up_to),
@@ -63,7 +70,7 @@ impl Disk {
     pub fn sync(&mut self) -> Option<Durable> {
         let proof = self.proofs.pop_front()?;
         for record in &self.batches[self.synced] {
-            self.durable.add(record);
+            self.durable.add(record, &mut [&mut self.lost, &mut self.rotten]);
         }
         self.synced += 1;
         Some(proof.durable())
@@ -90,11 +97,16 @@ impl Disk {
         self.lost.insert(instance);
     }
 
+    /// Like [`lose`](Self::lose), but after whatever restart comes next has looked.
+    pub fn rot(&mut self, instance: Instance) {
+        self.rotten.insert(instance);
+    }
+
     /// What a restart reads, and syncs before it says anything.
     pub fn recover(&mut self) -> Recovered {
         for batch in &self.batches[self.synced..] {
             for record in batch {
-                self.durable.add(record);
+                self.durable.add(record, &mut [&mut self.lost, &mut self.rotten]);
             }
         }
         self.synced = self.batches.len();
@@ -117,7 +129,9 @@ impl Disk {
                 break;
             }
             bytes += entry.1.len();
-            found.push(self.stored(instance, entry));
+            let stored = self.stored(instance, entry);
+            let value = stored.value.filter(|_| !self.rotten.contains(&instance));
+            found.push(Stored { value, ..stored });
         }
         found
     }

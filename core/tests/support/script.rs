@@ -122,6 +122,7 @@ impl Script {
             "heal" => self.cut.clear(),
             "clean" => self.input(node(), Input::Clean(instance(args[1]))),
             "lose" => self.nodes[node()].disk.lose(instance(args[1])),
+            "rot" => self.nodes[node()].disk.rot(instance(args[1])),
             "transfer" => self.input(node(), Input::Transfer(NodeId(args[1].parse().unwrap()))),
             "status" => self.status(),
             _ => panic!("no such command: {line}"),

@@ -247,6 +247,9 @@ impl Hosted {
                 Event::PeerLearns(member) => {
                     tracing::info!(node, group, %member, "peer is far behind, and learns");
                 }
+                Event::ValuesLost(first, last) => {
+                    tracing::warn!(node, group, %first, %last, "the disk lost chosen values");
+                }
                 Event::Failed(reason, instance) => failed = Some((reason, instance)),
             }
         }

@@ -15,7 +15,6 @@ use crate::checkers::files::Belief;
 use crate::checkers::{Place, Violation};
 use crate::clients::{Ask, CallId, End};
 use crate::env::{Answer, Env, Inside};
-use crate::faults::Crash;
 use crate::guests::Home;
 use crate::rng::to_index;
 use crate::trace::Note;
@@ -303,12 +302,6 @@ impl Process {
             match event {
                 synod_core::Event::Leading(_) => env.stats.elections += 1,
                 synod_core::Event::Failed(why, at) => {
-                    if machine.memory.is_harmed() && why.starts_with("the disk lost") {
-                        // Somebody restarts it; then recovery finds what is lost, and it is learned.
-                        env.stats.lost_at_work += 1;
-                        env.crash = Some((machine.index, Crash::Kill, RESTART_AFTER));
-                        continue;
-                    }
                     let what = format!("{place} stops at {at}: {why}");
                     env.checkers.note(Err(Violation::new("failed", what)));
                 }
@@ -317,6 +310,13 @@ impl Process {
                     env.checkers.note(verdict);
                 }
                 synod_core::Event::Canvassing(_) => env.checkers.canvassed(place, env.now),
+                synod_core::Event::ValuesLost(first, last) => {
+                    env.stats.lost_at_work += last.above(first) + 1;
+                    if !machine.memory.is_harmed() {
+                        let what = format!("{place} lost {first}..{last} of a whole disk");
+                        env.checkers.note(Err(Violation::new("damage", what)));
+                    }
+                }
                 synod_core::Event::Preparing(_) => env.checkers.ran(place),
                 synod_core::Event::SteppedDown(..)
                 | synod_core::Event::Following(_)
@@ -392,6 +392,3 @@ impl Process {
 /// After how many syncs, out of a million, the disk is read back to see whether it holds what it
 /// should.
 const READ_BACK_PPM: u32 = 2_000;
-
-/// How long it takes somebody to restart a node one of whose groups has stopped.
-const RESTART_AFTER: Duration = Duration::from_millis(20);

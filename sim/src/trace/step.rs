@@ -185,7 +185,7 @@ impl Note {
                 What::Role(Role::Follower, *ballot)
             }
             Event::Chosen(upto) => What::Knows(*upto),
-            Event::PeerLearns(_) | Event::Failed(..) => What::Note,
+            Event::PeerLearns(_) | Event::ValuesLost(..) | Event::Failed(..) => What::Note,
         };
         Self::of(group, what, format!("  {event}"))
     }
