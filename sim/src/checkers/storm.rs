@@ -32,7 +32,7 @@ impl Storm {
         self.is_idle = true;
     }
 
-    /// A node asks whether it could lead.
+    /// A node asks whether it could lead, at this time by its own clock.
     ///
     /// # Errors
     ///

@@ -309,7 +309,10 @@ impl Process {
                     let verdict = env.checkers.choices.known(place, upto);
                     env.checkers.note(verdict);
                 }
-                synod_core::Event::Canvassing(_) => env.checkers.canvassed(place, env.now),
+                synod_core::Event::Canvassing(_) => {
+                    // Its patience runs by its own clock.
+                    env.checkers.canvassed(place, machine.clock.local(env.now));
+                }
                 synod_core::Event::ValuesLost(first, last) => {
                     env.stats.lost_at_work += last.above(first) + 1;
                     if !machine.memory.is_harmed() {
