@@ -80,6 +80,10 @@ impl Group {
             if ballot > promised {
                 return Err(StartError::Log(instance, "it was accepted above the promise"));
             }
+            // A lost value that was learned: whatever was accepted here before is not known any more,
+            // only that it was no higher than the promise.
+            let is_forgotten = ballot == Ballot::ZERO && value.is_none();
+            let ballot = if is_forgotten { promised } else { ballot };
             mark!(RESTARTED_WITHOUT_VALUE if value.is_none());
             mark!(RESTARTED_WITH_VOTES if ballot > Ballot::ZERO);
             entries.put(instance, Slot { ballot, value });

@@ -300,7 +300,32 @@ mod tests {
     use crate::membership::Membership;
     use crate::testing::{ballot, member};
     use crate::time::Time;
-    use crate::write::Recovered;
+    use crate::write::{Recovered, Stored};
+
+    #[test]
+    fn a_learned_value_that_the_disk_lost_may_hide_a_vote() {
+        let voters = alloc::vec![member(1), member(2), member(3)];
+        let lost = Stored { instance: Instance(1), ballot: Ballot::ZERO, value: None };
+        let entries = alloc::vec![lost];
+        let start = Start {
+            group: GroupId(0),
+            me: member(1),
+            boot: 1,
+            membership: Membership::new(voters, Vec::new()).unwrap(),
+            recovered: Recovered { promised: ballot(3, 3), entries, ..Recovered::default() },
+            config: Config::default(),
+            now: Time::ZERO,
+        };
+        let mut group = Group::start(start).unwrap();
+        let mut out = Outbox::default();
+        let message = Message::Prepare { ballot: ballot(4, 2), from: Instance(1) };
+        group.step(Time::ZERO, Input::Receive { from: member(2), message }, &mut out);
+        let proof = out.take_writes().unwrap().durable();
+        group.step(Time::ZERO, Input::Durable(proof), &mut out);
+        let (_, Message::Promise(promise)) = out.messages.pop().unwrap() else { panic!() };
+        assert_eq!(promise.entries.len(), 1, "it must not read as nothing accepted");
+        assert_eq!(promise.entries[0].entry, Report::Lost(ballot(3, 3)));
+    }
 
     #[test]
     fn an_acceptor_waits_for_a_candidate_that_asks_for_further_pages() {
