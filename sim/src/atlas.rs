@@ -25,8 +25,12 @@
 //! is cut as torn if two of its places are bad. Only the two newest segments of a disk can hold such a
 //! batch, so rot takes one place in each of these, ever, and any number in older ones.
 //!
-//! With [`Budget::Exceeded`] everything is allowed, and nobody owes an answer; safety holds all the
-//! same, except where something was lost and nothing says so.
+//! # Beyond the budget
+//!
+//! With [`Budget::Exceeded`] any number of nodes may be impaired, all at once if need be: the cluster
+//! may refuse to serve for good, and must not serve wrong. What no log can notice stays out, since
+//! no safety is left to check then: a record that is lost without a word where disks are trusted, and
+//! two bad places in the last batch. [`Budget::Unpromised`] allows these, too, and agreement breaks.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -40,8 +44,10 @@ pub enum Budget {
     /// As much as the protocol must survive.
     #[default]
     Within,
-    /// More: the cluster may refuse to serve, and must not serve wrong.
+    /// More, of what a log notices: the cluster may refuse to serve, and must not serve wrong.
     Exceeded,
+    /// Whatever comes, of which no log notices some: nothing is promised where disks are trusted.
+    Unpromised,
 }
 
 /// What a fault may cost a node.
@@ -78,12 +84,14 @@ impl Atlas {
 
     /// Whether this may be done to a node; if so, it counts as done.
     pub fn allows(&mut self, node: usize, harm: Harm) -> bool {
-        if self.budget == Budget::Within {
-            let is_promised = harm != Harm::Silent || self.is_rejoining;
-            let has_room = self.impaired.contains(&node) || self.impaired.len() < self.spare;
-            if !is_promised || !has_room {
-                return false;
-            }
+        let has_room = self.impaired.contains(&node) || self.impaired.len() < self.spare;
+        let is_allowed = match self.budget {
+            Budget::Within => has_room && (harm != Harm::Silent || self.is_rejoining),
+            Budget::Exceeded => harm != Harm::Silent || self.is_rejoining,
+            Budget::Unpromised => true,
+        };
+        if !is_allowed {
+            return false;
         }
         self.impaired.insert(node);
         true
@@ -93,7 +101,7 @@ impl Atlas {
     /// newest segments.
     pub fn allows_rot(&mut self, node: usize, file: &Path, is_young: bool) -> bool {
         let young = || (node, file.to_owned());
-        if self.budget == Budget::Within && is_young && self.rotten.contains(&young()) {
+        if self.budget != Budget::Unpromised && is_young && self.rotten.contains(&young()) {
             return false;
         }
         let is_allowed = self.allows(node, Harm::Values);
@@ -106,18 +114,6 @@ impl Atlas {
     /// Nothing of the damage is left on a node's disk, and its votes are whole.
     pub fn repaired(&mut self, node: usize) {
         self.impaired.remove(&node);
-    }
-
-    /// Whether a node's memory may be incomplete.
-    #[must_use]
-    pub fn is_impaired(&self, node: usize) -> bool {
-        self.impaired.contains(&node)
-    }
-
-    /// Whether more was damaged than the protocol must survive.
-    #[must_use]
-    pub fn is_exceeded(&self) -> bool {
-        self.impaired.len() > self.spare
     }
 }
 
@@ -135,7 +131,6 @@ mod tests {
             let mut atlas = atlas(nodes);
             let allowed = (0..nodes).filter(|&node| atlas.allows(node, Harm::Values)).count();
             assert_eq!(allowed, spare, "{nodes} nodes");
-            assert!(!atlas.is_exceeded());
             assert_eq!(atlas.allows(0, Harm::Votes), spare > 0, "the same node again");
         }
     }
@@ -147,7 +142,6 @@ mod tests {
         assert!(!atlas.allows(0, Harm::Values));
         atlas.repaired(2);
         assert!(atlas.allows(0, Harm::Values));
-        assert!(atlas.is_impaired(0) && !atlas.is_impaired(2));
     }
 
     #[test]
@@ -168,14 +162,26 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_budget_everything_is_allowed_and_told() {
+    fn beyond_the_budget_everything_is_allowed_that_a_log_notices() {
         let mut atlas = Atlas::new(3, Budget::Exceeded, false);
+        let young = Path::new("/log/2");
+        for node in 0..3 {
+            assert!(atlas.allows_rot(node, young, true));
+            assert!(!atlas.allows_rot(node, young, true));
+            assert!(atlas.allows(node, Harm::Votes));
+            assert!(!atlas.allows(node, Harm::Silent));
+        }
+        assert!(Atlas::new(3, Budget::Exceeded, true).allows(0, Harm::Silent));
+    }
+
+    #[test]
+    fn where_nothing_is_promised_everything_is_allowed() {
+        let mut atlas = Atlas::new(3, Budget::Unpromised, false);
         let young = Path::new("/log/2");
         for node in 0..3 {
             assert!(atlas.allows_rot(node, young, true));
             assert!(atlas.allows_rot(node, young, true));
             assert!(atlas.allows(node, Harm::Silent));
         }
-        assert!(atlas.is_exceeded());
     }
 }

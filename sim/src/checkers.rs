@@ -269,6 +269,11 @@ impl Checkers {
         self.disk.harmed(place);
     }
 
+    /// Nothing is left of what was done to a node's disk: from here on it loses nothing.
+    pub fn mended(&mut self, place: Place) {
+        self.disk.mended(place);
+    }
+
     /// A sync of these records succeeded.
     pub fn synced(&mut self, place: Place, records: &[Record]) {
         self.quiet.synced();

@@ -387,9 +387,21 @@ impl Node {
         self.machine.harm();
     }
 
-    /// Something was done to the disk that may show much later, or never.
+    /// A place of the disk has rotted, which may show at any later start until it is written anew.
     pub const fn rots(&mut self) {
         self.machine.memory.rot();
+    }
+
+    /// The disk's word is not good from here on.
+    pub const fn is_doubted(&mut self) {
+        self.machine.memory.doubt();
+    }
+
+    /// Whether nothing is left of whatever was done to the disk, and no vote was lost by it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let memory = &self.machine.memory;
+        !memory.is_harmed() && (0..memory.now().len()).all(|group| memory.votes(group))
     }
 
     /// Whether there is a copy of the disk.

@@ -61,7 +61,7 @@ pub struct Stats {
     pub searched: u64,
     /// Disks that were read back in the middle of a run and compared with what was promised.
     pub read_back: u64,
-    /// Runs that ended stuck, and were entitled to, by excuse.
+    /// Clusters, or parts of one, that were stuck when they should serve, and were entitled to be.
     pub excused: BTreeMap<Cow<'static, str>, u64>,
     /// Logs whose files were read back as a whole at the end of a run.
     pub replayed: u64,

@@ -36,6 +36,11 @@ impl Disk {
         self.shadows.at(place).may_lose = true;
     }
 
+    /// All values are there again, and none may be missing any more.
+    pub fn mended(&mut self, place: Place) {
+        self.shadows.at(place).may_lose = false;
+    }
+
     /// A node's member of a group is another acceptor from here on, whose disk holds nothing.
     pub fn reborn(&mut self, place: Place) {
         *self.shadows.at(place) = Shadow::default();
@@ -223,6 +228,19 @@ mod tests {
         assert!(disk.accepted(place(0), ballot(2, 1), Instance(2), Instance(3)).is_err());
         assert!(disk.accepted(place(0), ballot(3, 1), Instance(2), Instance(2)).is_err());
         assert!(disk.prepare(place(1), ballot(1, 2)).is_err(), "another disk");
+    }
+
+    #[test]
+    fn a_value_may_be_lost_only_while_the_disk_is_harmed() {
+        let lost = Stored { instance: Instance(2), ballot: ballot(2, 1), value: None };
+        let log = |entries| Recovered { promised: ballot(3, 1), entries, ..Recovered::default() };
+        let mut disk = synced();
+        assert!(disk.read_back(place(0), &log(vec![lost.clone()])).is_err());
+        disk.harmed(place(0));
+        assert_eq!(disk.read_back(place(0), &log(vec![lost.clone()])), Ok(()));
+        assert!(disk.read_back(place(0), &log(vec![])).is_err(), "but not silently");
+        disk.mended(place(0));
+        assert!(disk.read_back(place(0), &log(vec![lost])).is_err());
     }
 
     #[test]

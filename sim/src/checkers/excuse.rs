@@ -79,7 +79,9 @@ pub fn excuse(voters: &[Voter]) -> Option<Excuse> {
 /// Where a disk holds a vote and no longer its value.
 fn losses(log: &Recovered) -> impl Iterator<Item = (Instance, Ballot)> {
     let lost = log.entries.iter().filter(|stored| stored.value.is_none());
-    lost.map(|stored| (stored.instance, stored.ballot))
+    // What was learned and lost may hide a vote in any ballot that was promised.
+    let vote = |ballot| if ballot == Ballot::ZERO { log.promised } else { ballot };
+    lost.map(move |stored| (stored.instance, vote(stored.ballot)))
 }
 
 /// Whether a disk gives an instance as chosen, or its value in this ballot or a higher one.

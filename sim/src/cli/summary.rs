@@ -78,6 +78,8 @@ impl fmt::Display for Summary<'_> {
             ("histories searched", stats.searched),
             ("disks read back", stats.read_back),
             ("logs replayed", stats.replayed),
+            ("values lost at work", stats.lost_at_work),
+            ("new incarnations", stats.reborn),
         ];
         for (name, count) in rows {
             writeln!(f, "  {name:<21} {count:>12}")?;
@@ -90,6 +92,7 @@ impl fmt::Display for Summary<'_> {
             writeln!(f, "  {:<25} {count:>8}", format!("excused: {excuse}"))?;
         }
         writeln!(f, "faults")?;
+        writeln!(f, "  {:<25} {:>8}", "not done, by the atlas", stats.spared)?;
         for (kind, count) in &stats.faults {
             writeln!(f, "  {kind:<25} {count:>8}")?;
         }

@@ -270,6 +270,10 @@ impl Machine {
         if self.memory.opened(self.index, &opened).map_err(Failed::Broken)? {
             self.reborn(env);
         }
+        if !self.memory.is_harmed() {
+            (0..self.memory.now().len())
+                .for_each(|group| env.checkers.mended(Place { node: self.index, group }));
+        }
         Ok(opened)
     }
 

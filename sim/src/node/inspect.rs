@@ -18,14 +18,17 @@ impl Node {
         let Some(opened) = self.open_durable() else {
             return vec![Voter { is_seated: false, log: None }; self.machine.memory.voters().len()];
         };
-        let seat = |(group, incarnation): &(GroupId, Incarnation)| {
+        let memory = &self.machine.memory;
+        let seat = |(index, (group, incarnation)): (usize, &(GroupId, Incarnation))| {
             let log = opened.groups.get(group);
+            // A disk that lies may have forgotten that the node took a new memory since.
+            let is_known = log.is_some_and(|log| log.incarnation == *incarnation);
             Voter {
-                is_seated: log.is_some_and(|log| log.incarnation == *incarnation),
+                is_seated: is_known && memory.votes(index),
                 log: log.map(|log| log.recovered.clone()),
             }
         };
-        self.machine.memory.voters().iter().map(seat).collect()
+        memory.voters().iter().enumerate().map(seat).collect()
     }
 
     /// Compares what the disk gives back with what the running groups believe, and with what is

@@ -26,6 +26,8 @@ pub(super) struct Memory {
     is_harmed: bool,
     /// Something was done to the disk that may show at any later start.
     is_rotten: bool,
+    /// The disk's word is not good: what it lost may show at any later start.
+    is_doubtful: bool,
     /// The disk was emptied, so the operator knows that there is a cluster.
     is_wiped: bool,
     rng: Rng,
@@ -48,6 +50,7 @@ impl Memory {
             restart: if plan.is_rejoining { Restart::Rejoin } else { Restart::TrustDisk },
             is_harmed: false,
             is_rotten: false,
+            is_doubtful: false,
             is_wiped: false,
             rng: Rng::numbered(plan.seed, "memory", to_u64(index)),
         }
@@ -71,11 +74,15 @@ impl Memory {
     }
 
     pub(super) const fn is_harmed(&self) -> bool {
-        self.is_harmed || self.is_rotten
+        self.is_harmed || self.is_rotten || self.is_doubtful
     }
 
     pub(super) const fn rot(&mut self) {
         self.is_rotten = true;
+    }
+
+    pub(super) const fn doubt(&mut self) {
+        self.is_doubtful = true;
     }
 
     /// What a start takes if it has to: drawn anew, except for a directory that was never used.
@@ -99,11 +106,16 @@ impl Memory {
         opened: &Opened<SimVfs>,
     ) -> Result<bool, Violation> {
         let found = opened.groups.iter().map(|(&group, log)| (group, log.incarnation)).collect();
-        self.take(node, found, || match &opened.renewed {
+        let report = &opened.report;
+        let is_new = self.take(node, found, || match &opened.renewed {
             Some(Renewed::Damage { found, .. }) => found.clone(),
             Some(Renewed::Rejoin) => "as every start does".to_owned(),
             None => "an empty directory".to_owned(),
-        })
+        })?;
+        // What rotted is on the disk no more, or in files that were set aside.
+        let is_whole = report.bad_places == 0 && report.lost.is_empty();
+        self.is_rotten &= !is_whole && opened.renewed.is_none();
+        Ok(is_new)
     }
 
     /// The directory has these incarnations; says whether they are new.

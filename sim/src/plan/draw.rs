@@ -30,7 +30,8 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let machine_delay = if preset.is_on(&mut rng) { rng.spread(10, 20_000) } else { 10 };
     let mut core = config(&mut rng, preset, election);
     let mut load = Load::draw(&mut rng, election, until);
-    let is_forming = rng.percent(15);
+    // A disk that is lost before it knows its cluster is no loss.
+    let is_forming = rng.percent(15) && matches!(budget(preset), Budget::Within);
     let segment_bytes = rng.pick(&[64 << 10, 64 << 10, 128 << 10]);
     let noise = Noise { wan, ..noise(&mut rng, preset) };
     let noise = if preset == Preset::Calm {
@@ -63,7 +64,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         groups,
         is_forming,
         is_rejoining: preset == Preset::Liars && nodes >= 3,
-        budget: Budget::Within,
+        budget: budget(preset),
         core,
         segment_bytes,
         noise,
@@ -97,6 +98,29 @@ fn noise(rng: &mut Rng, preset: Preset) -> Noise {
     }
 }
 
+/// How much damage to disks there may be.
+const fn budget(preset: Preset) -> Budget {
+    match preset {
+        Preset::Beyond => Budget::Exceeded,
+        Preset::Trusting => Budget::Unpromised,
+        Preset::Mix
+        | Preset::Calm
+        | Preset::Swarm
+        | Preset::Tight
+        | Preset::Network
+        | Preset::Disk
+        | Preset::Churn
+        | Preset::Clock
+        | Preset::Wan
+        | Preset::LonelyLeader
+        | Preset::RestartsInWindow
+        | Preset::Blackouts
+        | Preset::Hell
+        | Preset::Worn
+        | Preset::Liars => Budget::Within,
+    }
+}
+
 /// Whether nodes are in different regions, and the election timeout that fits.
 fn wan(seed: u64, preset: Preset, nodes: usize, election: Duration) -> (Option<Wan>, Duration) {
     let mut rng = Rng::stream(seed, "wan");
@@ -124,6 +148,8 @@ fn clocks(seed: u64, preset: Preset, nodes: usize) -> Vec<Skew> {
         | Preset::Churn
         | Preset::Worn
         | Preset::Liars
+        | Preset::Beyond
+        | Preset::Trusting
         | Preset::Wan
         | Preset::RestartsInWindow
         | Preset::Blackouts => 25,

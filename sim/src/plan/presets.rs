@@ -46,11 +46,16 @@ pub enum Preset {
     /// Disks that lie about syncs or are replaced by older copies, and nodes that know better than to
     /// trust them.
     Liars,
+    /// More disks that rot or are lost than the protocol must survive: it may refuse to serve.
+    Beyond,
+    /// Disks that lie about syncs, and nodes that trust them: outside of every promise, so agreement
+    /// is expected to break.
+    Trusting,
 }
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Mix,
         Self::Calm,
         Self::Swarm,
@@ -66,6 +71,8 @@ impl Preset {
         Self::Hell,
         Self::Worn,
         Self::Liars,
+        Self::Beyond,
+        Self::Trusting,
     ];
 
     /// What it is called.
@@ -87,6 +94,8 @@ impl Preset {
             Self::Hell => "hell",
             Self::Worn => "worn",
             Self::Liars => "liars",
+            Self::Beyond => "beyond",
+            Self::Trusting => "trusting",
         }
     }
 
@@ -109,6 +118,8 @@ impl Preset {
             Self::Hell => "everything at once",
             Self::Worn => "disks that rot or are wiped",
             Self::Liars => "disks that lie or are replaced, and nobody who trusts them",
+            Self::Beyond => "more lost disks than must be survived: may refuse, never serves wrong",
+            Self::Trusting => "disks that lie, trusted all the same: EXPECTED TO BREAK rules",
         }
     }
 
@@ -146,6 +157,8 @@ impl Preset {
             | Self::Churn
             | Self::Worn
             | Self::Liars
+            | Self::Beyond
+            | Self::Trusting
             | Self::Clock
             | Self::Wan
             | Self::LonelyLeader
@@ -177,6 +190,10 @@ impl Preset {
             Self::Worn => {
                 [(Rot, 40), (Images, 2), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
+            Self::Beyond => {
+                [(Rot, 60), (Images, 6), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
+            }
+            Self::Trusting => [(Lies, 12), (Blackouts, 4), (Crashes, 10), (Partitions, 4)].into(),
             Self::Liars => [(Lies, 8), (Images, 3), (Crashes, 2), (Partitions, 4)].into(),
             Self::Clock => [(Clocks, 8), (Pauses, 10), (Partitions, 4), (Crashes, 3)].into(),
             Self::Wan => [(Partitions, 5), (Crashes, 4), (Transfers, 3), (Topologies, 2)].into(),
@@ -254,7 +271,7 @@ mod tests {
     #[test]
     fn the_mix_has_all_kinds() {
         let presets: BTreeSet<Preset> = (0..300).map(|seed| Plan::of(seed).preset).collect();
-        assert_eq!(presets.len(), Preset::ALL.len() - 3, "{presets:?}");
+        assert_eq!(presets.len(), Preset::ALL.len() - 5, "{presets:?}");
         assert!(!presets.contains(&Preset::Mix));
     }
 

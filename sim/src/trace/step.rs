@@ -307,6 +307,12 @@ impl Note {
         Self::plain(What::Passed(n), format!("fault {n} passes"))
     }
 
+    /// It does not work, and is entitled to that.
+    #[must_use]
+    pub fn excused(excuse: &impl fmt::Display) -> Self {
+        Self::plain(What::Note, format!("excused: {excuse}"))
+    }
+
     /// All faults are over.
     #[must_use]
     pub fn mended(ending: &impl fmt::Display) -> Self {

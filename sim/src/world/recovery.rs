@@ -147,14 +147,10 @@ impl World {
         let took = now.since(since);
         match self.recovery.stage {
             Stage::Faults | Stage::Stuck => return Ok(false),
-            Stage::Part if self.part_serves() || self.is_excused() => {
+            Stage::Part if self.part_serves() => {
                 self.env.stats.took(self.plan.ending.first.kind(), took, election);
                 self.heal()?;
                 return Ok(false);
-            }
-            Stage::Whole if self.is_excused() => {
-                let excuse = self.excuse().map_or(BY_THE_ATLAS, Excuse::kind);
-                return Ok(self.stuck(excuse));
             }
             Stage::Whole if self.whole_agrees() => {
                 self.env.stats.took(WHOLE, took, election);
@@ -188,7 +184,14 @@ impl World {
             let Some(excuse) = self.excuse() else {
                 return Err(Violation::new("liveness", self.complaint()));
             };
-            return Ok(self.stuck(excuse.kind()));
+            self.env.trace.line(now, None, || Note::excused(&excuse));
+            self.env.stats.excuse(excuse.kind());
+            if self.recovery.stage == Stage::Part {
+                self.heal()?;
+                return Ok(false);
+            }
+            self.recovery.stage = Stage::Stuck;
+            return Ok(true);
         }
         for n in 0..self.recovery.probes.len() {
             let Probe { node, group, is_read, call, is_done } = self.recovery.probes[n];
@@ -211,36 +214,6 @@ impl World {
     /// Whether a node is right to refuse: proposals are taken from members only.
     fn cannot(&self, node: usize, group: usize, is_read: bool) -> bool {
         !is_read && !self.nodes[node].votes(group)
-    }
-
-    /// Whether nobody owes an answer: there is no quorum of voters, more was damaged than the protocol
-    /// must survive, or only some of the cluster is healed, and what a node in it has lost may be
-    /// held only by those that are not.
-    fn is_excused(&self) -> bool {
-        let is_missed = self.recovery.stage == Stage::Part
-            && (0..self.plan.nodes).any(|node| self.atlas.is_impaired(node));
-        is_missed || self.atlas.is_exceeded() || !self.has_quorum()
-    }
-
-    /// Whether in every group some voter reaches so many others, itself counted, that they are a
-    /// quorum.
-    fn has_quorum(&self) -> bool {
-        let (first, nodes) = (&self.plan.ending.first, self.plan.nodes);
-        let is_part = self.recovery.stage == Stage::Part;
-        let reaches = |from, to| {
-            from == to
-                || !is_part
-                || first.reaches(from, to, nodes) && first.reaches(to, from, nodes)
-        };
-        (0..self.plan.groups).all(|group| {
-            let votes = |&node: &usize| {
-                let is_up = !is_part || first.impaired(node) != Some(Impaired::Down);
-                is_up && self.nodes[node].votes(group)
-            };
-            (0..nodes).filter(votes).any(|hub| {
-                (0..nodes).filter(votes).filter(|&node| reaches(hub, node)).count() > nodes / 2
-            })
-        })
     }
 
     /// Whether what was healed first serves.
@@ -275,20 +248,34 @@ impl World {
         })
     }
 
-    /// The run is over, since more cannot be asked.
-    fn stuck(&mut self, excuse: &'static str) -> bool {
-        self.env.stats.excuse(excuse);
-        self.recovery.stage = Stage::Stuck;
-        true
-    }
-
-    /// Why the cluster may be stuck, judged from all disks.
+    /// Why the cluster may be stuck, judged from the disks of those that reach each other: in some
+    /// group there is an excuse whoever would lead it.
     fn excuse(&self) -> Option<Excuse> {
+        let nodes = self.plan.nodes;
         let disks: Vec<Vec<Voter>> = self.nodes.iter().map(Node::voters).collect();
         (0..self.plan.groups).find_map(|group| {
-            let voters: Vec<Voter> = disks.iter().map(|disk| disk[group].clone()).collect();
-            excuse(&voters)
+            let mut excuses = (0..nodes).map(|hub| {
+                let heard = |node: usize| {
+                    let voter = &disks[node][group];
+                    let is_heard = disks[hub][group].is_seated && self.hear_each_other(hub, node);
+                    if is_heard { voter.clone() } else { Voter { is_seated: false, log: None } }
+                };
+                excuse(&(0..nodes).map(heard).collect::<Vec<Voter>>())
+            });
+            let first = excuses.next()??;
+            excuses.all(|excuse| excuse.is_some()).then_some(first)
         })
+    }
+
+    /// Whether both are up, and what either says reaches the other.
+    fn hear_each_other(&self, one: usize, other: usize) -> bool {
+        if self.recovery.stage != Stage::Part {
+            return true;
+        }
+        let (first, nodes) = (&self.plan.ending.first, self.plan.nodes);
+        let is_up = |node| first.impaired(node) != Some(Impaired::Down);
+        let reaches = |from, to| first.reaches(from, to, nodes);
+        is_up(one) && is_up(other) && (one == other || reaches(one, other) && reaches(other, one))
     }
 
     /// The cluster had nothing to do, and did nothing.
@@ -343,9 +330,6 @@ impl World {
         )
     }
 }
-
-/// What runs are counted under that had more damage than the protocol must survive.
-const BY_THE_ATLAS: &str = "more damage than allowed";
 
 /// What the times until everyone agrees are listed under.
 const WHOLE: &str = "everyone agrees";

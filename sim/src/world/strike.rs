@@ -85,7 +85,7 @@ impl World {
                 if !self.allows(*node, Harm::Silent) {
                     return;
                 }
-                self.nodes[*node].rots();
+                self.nodes[*node].is_doubted();
                 self.nodes[*node].disk().lie(true);
                 passes = Some(*lasting);
             }
@@ -93,7 +93,7 @@ impl World {
                 if !self.allows(*node, Harm::Silent) {
                     return;
                 }
-                self.nodes[*node].rots();
+                self.nodes[*node].is_doubted();
                 self.nodes[*node].disk().misdirect_write_after(*writes, *place);
             }
             Fault::WipedDisk { node, down } => {
@@ -201,9 +201,16 @@ impl World {
 
     /// Whether the atlas has room for this; counts it as spared if not.
     fn allows(&mut self, node: usize, harm: Harm) -> bool {
+        self.survey();
         let is_allowed = self.atlas.allows(node, harm);
         self.env.stats.spared += u64::from(!is_allowed);
         is_allowed
+    }
+
+    /// Tells the atlas which nodes have nothing left of their damage.
+    fn survey(&mut self) {
+        let whole = (0..self.plan.nodes).filter(|&node| self.nodes[node].is_whole());
+        whole.for_each(|node| self.atlas.repaired(node));
     }
 
     /// A place in use in a segment of this node's log rots, if there is one and it may.
@@ -222,6 +229,7 @@ impl World {
         let mut segments: Vec<&PathBuf> = used.iter().map(|(path, _)| path).collect();
         segments.dedup();
         let is_young = segments.iter().rev().take(2).any(|young| *young == path);
+        self.survey();
         if !self.atlas.allows_rot(node, path, is_young) {
             self.env.stats.spared += 1;
             return false;
