@@ -11,6 +11,7 @@ pub mod faults;
 pub mod guests;
 pub mod kv;
 pub mod marks;
+#[cfg(feature = "cli")]
 pub mod mutants;
 pub mod network;
 pub mod node;

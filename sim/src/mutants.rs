@@ -1,16 +1,23 @@
 //! Planted bugs: whether the simulator finds what it is there to find.
 //!
-//! `tests/mutants.toml` lists them as one replacement of text each. Every one is made alone, in a
-//! copy of the workspace with its own target directory, and seeds run until one breaks a rule.
+//! `tests/mutants.toml` lists them, a replacement of text each. Every one is made alone, in a
+//! [copy](workshop) of the workspace, and seeds run until one breaks a rule. One that survives is a
+//! gap: in what clients ask, in the faults, or in the rules.
+
+pub mod workshop;
 
 use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::plan::Preset;
+
+pub use workshop::Workshop;
 
 /// A planted bug.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mutant {
     /// What it is called.
     pub name: String,
@@ -20,73 +27,80 @@ pub struct Mutant {
     pub find: String,
     /// What is to stand there.
     pub replace: String,
-    /// The rule that is expected to break.
+    /// The rule that is expected to break; others count, too.
     pub rule: String,
+    /// What it takes for the bug to show.
+    pub rare: String,
+    /// What it endangers.
+    #[serde(default)]
+    pub kind: Kind,
+    /// The kind of runs that hunt it.
+    #[serde(default)]
+    pub preset: Preset,
+    /// Why it is known to survive, if it is.
+    pub survives: Option<String>,
+}
+
+/// What a planted bug endangers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// What was said or answered: every one of these has to be killed.
+    #[default]
+    Safety,
+    /// Progress, or what it may cost.
+    Liveness,
 }
 
 /// What became of a mutant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// So many seeds were needed, and this is what the last one broke.
+    /// A seed broke a rule.
     Killed {
-        /// Seeds run, the failed one included.
+        /// Seeds up to that one, itself included.
         seeds: u64,
-        /// The broken rule.
+        /// How long they ran.
+        took: Duration,
+        /// The broken rule, and how.
         broke: String,
     },
     /// All seeds passed: the simulator has a gap.
-    Survived,
-    /// It was not made, or did not build.
+    Survived {
+        /// How long they ran.
+        took: Duration,
+    },
+    /// It was not made, did not build, or did not end.
     Failed(String),
 }
 
+/// How many of what became of all mutants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Mutants.
+    pub all: u32,
+    /// Those that were killed.
+    pub killed: u32,
+    /// Those that endanger safety and were not.
+    pub safety_missed: u32,
+    /// Those of which nothing is known, since they could not be run.
+    pub failed: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    mutant: Vec<Mutant>,
+}
+
 impl Mutant {
-    /// Reads the list: tables `[[mutant]]` of strings, a small part of TOML.
+    /// Reads the list: TOML, tables `[[mutant]]`.
     ///
     /// # Errors
     ///
-    /// The first line that is not understood.
+    /// What is not understood, and where.
     pub fn list(text: &str) -> Result<Vec<Self>, String> {
-        let mut mutants: Vec<Self> = Vec::new();
-        let mut rest = text;
-        while let Some((line, after)) = rest.split_once('\n') {
-            rest = after;
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            if line == "[[mutant]]" {
-                mutants.push(Self::default());
-                continue;
-            }
-            let wrong = || format!("not understood: {line}");
-            let (key, value) = line.split_once(" = ").ok_or_else(wrong)?;
-            let value = if let Some(begun) = value.strip_prefix("'''") {
-                match begun.split_once("'''") {
-                    Some((whole, _)) => whole.to_owned(),
-                    None => {
-                        let (more, after) = rest.split_once("'''").ok_or_else(wrong)?;
-                        rest = after;
-                        // As in TOML, a line's end right after the quotes does not count.
-                        if begun.is_empty() { more.to_owned() } else { format!("{begun}\n{more}") }
-                    }
-                }
-            } else {
-                let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-                quoted.ok_or_else(wrong)?.to_owned()
-            };
-            let mutant = mutants.last_mut().ok_or_else(wrong)?;
-            let field = match key {
-                "name" => &mut mutant.name,
-                "file" => &mut mutant.file,
-                "find" => &mut mutant.find,
-                "replace" => &mut mutant.replace,
-                "rule" => &mut mutant.rule,
-                _ => return Err(wrong()),
-            };
-            *field = value;
-        }
-        Ok(mutants)
+        let list: List = toml::from_str(text).map_err(|error| error.to_string())?;
+        Ok(list.mutant)
     }
 
     /// The text with the bug in it.
@@ -100,107 +114,72 @@ impl Mutant {
             count => Err(format!("{} holds the text to replace {count} times", self.file)),
         }
     }
+}
 
-    /// Makes the mutant in `scratch`, a copy of `workspace`, and lets seeds look for it.
+impl Fate {
+    /// Reads what `synod-sim run` printed: the lowest seed that broke a rule, since several run at
+    /// once.
     #[must_use]
-    pub fn hunt(&self, workspace: &Path, scratch: &Path, seeds: u64) -> Fate {
-        self.attempt(workspace, scratch, seeds).unwrap_or_else(Fate::Failed)
-    }
-
-    fn attempt(&self, workspace: &Path, scratch: &Path, seeds: u64) -> Result<Fate, String> {
-        let told = |error: io::Error| error.to_string();
-        let file = scratch.join(&self.file);
-        let text = fs::read_to_string(workspace.join(&self.file)).map_err(told)?;
-        fs::write(&file, self.plant(&text)?).map_err(told)?;
-        let fate = self.build_and_run(scratch, seeds);
-        fs::write(&file, text).map_err(told)?;
-        fate
-    }
-
-    fn build_and_run(&self, scratch: &Path, seeds: u64) -> Result<Fate, String> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", "sim", "-p", "synod-sim"])
-            .current_dir(scratch)
-            .env("CARGO_TARGET_DIR", scratch.join("target"))
-            .env("RUSTFLAGS", "--cap-lints=allow")
-            .output()
-            .map_err(|error| error.to_string())?;
-        if !built.status.success() {
-            return Err(format!("does not build: {}", String::from_utf8_lossy(&built.stderr)));
-        }
-        let run = Command::new(scratch.join("target/sim/synod-sim"))
-            .args(["run", "--twice-every", "0", "--seeds", &seeds.to_string()])
-            .output()
-            .map_err(|error| error.to_string())?;
-        let text = String::from_utf8_lossy(&run.stdout);
-        // "seed 7 broke rule: …"; the lowest, since several may run at once.
-        let broken = text.lines().filter_map(|line| {
+    pub fn read(printed: &str, took: Duration) -> Option<Self> {
+        let broken = printed.lines().filter_map(|line| {
             let (seed, broke) = line.strip_prefix("seed ")?.split_once(" broke ")?;
             Some((seed.parse::<u64>().ok()?, broke.to_owned()))
         });
-        Ok(match broken.min() {
-            Some((seed, broke)) => Fate::Killed { seeds: seed + 1, broke },
-            None if run.status.success() => Fate::Survived,
-            None => Fate::Failed(format!("the run ended with {}", run.status)),
-        })
+        broken.min().map(|(seed, broke)| Self::Killed { seeds: seed + 1, took, broke })
     }
 }
 
-/// Copies what Cargo needs of a workspace, without what it built.
-///
-/// # Errors
-///
-/// As the file system says.
-pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name == "target" || name.to_string_lossy().starts_with('.') {
-            continue;
-        }
-        let (from, to): (PathBuf, PathBuf) = (entry.path(), to.join(&name));
-        if entry.file_type()?.is_dir() {
-            copy(&from, &to)?;
-        } else if fs::read(&from)? != fs::read(&to).unwrap_or_default() {
-            // What did not change keeps its time, so that it is not built again.
-            fs::copy(&from, &to)?;
+impl Tally {
+    /// Counts one more.
+    pub fn add(&mut self, kind: Kind, fate: &Fate) {
+        self.all += 1;
+        match fate {
+            Fate::Killed { .. } => self.killed += 1,
+            Fate::Survived { .. } => self.safety_missed += u32::from(kind == Kind::Safety),
+            Fate::Failed(_) => self.failed += 1,
         }
     }
-    Ok(())
+
+    /// Whether the simulator is as sharp as it has to be: every safety mutant is killed, and at least
+    /// 95 of 100 of all.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        self.failed == 0 && self.safety_missed == 0 && self.killed * 100 >= self.all * 95
+    }
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Killed { seeds, broke } => {
-                let broke: String = broke.chars().take(70).collect();
-                write!(f, "{seeds:>6}  {broke}")
-            }
-            Self::Survived => write!(f, "     -  SURVIVED"),
-            Self::Failed(why) => write!(f, "     ?  {why}"),
-        }
+        f.pad(match self {
+            Self::Safety => "safety",
+            Self::Liveness => "liveness",
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
 
     #[test]
     fn the_list_is_read_and_every_mutant_still_fits() {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let list = fs::read_to_string(workspace.join("tests/mutants.toml")).unwrap();
         let mutants = Mutant::list(&list).unwrap();
-        assert!(mutants.len() >= 9);
-        for mutant in mutants {
-            let text = fs::read_to_string(workspace.join(&mutant.file)).unwrap();
-            let planted =
-                mutant.plant(&text).unwrap_or_else(|why| panic!("{}: {why}", mutant.name));
-            assert_ne!(planted, text, "{}", mutant.name);
-            assert!(!mutant.rule.is_empty(), "{}", mutant.name);
+        let mut names = BTreeSet::new();
+        for mutant in &mutants {
+            let name = &mutant.name;
+            let text = fs::read_to_string(workspace.join(&mutant.file))
+                .unwrap_or_else(|error| panic!("{name}: {}: {error}", mutant.file));
+            let planted = mutant.plant(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
+            assert_ne!(planted, text, "{name}");
+            assert!(!mutant.rule.is_empty() && !mutant.rare.is_empty(), "{name}");
+            assert!(names.insert(name), "{name} is there twice");
         }
+        assert!(mutants.len() >= 45, "{} mutants", mutants.len());
     }
 
     #[test]
@@ -209,6 +188,49 @@ mod tests {
         assert_eq!(mutant.plant("cat"), Ok("cbt".to_owned()));
         assert!(mutant.plant("dog").is_err());
         assert!(mutant.plant("llama").is_err());
-        assert!(Mutant::list("find = 7\n").is_err());
+    }
+
+    #[test]
+    fn what_is_unknown_or_missing_in_the_list_is_an_error() {
+        let good = "[[mutant]]\nname = 'a'\nfile = 'b'\nfind = 'c'\nreplace = 'd'\nrule = 'e'\n\
+                    rare = 'f'\n";
+        let [mutant] = &Mutant::list(good).unwrap()[..] else { panic!("one") };
+        assert_eq!((mutant.kind, mutant.preset), (Kind::Safety, Preset::Mix));
+        let more = |line: &str| Mutant::list(&format!("{good}{line}\n"));
+        assert_eq!(more("kind = 'liveness'").unwrap()[0].kind, Kind::Liveness);
+        assert_eq!(more("preset = 'worn'").unwrap()[0].preset, Preset::Worn);
+        assert!(more("colour = 'red'").unwrap_err().contains("colour"));
+        assert!(Mutant::list("[[mutant]]\nname = 'a'\n").is_err());
+    }
+
+    #[test]
+    fn the_lowest_of_the_failed_seeds_counts() {
+        let printed = "n1 > n2\nseed 17 broke once: twice\nseed 4 broke disk: a: b\n9 passed\n";
+        let took = Duration::from_secs(1);
+        let killed = Fate::Killed { seeds: 5, took, broke: "disk: a: b".to_owned() };
+        assert_eq!(Fate::read(printed, took), Some(killed));
+        assert_eq!(Fate::read("2000 passed\n", took), None);
+    }
+
+    #[test]
+    fn one_safety_mutant_that_survives_is_one_too_many() {
+        let took = Duration::ZERO;
+        let killed = Fate::Killed { seeds: 1, took, broke: String::new() };
+        let mut tally = Tally::default();
+        for _ in 0..19 {
+            tally.add(Kind::Safety, &killed);
+        }
+        let with = |kind, fate| {
+            let mut tally = tally;
+            tally.add(kind, &fate);
+            tally.is_good()
+        };
+        assert!(with(Kind::Liveness, Fate::Survived { took }));
+        assert!(!with(Kind::Safety, Fate::Survived { took }));
+        assert!(!with(Kind::Liveness, Fate::Failed(String::new())));
+        let mut few = Tally::default();
+        few.add(Kind::Safety, &killed);
+        few.add(Kind::Liveness, &Fate::Survived { took });
+        assert!(!few.is_good());
     }
 }
