@@ -81,7 +81,10 @@ impl Workshop {
                 let (fate, built_in) = match made {
                     Ok(made) => {
                         let fate = run(&made.program, mutant, seeds, &scratch);
-                        (fate.unwrap_or_else(|error| Fate::Failed(error.to_string())), made.built_in)
+                        (
+                            fate.unwrap_or_else(|error| Fate::Failed(error.to_string())),
+                            made.built_in,
+                        )
                     }
                     Err(why) => (Fate::Failed(why), Duration::ZERO),
                 };
@@ -96,7 +99,8 @@ impl Workshop {
         let began = Instant::now();
         // With the time of now: what was built from the bug has to be built again.
         if let Some(file) = self.planted.take() {
-            fs::write(self.scratch.join(&file), self.original(&file).map_err(told)?).map_err(told)?;
+            fs::write(self.scratch.join(&file), self.original(&file).map_err(told)?)
+                .map_err(told)?;
         }
         let text = self.original(&mutant.file).map_err(told)?;
         let text = mutant.plant(&text)?;
