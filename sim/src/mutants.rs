@@ -116,19 +116,6 @@ impl Mutant {
     }
 }
 
-impl Fate {
-    /// Reads what `synod-sim run` printed: the lowest seed that broke a rule, since several run at
-    /// once.
-    #[must_use]
-    pub fn read(printed: &str, took: Duration) -> Option<Self> {
-        let broken = printed.lines().filter_map(|line| {
-            let (seed, broke) = line.strip_prefix("seed ")?.split_once(" broke ")?;
-            Some((seed.parse::<u64>().ok()?, broke.to_owned()))
-        });
-        broken.min().map(|(seed, broke)| Self::Killed { seeds: seed + 1, took, broke })
-    }
-}
-
 impl Tally {
     /// Counts one more.
     pub fn add(&mut self, kind: Kind, fate: &Fate) {
@@ -201,15 +188,6 @@ mod tests {
         assert_eq!(more("preset = 'worn'").unwrap()[0].preset, Preset::Worn);
         assert!(more("colour = 'red'").unwrap_err().contains("colour"));
         assert!(Mutant::list("[[mutant]]\nname = 'a'\n").is_err());
-    }
-
-    #[test]
-    fn the_lowest_of_the_failed_seeds_counts() {
-        let printed = "n1 > n2\nseed 17 broke once: twice\nseed 4 broke disk: a: b\n9 passed\n";
-        let took = Duration::from_secs(1);
-        let killed = Fate::Killed { seeds: 5, took, broke: "disk: a: b".to_owned() };
-        assert_eq!(Fate::read(printed, took), Some(killed));
-        assert_eq!(Fate::read("2000 passed\n", took), None);
     }
 
     #[test]

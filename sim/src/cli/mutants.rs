@@ -1,5 +1,6 @@
 //! Planted bugs, one after the other, as a table.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -35,9 +36,10 @@ pub(crate) fn hunt(seeds: u64, only: &str, scratch: &Path) -> ExitCode {
     println!("{:<WIDTH$}  {:<8}  {:>5}  {:>5}  broke", "planted bug", "kind", "seeds", "secs");
     let mut tally = Tally::default();
     let (mut building, mut hunting) = (Duration::ZERO, Duration::ZERO);
-    let mut others = Vec::new();
-    workshop.hunt(&mutants, seeds, |hunted| {
-        let Hunted { mutant, fate, built_in } = hunted;
+    let (mut others, mut spoiled) = (Vec::new(), BTreeSet::new());
+    let hunted = workshop.hunt(&mutants, seeds, |hunted| {
+        let Hunted { mutant, fate, built_in, spoiled: seeds } = hunted;
+        spoiled.extend(seeds.into_iter().map(|seed| (mutant.preset.name(), seed)));
         tally.add(mutant.kind, &fate);
         building += built_in;
         bar.inc(1);
@@ -54,6 +56,9 @@ pub(crate) fn hunt(seeds: u64, only: &str, scratch: &Path) -> ExitCode {
         bar.set_message(format!("{} not killed", others.len()));
     });
     bar.finish_and_clear();
+    if let Err(why) = hunted {
+        return complain(&why);
+    }
     for (mutant, fate) in &others {
         println!("{}", missed(mutant, fate, seeds));
     }
@@ -65,6 +70,9 @@ pub(crate) fn hunt(seeds: u64, only: &str, scratch: &Path) -> ExitCode {
         building.as_secs(),
         hunting.as_secs()
     );
+    for (preset, seed) in spoiled {
+        println!("not counted: seed {seed} of {preset} breaks a rule without any bug");
+    }
     if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
