@@ -31,6 +31,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "Two different values for one place in the log, or something taken for chosen that no quorum of disks holds. This is what consensus must never do.",
     ),
     ("codec", "A node got bytes that it cannot read, though nobody damaged them."),
+    ("damage", "A node says that its disk lost something, though nobody harmed that disk."),
     ("deadlines", "A node still sits on a request whose deadline has passed."),
     ("determinism", "The same plan was run twice and did not do the same both times."),
     (
