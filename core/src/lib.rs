@@ -14,6 +14,7 @@ extern crate std;
 pub mod marks;
 
 mod acceptor;
+mod code;
 mod config;
 mod election;
 mod entries;

@@ -1,10 +1,15 @@
 //! Who votes: memberships, each from some instance on, and what a quorum of one is.
 
+mod code;
+mod history;
+
 use alloc::vec::Vec;
 
 use thiserror::Error;
 
-use crate::ids::{Incarnation, Instance, Member, NodeId};
+use crate::ids::{Incarnation, Member, NodeId};
+
+pub use history::History;
 
 /// A set of voters, as bits in the order of [`Membership::voters`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,53 +148,12 @@ impl Membership {
     }
 }
 
-/// The membership of each instance (I6): which entry below it decided.
-///
-/// Today a group keeps its founding membership; the history is here because every count of votes
-/// already asks for the membership *of an instance*.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct History {
-    /// Ascending by first instance; the first entry starts at [`Instance::ZERO`].
-    eras: Vec<(Instance, Membership)>,
-}
-
-impl History {
-    /// The history of a group that has only its founding membership.
-    #[must_use]
-    pub fn founded(membership: Membership) -> Self {
-        Self { eras: alloc::vec![(Instance::ZERO, membership)] }
-    }
-
-    /// The membership that decides `instance`.
-    #[must_use]
-    pub fn at(&self, instance: Instance) -> &Membership {
-        let (first, newest) = &self.eras[self.eras.len() - 1];
-        if *first <= instance {
-            return newest; // nearly always
-        }
-        let above = self.eras.partition_point(|&(first, _)| first <= instance);
-        &self.eras[above - 1].1
-    }
-
-    /// The newest membership.
-    #[must_use]
-    pub fn newest(&self) -> &Membership {
-        &self.eras[self.eras.len() - 1].1
-    }
-
-    /// Every membership that decides `from` or an instance above it.
-    pub fn since(&self, from: Instance) -> impl Iterator<Item = &Membership> {
-        let above = self.eras.partition_point(|&(first, _)| first <= from);
-        self.eras[above - 1..].iter().map(|(_, membership)| membership)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::vec;
 
-    fn member(node: u64) -> Member {
+    pub(super) fn member(node: u64) -> Member {
         Member { node: NodeId(node), incarnation: Incarnation(node * 10) }
     }
 
