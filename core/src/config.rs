@@ -70,6 +70,15 @@ pub struct Config {
     /// Bytes of values handed to the state machines and not yet applied. Default 64 MiB; one value
     /// always fits.
     pub apply_bytes_max: usize,
+
+    /// A checkpoint is taken at every multiple of so many instances, on all nodes at the same ones;
+    /// one that comes while the last is still being written is left out. Default 0: never by this.
+    pub checkpoint_interval: u64,
+    /// A checkpoint is taken after so many bytes of values since the last. Default 0: never by this.
+    pub checkpoint_bytes: u64,
+    /// Instances below the last checkpoint that stay in the log when it is cleaned, so that a peer
+    /// that is less behind needs no checkpoint. Default 65,536.
+    pub keep_instances: u64,
 }
 
 /// Why a configuration cannot work.
@@ -132,6 +141,9 @@ impl Default for Config {
             writes_in_flight_max: 65_536,
             apply_ahead_max: 4096,
             apply_bytes_max: 64 * MIB,
+            checkpoint_interval: 0,
+            checkpoint_bytes: 0,
+            keep_instances: 65_536,
         }
     }
 }

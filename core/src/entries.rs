@@ -144,6 +144,24 @@ impl Entries {
         self.cleaned = self.cleaned.max(up_to);
     }
 
+    /// Everything up to `at` is in a checkpoint that is installed in its place (I8). What is held
+    /// above stays as it is: votes among it stand.
+    pub(crate) fn install(&mut self, at: Instance) {
+        while self.base < at.min(self.chosen) {
+            self.forget_first();
+        }
+        while self.base < at {
+            let Some(slot) = self.slots.pop_front() else {
+                self.base = at;
+                break;
+            };
+            self.base = self.base.next();
+            self.open_bytes -= slot.value.as_ref().map_or(0, Value::len);
+        }
+        self.chosen = self.chosen.max(at);
+        self.cleaned = self.cleaned.max(at);
+    }
+
     #[inline]
     pub(crate) fn invariants(&self) {
         assert!(self.cleaned <= self.base, "cleaned {} passed base {}", self.cleaned, self.base);

@@ -3,20 +3,22 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::checkpoints::Checkpoints;
 use crate::entries::Entries;
 use crate::env::{Ctx, Env};
 use crate::fetches::{Fetches, Purpose};
-use crate::ids::{Instance, Position};
+use crate::ids::{Instance, Position, WriteSeq};
 use crate::origin::Origin;
 use crate::outbox::{Apply, Event};
 use crate::sessions::Sessions;
+use crate::snapshot;
 use crate::value::{Value, ValueKind};
 use crate::write::{Record, Stored};
 
 /// How far execution is, and what has been executed.
 ///
-/// After a restart everything still in the log is handed out again: the sessions are part of the
-/// replicated state and live in memory, so they are built anew from it.
+/// After a restart everything above the last checkpoint is handed out again: the sessions are part of
+/// the replicated state and live in memory, so they are built anew from the checkpoint and the log.
 #[derive(Debug)]
 pub(crate) struct Executor {
     /// Handed out up to here.
@@ -29,18 +31,78 @@ pub(crate) struct Executor {
     /// Up to here the disk has lost what is to be executed next: it comes from a peer.
     lost: Option<Instance>,
     sessions: Sessions,
+    /// When checkpoints are taken, and what is cleaned after them.
+    checkpoints: Checkpoints,
+    /// A checkpoint of a peer whose record is being written; nothing is handed out until it counts.
+    installing: Option<Installing>,
+}
+
+#[derive(Debug)]
+struct Installing {
+    at: Instance,
+    sessions: Sessions,
+    record: WriteSeq,
 }
 
 impl Executor {
-    pub(crate) fn new(cleaned: Instance) -> Self {
+    /// Goes on from the checkpoint at `start` and the sessions in it, or from nothing.
+    pub(crate) fn new(start: Instance, sessions: Sessions) -> Self {
         Self {
-            handed: cleaned,
-            applied: cleaned,
+            handed: start,
+            applied: start,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             lost: None,
-            sessions: Sessions::default(),
+            sessions,
+            checkpoints: Checkpoints::new(start),
+            installing: None,
         }
+    }
+
+    /// The checkpoints that are taken on the way.
+    pub(crate) const fn checkpoints(&mut self) -> &mut Checkpoints {
+        &mut self.checkpoints
+    }
+
+    /// Where the newest durable checkpoint is.
+    pub(crate) const fn checkpoint(&self) -> Instance {
+        self.checkpoints.last()
+    }
+
+    /// The instance that is next, and that the disk has lost, whether or not there is room for it.
+    pub(crate) fn lost_next(&self) -> Option<Instance> {
+        self.lost.map(|_| self.handed.next())
+    }
+
+    /// Whether a checkpoint of a peer is being installed.
+    pub(crate) const fn is_installing(&self) -> bool {
+        self.installing.is_some()
+    }
+
+    /// A checkpoint of a peer takes the place of everything up to `at`; its record is written.
+    ///
+    /// The state machines hear of it when the record is durable. Until then a restart would go on
+    /// from what was there before, and so must they.
+    pub(crate) fn install(&mut self, at: Instance, sessions: Sessions, ctx: &mut Ctx<'_>) {
+        self.checkpoints.install(at, ctx);
+        self.lost = None;
+        self.installing = Some(Installing { at, sessions, record: ctx.journal.written() });
+    }
+
+    /// Goes on from the checkpoint that was installed, once its record is durable; and takes and
+    /// cleans what is due.
+    #[inline]
+    pub(crate) fn settle(&mut self, entries: &mut Entries, origin: &mut Origin, ctx: &mut Ctx<'_>) {
+        let is_durable = |it: &mut Installing| ctx.env.journal.is_durable(it.record);
+        if let Some(Installing { at, sessions, .. }) = self.installing.take_if(is_durable) {
+            self.sessions = sessions;
+            self.handed = at;
+            let sessions = &self.sessions;
+            origin.give_up(|key| sessions.met(key) || sessions.past(key), ctx);
+            ctx.out.applies.push(Apply::Install(at));
+            ctx.event(Event::Installed(at));
+        }
+        self.checkpoints.settle(self.handed, entries, ctx);
     }
 
     pub(crate) const fn handed(&self) -> Instance {
@@ -72,6 +134,9 @@ impl Executor {
     ) {
         if self.handed < entries.chosen() {
             self.catch_up(entries, origin, fetches, ctx);
+        }
+        if self.installing.is_none() && self.checkpoints.is_wanted(self.handed) {
+            self.take_checkpoint(ctx);
         }
     }
 
@@ -168,7 +233,7 @@ impl Executor {
         ctx: &mut Ctx<'_>,
     ) {
         let before = self.handed;
-        while self.handed < entries.chosen() && self.room(ctx) {
+        while self.handed < entries.chosen() && self.room(ctx) && self.installing.is_none() {
             let next = self.handed.next();
             if next <= entries.base() {
                 if self.lost.is_some() {
@@ -213,9 +278,21 @@ impl Executor {
         ctx: &mut Ctx<'_>,
     ) {
         self.handed = instance;
-        if value.kind() == ValueKind::Noop {
-            return;
+        if value.kind() != ValueKind::Noop {
+            self.hand_out_commands(instance, value, origin, ctx);
         }
+        if self.checkpoints.is_due(instance, value.len(), &ctx.config) {
+            self.take_checkpoint(ctx);
+        }
+    }
+
+    fn hand_out_commands(
+        &mut self,
+        instance: Instance,
+        value: &Value,
+        origin: &mut Origin,
+        ctx: &mut Ctx<'_>,
+    ) {
         self.ahead.push_back((instance, value.len()));
         self.ahead_bytes += value.len();
         let membership = ctx.env.history.at(instance);
@@ -238,6 +315,14 @@ impl Executor {
                 });
             }
         }
+    }
+
+    /// Everything up to here is handed out, and nothing above: the state of now.
+    fn take_checkpoint(&mut self, ctx: &mut Ctx<'_>) {
+        let at = self.handed;
+        let state = snapshot::encode(at, &self.sessions, &ctx.history);
+        self.checkpoints.take(at, state.clone());
+        ctx.out.applies.push(Apply::Checkpoint { at, state });
     }
 
     fn through(&self, before: Instance, ctx: &mut Ctx<'_>) {

@@ -49,6 +49,11 @@ impl Fetches {
         ctx.out.fetches.push(Fetch { id: self.last, from, to, bytes_max });
     }
 
+    /// Nobody waits any more for what was to be executed.
+    pub(crate) fn forget_applies(&mut self) {
+        self.waiting.retain(|(_, purpose, _)| *purpose != Purpose::Apply);
+    }
+
     /// How many requests are under way.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()

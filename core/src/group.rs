@@ -1,5 +1,6 @@
 //! One node's member of one Paxos group: routes inputs to its parts, and decides nothing.
 
+mod install;
 mod receive;
 mod usage;
 
@@ -22,9 +23,11 @@ use crate::origin::Origin;
 use crate::outbox::{Event, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
 use crate::proposer::Proposer;
 use crate::reads::{Questions, Reads};
+use crate::snapshot::Snapshot;
 use crate::time::Time;
 use crate::write::{Record, Recovered, Stored};
 
+pub use install::Wanted;
 pub use usage::Usage;
 
 /// One node's member of one Paxos group: acceptor, proposer and learner; no I/O, clock or rand.
@@ -64,10 +67,18 @@ impl Group {
     pub fn start(start: Start) -> Result<Self, StartError> {
         let Start { group, me, boot, membership, recovered, config, now } = start;
         config.validate()?;
-        let Recovered { promised, chosen, cleaned, entries: stored } = recovered;
+        let Recovered { promised, chosen, cleaned, entries: mut stored, checkpoint } = recovered;
+        let history = History::founded(membership);
+        let (start, Snapshot { sessions, history }) = install::start(checkpoint, history)?;
         if cleaned > chosen {
             return Err(StartError::Log(cleaned, "it was cleaned above the chosen prefix"));
         }
+        if cleaned > start {
+            return Err(StartError::Log(cleaned, "it was cleaned above the last checkpoint"));
+        }
+        // An installed checkpoint above what the log holds without a gap takes the place of all below.
+        let (chosen, cleaned) = if start > chosen { (start, start) } else { (chosen, cleaned) };
+        stored.retain(|entry| entry.instance > chosen);
         let mut entries = Entries::new(chosen, cleaned);
         let mut last = chosen;
         for Stored { instance, ballot, value } in stored {
@@ -91,7 +102,6 @@ impl Group {
         }
         entries.choose(Ballot::ZERO, Instance::MAX);
         let journal = Journal::new(group, boot, me.node, now);
-        let history = History::founded(membership);
         let seed = config.seed;
         let env = Env { now, me, config, history, journal, failed: None };
         mark!(STARTED_WITHOUT_A_VOTE if !env.is_member());
@@ -107,7 +117,7 @@ impl Group {
             origin: Origin::new(me.incarnation, boot),
             reads: Reads::new(me, boot),
             questions: Questions::default(),
-            executor: Executor::new(cleaned),
+            executor: Executor::new(start, sessions),
             fetches: Fetches::default(),
             mender: Mender::default(),
             hinted: chosen,
@@ -143,7 +153,11 @@ impl Group {
             Input::Durable(proof) => ctx.durable(proof),
             Input::Fetched { id, entries } => self.fetched(id, entries, out),
             Input::Applied(instance) => self.executor.on_applied(instance),
-            Input::Clean(up_to) => self.clean(up_to, out),
+            Input::Checkpoint => self.executor.checkpoints().want(),
+            Input::Checkpointed(at) => self.executor.checkpoints().on_taken(at, ctx),
+            Input::CheckpointFailed(at) => self.executor.checkpoints().on_failed(at),
+            Input::CleanLimit(limit) => self.executor.checkpoints().limit(limit),
+            Input::Install { at, state } => self.install(at, &state, out),
             Input::Transfer(to) => {
                 if let Some(leadership) = self.proposer.leading() {
                     leadership.transfer(to, ctx);
@@ -202,6 +216,7 @@ impl Group {
             handed_out: self.executor.handed(),
             applied: self.executor.applied(),
             cleaned: self.entries.cleaned(),
+            checkpoint: self.executor.checkpoint(),
             writes_in_flight: self.env.journal.in_flight(),
             proposals: self.origin.len(),
             queued,
@@ -213,15 +228,6 @@ impl Group {
     #[must_use]
     pub const fn failure(&self) -> Option<(&'static str, Instance)> {
         self.env.failed
-    }
-
-    fn clean(&mut self, up_to: Instance, out: &mut Outbox) {
-        let up_to = up_to.min(self.executor.applied());
-        if up_to > self.entries.cleaned() {
-            self.entries.clean(up_to, self.executor.handed());
-            let ctx = &mut Ctx { env: &mut self.env, out };
-            ctx.write(Record::Cleaned(self.entries.cleaned()));
-        }
     }
 
     fn tick(&mut self, out: &mut Outbox) {
@@ -330,6 +336,7 @@ impl Group {
         let ctx = &mut Ctx { env: &mut self.env, out };
         self.origin.expire(ctx);
         self.reads.expire(ctx);
+        self.executor.settle(&mut self.entries, &mut self.origin, ctx);
         self.executor.run(&mut self.entries, &mut self.origin, &mut self.fetches, ctx);
         self.learner.ask(&self.entries, ctx);
         self.mender.ask(self.executor.missing(ctx), ctx);
@@ -384,7 +391,11 @@ fn refuse(input: Input, out: &mut Outbox) {
         | Input::Durable(_)
         | Input::Fetched { .. }
         | Input::Applied(_)
-        | Input::Clean(_)
+        | Input::Checkpoint
+        | Input::Checkpointed(_)
+        | Input::CheckpointFailed(_)
+        | Input::CleanLimit(_)
+        | Input::Install { .. }
         | Input::Transfer(_)
         | Input::Tick => {}
     }

@@ -57,9 +57,28 @@ pub enum Input {
     /// when nothing is left to execute. To step one for each instance costs a good part of what the
     /// instance itself does.
     Applied(Instance),
-    /// The log may be forgotten up to this instance: every state machine holds a durable checkpoint
-    /// at or above it.
-    Clean(Instance),
+    /// Take a checkpoint now: at what is handed out, once none is being written any more.
+    Checkpoint,
+    /// Answers [`Apply::Checkpoint`](crate::Apply): the checkpoint of every state machine at this
+    /// instance is durable. Once the group has written that down, it starts from it, and cleans its
+    /// log below it.
+    Checkpointed(Instance),
+    /// Answers [`Apply::Checkpoint`](crate::Apply): it did not come about. The next one may.
+    CheckpointFailed(Instance),
+    /// Never clean the log above this instance, until another word comes: `Instance::ZERO` pauses
+    /// cleaning, `Instance::MAX` lets it go on. Not remembered across restarts.
+    CleanLimit(Instance),
+    /// A checkpoint of a peer is here, durable and verified, and is to replace the state below it.
+    ///
+    /// If that leads further the group writes it down, which is the moment from which it counts, and
+    /// then hands out [`Apply::Install`](crate::Apply). Otherwise
+    /// [`Event::InstallRefused`](crate::Event) says that it is of no use.
+    Install {
+        /// Everything up to here is in it.
+        at: Instance,
+        /// The group's own part of it: see [`is_checkpoint_state`](crate::is_checkpoint_state).
+        state: Bytes,
+    },
     /// Hand leadership over to this node, if this node leads.
     Transfer(NodeId),
     /// Time passed. Step one at [`Group::deadline`](crate::Group::deadline).
@@ -133,6 +152,8 @@ pub struct Status {
     pub applied: Instance,
     /// Every instance up to here is cleaned.
     pub cleaned: Instance,
+    /// Where the newest checkpoint is that is durable here; zero if there is none.
+    pub checkpoint: Instance,
     /// Records handed out and not yet durable.
     pub writes_in_flight: u64,
     /// Proposals made here and not yet resolved.

@@ -142,6 +142,16 @@ impl Journal {
         self.local.pop_front()
     }
 
+    /// The last record handed out.
+    pub(crate) const fn written(&self) -> WriteSeq {
+        self.written
+    }
+
+    /// Whether a record is durable, and all before it.
+    pub(crate) fn is_durable(&self, seq: WriteSeq) -> bool {
+        seq <= self.durable
+    }
+
     /// Records handed out and not yet durable.
     pub(crate) const fn in_flight(&self) -> u64 {
         self.written.0 - self.durable.0

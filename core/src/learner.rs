@@ -14,8 +14,8 @@ use crate::write::{Record, Stored};
 /// What others know to be chosen, and the question under way.
 #[derive(Debug, Default)]
 pub(crate) struct Learner {
-    /// The chosen prefix that each peer reported last.
-    peers: Vec<(NodeId, Instance)>,
+    /// What each peer reported last.
+    peers: Vec<Peer>,
     /// No peer reported more.
     highest: Instance,
     /// Whom we asked, from where, and when to ask somebody else.
@@ -26,6 +26,17 @@ pub(crate) struct Learner {
     has_nothing: bool,
     /// Who was asked last of those not known to be ahead.
     turn: NodeId,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    node: NodeId,
+    /// Its chosen prefix.
+    chosen: Instance,
+    /// It has cleaned its log up to here.
+    cleaned: Instance,
+    /// When it was asked last it did not answer, or had nothing to give.
+    is_mute: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,11 +80,42 @@ impl Learner {
     /// waits for what a peer once knew, since nobody may remember it after a restart.
     pub(crate) fn note(&mut self, peer: NodeId, chosen: Instance) {
         self.highest = self.highest.max(chosen);
-        if let Some((_, known)) = self.peers.iter_mut().find(|(node, _)| *node == peer) {
-            *known = chosen;
-        } else if self.peers.len() < PEERS_MAX {
-            self.peers.push((peer, chosen));
+        if let Some(known) = self.peer(peer) {
+            known.chosen = chosen;
         }
+    }
+
+    /// A peer says how far it has cleaned its log, which it does not teach any more; and whether it
+    /// helps with what it was asked for.
+    pub(crate) fn note_cleaned(&mut self, peer: NodeId, cleaned: Instance, helps: bool) {
+        if let Some(known) = self.peer(peer) {
+            (known.cleaned, known.is_mute) = (cleaned, !helps);
+        }
+    }
+
+    /// Whose checkpoint would help, if nobody teaches `next` any more, as far as is known here: those
+    /// who have cleaned it. A peer that does not answer is not waited for.
+    pub(crate) fn cleaned_by(&self, next: Instance) -> Vec<NodeId> {
+        let has_it = |peer: &Peer| peer.chosen >= next && peer.cleaned < next && !peer.is_mute;
+        if self.peers.iter().any(has_it) {
+            return Vec::new();
+        }
+        let cleaned = self.peers.iter().filter(|peer| peer.cleaned >= next);
+        cleaned.map(|peer| peer.node).collect()
+    }
+
+    /// What is known of a peer; nothing if there are more than can be.
+    fn peer(&mut self, node: NodeId) -> Option<&mut Peer> {
+        let place = self.peers.iter().position(|peer| peer.node == node);
+        if place.is_none() && self.peers.len() >= PEERS_MAX {
+            return None;
+        }
+        let place = place.unwrap_or_else(|| {
+            let (chosen, cleaned) = (Instance::ZERO, Instance::ZERO);
+            self.peers.push(Peer { node, chosen, cleaned, is_mute: false });
+            self.peers.len() - 1
+        });
+        self.peers.get_mut(place)
     }
 
     /// Asks somebody who knows more, if somebody does and nobody is being asked; not
@@ -157,6 +199,9 @@ impl Learner {
             }
             if question.from > entries.chosen() {
                 self.silent = Some(question.to);
+                if let Some(peer) = self.peer(question.to) {
+                    peer.is_mute = true;
+                }
             }
             self.asked = None;
         }
@@ -171,16 +216,19 @@ impl Learner {
 
     /// Who is to be asked: of those known to be ahead the one that knows most, but for the one that
     /// did not help last. If that is the only one, and it answered, somebody else in turn: its disk may
-    /// have lost what others still have, and who is ahead is often known of the leader only.
+    /// have lost what others still have, and who is ahead is often known of the leader only. The same
+    /// if all that are known to be ahead have cleaned what is needed: somebody may have kept it.
     fn source(&mut self, chosen: Instance, env: &Env) -> Option<NodeId> {
-        let ahead = || self.peers.iter().filter(move |(_, known)| *known > chosen);
-        let other = ahead().filter(|(node, _)| Some(*node) != self.silent);
-        if let Some((best, _)) = other.max_by_key(|(_, known)| *known) {
-            return Some(*best);
+        let ahead = || self.peers.iter().filter(move |p| p.chosen > chosen && p.cleaned <= chosen);
+        let other = ahead().filter(|peer| Some(peer.node) != self.silent);
+        if let Some(best) = other.max_by_key(|peer| peer.chosen) {
+            return Some(best.node);
         }
-        let (only, _) = ahead().next()?;
-        if !self.has_nothing {
-            return Some(*only);
+        match ahead().next() {
+            Some(only) if !self.has_nothing => return Some(only.node),
+            Some(_) => {}
+            None if self.peers.iter().all(|peer| peer.chosen <= chosen) => return None,
+            None => {}
         }
         mark!(LEARN_FROM_ANYBODY);
         self.turn = env.peer_after(self.turn)?;

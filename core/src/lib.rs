@@ -14,6 +14,7 @@ extern crate std;
 pub mod marks;
 
 mod acceptor;
+mod checkpoints;
 mod code;
 mod config;
 mod election;
@@ -37,6 +38,7 @@ mod proposer;
 mod reads;
 mod sessions;
 mod show;
+mod snapshot;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -48,7 +50,7 @@ pub use forming::{
     Bootstrap, Forming, FormingConflict, FormingInput, FormingOutbox, FormingStart, FormingState,
 };
 pub use founding::{ClusterId, Founder, Founding, FoundingMessage};
-pub use group::{Group, Usage};
+pub use group::{Group, Usage, Wanted};
 pub use ids::{
     Ballot, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position, ProposalId, ReadId,
     SmId, WriteSeq,
@@ -58,6 +60,7 @@ pub use membership::{History, Membership, MembershipError, VoterSet};
 pub use message::{Gate, Message, Promise, Report, Reported};
 pub use outbox::{Apply, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
 pub use sessions::SESSION_WINDOW;
+pub use snapshot::is_checkpoint_state;
 pub use time::Time;
 pub use value::{
     COMMAND_OVERHEAD, Command, CommandKey, Commands, VALUE_OVERHEAD, Value, ValueError, ValueKind,

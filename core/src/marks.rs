@@ -130,6 +130,17 @@ marks! {
     PROMISE_PAGED = "a promise does not fit into one message";
     PROMISE_REPORTS_LOST = "a promise reports a vote for a value that the disk lost";
 
+    // checkpoints.rs, group/install.rs
+    CHECKPOINT_LEFT_OUT = "a checkpoint is due while the last is still being written";
+    CLEANING_HELD_BACK = "the log is not cleaned as far as it could be, since cleaning is paused or a transfer needs it";
+    INSTALL_DEPOSES = "a leader or candidate installs a checkpoint, and gives up";
+    INSTALL_FOR_LOST_VALUES = "a checkpoint is installed in place of chosen values that the disk lost";
+    INSTALL_OVERTAKES_CHECKPOINT = "a checkpoint of a peer is installed while one is being taken";
+    INSTALL_REFUSED = "a checkpoint was transferred for nothing";
+    INSTALL_UNDER_VOTES = "a checkpoint is installed under entries that were accepted above it";
+    LOG_CLEANED = "a log is cleaned below a checkpoint";
+    PROPOSAL_IN_INSTALLED_CHECKPOINT = "a proposal was executed within a checkpoint that its origin installs";
+
     // election.rs
     CANVASS_REFUSED_COURTED = "a canvass is refused, since another candidate was promised a moment ago";
     CANVASS_REFUSED_LEADER_HEARD = "a canvass is refused by one who hears a leader";

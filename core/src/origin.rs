@@ -164,6 +164,18 @@ impl Origin {
         }
     }
 
+    /// What becomes of some commands is not heard here any more: a checkpoint that has them was
+    /// installed.
+    pub(crate) fn give_up(&mut self, gone: impl Fn(CommandKey) -> bool, ctx: &mut Ctx<'_>) {
+        for seq in self.low..self.next_seq() {
+            let is_gone = self.entry(seq).is_some_and(|entry| gone(entry.command.key));
+            if is_gone && let Some(id) = self.remove(seq) {
+                mark!(PROPOSAL_IN_INSTALLED_CHECKPOINT);
+                ctx.out.outcomes.push(Outcome::Unknown(id));
+            }
+        }
+    }
+
     /// Refuses everything: the group has failed here.
     pub(crate) fn fail(&mut self, ctx: &mut Ctx<'_>) {
         for seq in self.low..self.next_seq() {

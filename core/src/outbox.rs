@@ -73,6 +73,19 @@ pub enum Apply {
     /// [`Input::Applied`](crate::Input::Applied) once they are executed; one answer for several of
     /// these is enough.
     Through(Instance),
+    /// A checkpoint is to be taken of the state machines as they are when they come to this: every
+    /// command up to and including this instance was handed out before, and none above it. Answer
+    /// with [`Input::Checkpointed`](crate::Input) when it is durable, or
+    /// [`Input::CheckpointFailed`](crate::Input); executing goes on meanwhile.
+    Checkpoint {
+        /// At which instance.
+        at: Instance,
+        /// The group's own state there, for peers that are sent the checkpoint.
+        state: Bytes,
+    },
+    /// The state machines are to go on from the checkpoint at this instance that
+    /// [`Input::Install`](crate::Input) named. Answer with [`Input::Applied`](crate::Input).
+    Install(Instance),
 }
 
 /// How a proposal or read ended without an execution here.
@@ -145,6 +158,15 @@ pub enum Event {
     /// The disk no longer gives the values of these instances, which are chosen and still have to be
     /// executed: peers are asked for them.
     ValuesLost(Instance, Instance),
+    /// The checkpoint at this instance is durable, and the group would start from it.
+    Checkpointed(Instance),
+    /// The log is cleaned up to here.
+    Cleaned(Instance),
+    /// A peer's checkpoint at this instance counts now; the state machines are to take it over.
+    Installed(Instance),
+    /// A checkpoint at this instance was offered for installation and is of no use: this node is as
+    /// far without it, or it makes no sense.
+    InstallRefused(Instance),
     /// The group has stopped here, for this reason; other groups go on.
     Failed(&'static str, Instance),
 }

@@ -4,10 +4,18 @@
 //! origin sends a command again when it does not hear what became of it, so one key may be chosen
 //! at several instances; here it is executed at the first and skipped at the others. Every node
 //! decides that from chosen values alone, so all decide alike.
+//!
+//! In a checkpoint, ascending by origin:
+//!
+//! ```text
+//! sessions: u32
+//! each of them: origin: u64, boot: u64, low: u64, base: u64, words: u32, each of them: u64
+//! ```
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::code::{Reader, put_u32, put_u64};
 use crate::ids::Incarnation;
 use crate::value::CommandKey;
 
@@ -16,7 +24,7 @@ use crate::value::CommandKey;
 pub const SESSION_WINDOW: u64 = 65_536;
 
 /// The sessions of all origins.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sessions {
     /// Ascending by origin.
     by_origin: Vec<(Incarnation, Session)>,
@@ -54,6 +62,43 @@ impl Sessions {
         (self.by_origin.len(), words.max().unwrap_or(0))
     }
 
+    /// Appends the sessions as bytes; [`Self::read`] reads them.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put_u32(out, self.by_origin.len());
+        for (origin, Session { boot, low, words, base }) in &self.by_origin {
+            for number in [origin.0, *boot, *low, *base] {
+                put_u64(out, number);
+            }
+            put_u32(out, words.len());
+            for word in words {
+                put_u64(out, *word);
+            }
+        }
+    }
+
+    /// Reads sessions off the front of `bytes`; `None` if there are none.
+    pub(crate) fn read(bytes: &mut Reader<'_>) -> Option<Self> {
+        let mut by_origin: Vec<(Incarnation, Session)> = Vec::new();
+        for _ in 0..bytes.u32()? {
+            let origin = Incarnation(bytes.u64()?);
+            let (boot, low, base) = (bytes.u64()?, bytes.u64()?, bytes.u64()?);
+            let count = bytes.u32()?;
+            // The first word holds `low`, and no sequence number is a whole window above that.
+            if base != low / 64 || u64::from(count) > SESSION_WINDOW / 64 + 1 {
+                return None;
+            }
+            if by_origin.last().is_some_and(|(last, _)| *last >= origin) {
+                return None;
+            }
+            let mut words = VecDeque::new();
+            for _ in 0..count {
+                words.push_back(bytes.u64()?);
+            }
+            by_origin.push((origin, Session { boot, low, words, base }));
+        }
+        Some(Self { by_origin, last: 0 })
+    }
+
     fn session(&self, origin: Incarnation) -> Option<&Session> {
         self.place(origin).ok().map(|place| &self.by_origin[place].1)
     }
@@ -78,7 +123,7 @@ impl Sessions {
 }
 
 /// What one origin's last process life has had executed: a bit for each `seq` from `low` on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Session {
     boot: u64,
     low: u64,

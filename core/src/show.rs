@@ -111,6 +111,7 @@ impl Display for Record {
             Self::Learned { instance, value } => write!(f, "learned {instance} {value}"),
             Self::Chosen(up_to) => write!(f, "chosen {up_to}"),
             Self::Cleaned(up_to) => write!(f, "cleaned {up_to}"),
+            Self::Checkpoint { instance, .. } => write!(f, "checkpoint {instance}"),
         }
     }
 }
@@ -126,6 +127,10 @@ impl Display for Event {
             Self::Following(ballot) => write!(f, "follows {ballot}"),
             Self::Chosen(up_to) => write!(f, "knows chosen {up_to}"),
             Self::PeerLearns(member) => write!(f, "leaves {} to learn", member.node),
+            Self::Checkpointed(at) => write!(f, "has a checkpoint {at}"),
+            Self::Cleaned(up_to) => write!(f, "cleans the log {up_to}"),
+            Self::Installed(at) => write!(f, "goes on from a peer's checkpoint {at}"),
+            Self::InstallRefused(at) => write!(f, "has no use for a checkpoint {at}"),
             Self::Failed(why, instance) => write!(f, "FAILS at {instance}: {why}"),
         }
     }

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use crate::ids::{Ballot, GroupId, Instance, WriteSeq};
 use crate::value::Value;
 
@@ -32,6 +34,14 @@ pub enum Record {
     Chosen(Instance),
     /// Every instance up to here may be forgotten.
     Cleaned(Instance),
+    /// A checkpoint of every state machine of the group at this instance is durable. The newest
+    /// counts; the group starts from it.
+    Checkpoint {
+        /// Everything up to here is in it.
+        instance: Instance,
+        /// The group's own part of the state there.
+        state: Bytes,
+    },
 }
 
 /// Records of one group on their way to the disk.
@@ -114,4 +124,6 @@ pub struct Recovered {
     pub cleaned: Instance,
     /// What is held above `chosen`, ascending, no instance twice.
     pub entries: Vec<Stored>,
+    /// The newest checkpoint: at which instance, and the group's own part of the state there.
+    pub checkpoint: Option<(Instance, Bytes)>,
 }

@@ -67,8 +67,9 @@ impl World<'_> {
                     self.step(Input::Transfer(to));
                 }
                 2 => {
-                    let up_to = self.instance();
-                    self.step(Input::Clean(up_to));
+                    let limit = self.instance();
+                    self.step(Input::CleanLimit(limit));
+                    self.step(Input::Checkpoint);
                 }
                 _ => self.step(Input::Tick),
             },
@@ -113,6 +114,7 @@ impl World<'_> {
                 page_bytes_max: 100,
                 cache_bytes_max: 50,
                 writes_in_flight_max: 64,
+                keep_instances: 2,
                 ..Config::default()
             },
             now: self.now,
@@ -130,8 +132,12 @@ impl World<'_> {
                 self.writing.push_back(batch);
             }
             for apply in out.applies.drain(..) {
-                if let Apply::Through(instance) = apply {
-                    inputs.push_back(Input::Applied(instance));
+                match apply {
+                    Apply::Through(instance) | Apply::Install(instance) => {
+                        inputs.push_back(Input::Applied(instance));
+                    }
+                    Apply::Checkpoint { at, .. } => inputs.push_back(Input::Checkpointed(at)),
+                    Apply::Command { .. } => {}
                 }
             }
             for fetch in out.fetches.drain(..) {
@@ -270,7 +276,7 @@ fn held(log: &[Record]) -> Vec<Stored> {
                 entries.insert(*instance, (Ballot::ZERO, value.clone()));
             }
             Record::Cleaned(up_to) => entries.retain(|instance, _| instance > up_to),
-            Record::Promised(_) | Record::Chosen(_) => {}
+            Record::Promised(_) | Record::Chosen(_) | Record::Checkpoint { .. } => {}
         }
     }
     let stored = |(instance, (ballot, value))| Stored { instance, ballot, value: Some(value) };
@@ -284,6 +290,9 @@ fn recovered(log: &[Record]) -> Recovered {
             Record::Promised(ballot) => recovered.promised = *ballot,
             Record::Chosen(up_to) => recovered.chosen = *up_to,
             Record::Cleaned(up_to) => recovered.cleaned = *up_to,
+            Record::Checkpoint { instance, state } => {
+                recovered.checkpoint = Some((*instance, state.clone()));
+            }
             Record::Accepted { .. } | Record::Learned { .. } => {}
         }
     }

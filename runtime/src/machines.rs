@@ -6,13 +6,14 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use synod_core::{Apply, Instance, Position, ProposalId, SmId};
 use thiserror::Error;
 
-use crate::StateMachine;
+use crate::{Checkpoint, CheckpointError, Directory, StateMachine};
 
 /// The state machines of one group by their [`SmId`].
 ///
@@ -23,6 +24,9 @@ pub struct Machines {
     applied: Instance,
     failed: Option<MachineError>,
 }
+
+/// What a checkpoint of a group is written from: a handle of each machine.
+pub type Handles = Vec<(SmId, Box<dyn Checkpoint>)>;
 
 /// What came of one [`Apply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +49,11 @@ pub enum Executed {
     },
     /// Everything up to this instance is executed: tell the core with `Input::Applied`.
     Through(Instance),
+    /// Exactly everything up to this instance is executed: [`Machines::checkpoint`] is due now, before
+    /// anything else, and then `Input::Checkpointed` or `Input::CheckpointFailed`.
+    Checkpoint(Instance, Bytes),
+    /// [`Machines::load`] is due now, before anything else, and then `Input::Applied`.
+    Install(Instance),
 }
 
 /// Why a group's state machines cannot go on, here. The other nodes and groups are not concerned.
@@ -68,6 +77,16 @@ pub enum MachineError {
         /// Doing what.
         during: String,
         /// The panic's message.
+        reason: String,
+    },
+    /// The machine's part of a checkpoint cannot be loaded.
+    #[error("state machine {} does not load the checkpoint at {at}: {reason}", .sm.0)]
+    Load {
+        /// Which one.
+        sm: SmId,
+        /// Where the checkpoint is.
+        at: Instance,
+        /// Why not.
         reason: String,
     },
     /// Commands came out of order: a mistake of ours, not of the machine.
@@ -144,6 +163,67 @@ impl Machines {
         })
     }
 
+    /// What each machine's state of now can be written from: see [`StateMachine::checkpoint`].
+    ///
+    /// # Errors
+    ///
+    /// If one has no checkpoints, or cannot give one now: then there is none of the group, and
+    /// everything else goes on. If one panics: from then on always that error.
+    pub fn checkpoint(&mut self) -> Result<Handles, CheckpointError> {
+        let mut handles = Handles::new();
+        for (&sm, hosted) in &mut self.machines {
+            if let Some(error) = &self.failed {
+                return Err(CheckpointError::Contents(error.to_string()));
+            }
+            match catch_unwind(AssertUnwindSafe(|| hosted.machine.checkpoint())) {
+                Ok(handle) => handles.push((sm, handle?)),
+                Err(panic) => {
+                    self.failed = Some(panicked(sm, "giving a checkpoint", &*panic));
+                }
+            }
+        }
+        match &self.failed {
+            Some(error) => Err(CheckpointError::Contents(error.to_string())),
+            None => Ok(handles),
+        }
+    }
+
+    /// The machines go on from a checkpoint at `at`: each that is not further already loads its own
+    /// part, which `part` opens.
+    ///
+    /// # Errors
+    ///
+    /// If a part cannot be opened or loaded, or a machine panics: from then on always that error.
+    pub fn load<D: Directory>(
+        &mut self,
+        at: Instance,
+        mut part: impl FnMut(SmId) -> io::Result<D>,
+    ) -> Result<(), MachineError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        for (&sm, hosted) in &mut self.machines {
+            if hosted.applied.instance > at {
+                continue;
+            }
+            let loaded = part(sm).map_err(CheckpointError::Files).and_then(|part| {
+                let load = AssertUnwindSafe(|| hosted.machine.load(&part));
+                catch_unwind(load).unwrap_or_else(|panic| {
+                    let error = panicked(sm, "loading a checkpoint", &*panic);
+                    Err(CheckpointError::Contents(error.to_string()))
+                })
+            });
+            if let Err(error) = loaded {
+                let error = MachineError::Load { sm, at, reason: error.to_string() };
+                self.failed = Some(error.clone());
+                return Err(error);
+            }
+            hosted.applied = Position { instance: at, index: u32::MAX };
+        }
+        self.applied = self.applied.max(at);
+        Ok(())
+    }
+
     /// Every command up to and including this instance is executed.
     #[must_use]
     pub const fn applied(&self) -> Instance {
@@ -182,6 +262,9 @@ impl Machines {
                 self.applied = instance;
                 Ok(Executed::Through(instance))
             }
+            // Part of what the next `Through` is about; said to nobody before that.
+            Apply::Checkpoint { at, state } => Ok(Executed::Checkpoint(at, state)),
+            Apply::Install(at) => Ok(Executed::Install(at)),
         }
     }
 }

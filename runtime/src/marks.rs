@@ -2,6 +2,7 @@
 
 synod_core::marks! {
     // log/open.rs
+    CHECKPOINT_RECORD_ONE_COPY_BAD = "one of the two records of a checkpoint is bad";
     HEADER_ONE_COPY_BAD = "one of the two headers of a segment is bad";
     LAST_BATCH_REPAIRED = "the last batch has one bad place, counts, and is written whole again";
     LAST_BATCH_CUT = "the last batch has a good header and two bad places, and is cut as torn";
@@ -24,6 +25,7 @@ synod_core::marks! {
     SEGMENT_FULL = "a batch does not fit into the segment, and begins the next";
 
     // log/clean.rs
+    CHECKPOINT_CARRIED_AHEAD = "the record of a checkpoint is written again, since its segment is freed";
     LOST_VALUE_MOVED = "cleaning comes upon a value that the disk lost, and writes down that it did";
     SEGMENT_FREED = "a segment of which nothing is live is freed";
     SEGMENT_RECYCLED = "a freed segment becomes a spare one";

@@ -1,5 +1,6 @@
 //! What users write: the code that executes chosen commands.
 
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -61,39 +62,105 @@ pub trait StateMachine: Send + 'static {
     /// acknowledged before the question was asked has been applied here.
     fn read(&self, query: Bytes) -> Bytes;
 
-    /// Writes the state into `directory`, which is empty, and says which position it contains.
+    /// Gives a handle from which the present state can be written later, while commands go on being
+    /// applied: a copy, or better something that shares the state until it changes.
+    ///
+    /// Called on the thread that applies, so it should be cheap; writing happens elsewhere. When all
+    /// machines of a group have written theirs, durably, the log below is forgotten, and a restart
+    /// begins with [`load`](Self::load). A machine whose state is a few bytes says
+    /// `Ok(Box::new(Stream(bytes)))`, see [`Stream`].
     ///
     /// # Errors
     ///
-    /// By default [`CheckpointError::Unsupported`]: the log of such a machine is kept for ever.
-    fn checkpoint(&mut self, directory: &Path) -> Result<Position, CheckpointError> {
-        let _: &Path = directory;
+    /// By default [`CheckpointError::Unsupported`]: the log of such a machine's group is kept for ever.
+    fn checkpoint(&mut self) -> Result<Box<dyn Checkpoint>, CheckpointError> {
         Err(CheckpointError::Unsupported(self.id()))
     }
 
-    /// Replaces the state by what [`checkpoint`](Self::checkpoint) wrote into `directory`, here or
-    /// on another node, and says which position it contains.
+    /// Replaces the state by what a [`Checkpoint`] wrote into `directory`, here or on another node.
+    ///
+    /// May be interrupted at any point by the end of the process, and is then called again at the next
+    /// start: a machine that keeps its own state must not say that it [`applied`](Self::applied) more
+    /// before it has replaced all of it. One that is further than the checkpoint is not asked.
     ///
     /// # Errors
     ///
-    /// By default [`CheckpointError::Unsupported`].
-    fn restore(&mut self, directory: &Path) -> Result<Position, CheckpointError> {
-        let _: &Path = directory;
+    /// By default [`CheckpointError::Unsupported`]. Any error stops the group on this node.
+    fn load(&mut self, directory: &dyn Directory) -> Result<(), CheckpointError> {
+        let _: &dyn Directory = directory;
         Err(CheckpointError::Unsupported(self.id()))
     }
 }
+
+/// A state of a machine that is being written down: see [`StateMachine::checkpoint`].
+pub trait Checkpoint: Send + 'static {
+    /// Writes the state into a directory that is empty. Runs on a thread of its own, beside `apply`.
+    /// There is no need to sync: that is done after this returns.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written: there is no checkpoint then, and everything else goes on.
+    fn write(self: Box<Self>, directory: &dyn Directory) -> Result<(), CheckpointError>;
+}
+
+/// The directory of one machine's part of a checkpoint. It holds files, and no further directories.
+pub trait Directory {
+    /// Where it is, for a store that copies its own files into it or out of it.
+    fn path(&self) -> &Path;
+
+    /// Creates a file.
+    ///
+    /// # Errors
+    ///
+    /// If the name is taken, or as the operating system says.
+    fn create(&self, name: &str) -> io::Result<Box<dyn Write + '_>>;
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or as the operating system says.
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + '_>>;
+}
+
+/// A checkpoint that is one piece of bytes: for machines whose state is small, or cheap to copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream(pub Bytes);
+
+impl Stream {
+    /// What [`Stream`] wrote, for [`StateMachine::load`].
+    ///
+    /// # Errors
+    ///
+    /// As the operating system says.
+    pub fn load(directory: &dyn Directory) -> Result<Bytes, CheckpointError> {
+        let mut bytes = Vec::new();
+        directory.open(STREAM)?.read_to_end(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+impl Checkpoint for Stream {
+    fn write(self: Box<Self>, directory: &dyn Directory) -> Result<(), CheckpointError> {
+        let mut file = directory.create(STREAM)?;
+        file.write_all(&self.0)?;
+        Ok(file.flush()?)
+    }
+}
+
+const STREAM: &str = "state";
 
 /// Why a checkpoint was not written or loaded.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// This state machine has no checkpoints: implement [`StateMachine::checkpoint`] and
-    /// [`StateMachine::restore`].
-    #[error("state machine {} does not support checkpoints yet", .0.0)]
+    /// [`StateMachine::load`].
+    #[error("state machine {} does not support checkpoints", .0.0)]
     Unsupported(SmId),
     /// The files could not be written or read.
     #[error("checkpoint files: {0}")]
-    Files(#[from] std::io::Error),
+    Files(#[from] io::Error),
     /// The files were read and make no sense.
     #[error("checkpoint contents: {0}")]
     Contents(String),

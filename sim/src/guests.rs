@@ -6,11 +6,10 @@
 
 use std::any::Any;
 use std::fmt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use synod::{CheckpointError, StateMachine};
+use synod::{Checkpoint, CheckpointError, Directory, StateMachine};
 use synod_core::{GroupId, NodeId, Position, SmId};
 
 use crate::clients::Ask;
@@ -176,12 +175,12 @@ impl<M: StateMachine> StateMachine for Shared<M> {
         self.machine().read(query)
     }
 
-    fn checkpoint(&mut self, directory: &Path) -> Result<Position, CheckpointError> {
-        self.machine().checkpoint(directory)
+    fn checkpoint(&mut self) -> Result<Box<dyn Checkpoint>, CheckpointError> {
+        self.machine().checkpoint()
     }
 
-    fn restore(&mut self, directory: &Path) -> Result<Position, CheckpointError> {
-        self.machine().restore(directory)
+    fn load(&mut self, directory: &dyn Directory) -> Result<(), CheckpointError> {
+        self.machine().load(directory)
     }
 }
 

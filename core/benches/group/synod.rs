@@ -130,6 +130,7 @@ impl Synod {
             match apply {
                 Apply::Command { proposal, .. } => executed += usize::from(proposal.is_some()),
                 Apply::Through(instance) => *handed = instance,
+                Apply::Checkpoint { .. } | Apply::Install(_) => unreachable!("none are asked for"),
             }
         }
         executed

@@ -17,7 +17,7 @@ struct Bench {
 fn bench(entries: Entries) -> Bench {
     let kit = Kit::new(3);
     let origin = Origin::new(kit.env.me.incarnation, 1);
-    let executor = Executor::new(entries.cleaned());
+    let executor = Executor::new(entries.cleaned(), Sessions::default());
     Bench { kit, entries, executor, origin, fetches: Fetches::default() }
 }
 
@@ -36,6 +36,8 @@ fn log(values: &[Value]) -> Entries {
 enum Out {
     Run(u64, u32, u64),
     Through(u64),
+    Take(u64),
+    Install(u64),
 }
 use Out::{Run, Through};
 
@@ -72,6 +74,8 @@ impl Bench {
                 Run(position.instance.0, position.index, key.seq)
             }
             Apply::Through(instance) => Through(instance.0),
+            Apply::Checkpoint { at, .. } => Out::Take(at.0),
+            Apply::Install(at) => Out::Install(at.0),
         };
         self.kit.out.applies.drain(..).map(out).collect()
     }
@@ -119,7 +123,7 @@ fn the_proposal_that_waits_here_is_named_once() {
     executor.run(entries, origin, fetches, &mut kit.ctx());
     let proposals = kit.out.applies.iter().filter_map(|apply| match apply {
         Apply::Command { proposal, .. } => Some(*proposal),
-        Apply::Through(_) => None,
+        Apply::Through(_) | Apply::Checkpoint { .. } | Apply::Install(_) => None,
     });
     assert_eq!(proposals.collect::<Vec<_>>(), [Some(id), None]);
     assert_eq!(origin.len(), 0);

@@ -59,6 +59,7 @@ impl Group {
                     && phase1.on_behind(from.node, ballot)
                 {
                     self.learner.note(from.node, cleaned);
+                    self.learner.note_cleaned(from.node, cleaned, true);
                 }
             }
             Message::Nack { ballot, promised } => {
@@ -110,8 +111,9 @@ impl Group {
                 let (entries, fetches) = (&self.entries, &mut self.fetches);
                 self.learner.on_learn(from.node, first, entries, fetches, ctx);
             }
-            Message::Learned { from: first, values, chosen, cleaned: _ } => {
+            Message::Learned { from: first, values, chosen, cleaned } => {
                 self.learner.note(from.node, chosen);
+                self.learner.note_cleaned(from.node, cleaned, !values.is_empty());
                 self.executor.on_learned(first, &values, &mut self.origin, ctx);
                 for (above, value) in (0..).zip(&values) {
                     self.learn(Instance(first.0.saturating_add(above)), value, out);

@@ -40,6 +40,12 @@ impl History {
         &self.eras[self.eras.len() - 1].1
     }
 
+    /// What everything up to `at` has decided: an entry there decides about the instance above it.
+    pub(crate) fn through(&self, at: Instance) -> Self {
+        let eras = self.eras.iter().filter(|(first, _)| *first <= at.next());
+        Self { eras: eras.cloned().collect() }
+    }
+
     /// Appends the history as bytes; [`Self::decode`] reads them.
     ///
     /// ```text

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use synod_core::{Ballot, Durable, Instance, Record, Recovered, Stored, Value, WriteBatch};
 
 /// Batches in the order written. Those not yet synced outlive the process, but not the power.
@@ -27,6 +28,8 @@ pub struct Image {
     entries: BTreeMap<Instance, (Ballot, Value)>,
     hint: Instance,
     cleaned: Instance,
+    /// The newest checkpoint, and the group's own state there.
+    pub checkpoint: Option<(Instance, Bytes)>,
 }
 
 impl Image {
@@ -49,7 +52,14 @@ impl Image {
             Record::Chosen(up_to) => self.hint = self.hint.max(*up_to),
             Record::Cleaned(up_to) => {
                 self.cleaned = *up_to;
+                let checkpoint = self.checkpoint.as_ref().map_or(Instance::ZERO, |(at, _)| *at);
+                assert!(*up_to <= checkpoint, "cleaned {up_to}, above checkpoint {checkpoint}");
                 self.entries.retain(|instance, _| instance > up_to);
+            }
+            Record::Checkpoint { instance, state } => {
+                let at = self.checkpoint.as_ref().map_or(Instance::ZERO, |(at, _)| *at);
+                assert!(*instance > at, "checkpoint {instance} follows {at}");
+                self.checkpoint = Some((*instance, state.clone()));
             }
         }
     }
@@ -110,7 +120,7 @@ impl Disk {
             }
         }
         self.synced = self.batches.len();
-        let Image { promised, cleaned, hint, ref entries, .. } = self.durable;
+        let Image { promised, cleaned, hint, ref entries, ref checkpoint, .. } = self.durable;
         let given = |i: &Instance| entries.contains_key(i) && !self.lost.contains(i);
         let mut chosen = cleaned;
         while chosen < hint && given(&chosen.next()) {
@@ -118,7 +128,7 @@ impl Disk {
         }
         let above = entries.iter().filter(|(i, _)| **i > chosen);
         let entries = above.map(|(&i, entry)| self.stored(i, entry)).collect();
-        Recovered { promised, chosen, cleaned, entries }
+        Recovered { promised, chosen, cleaned, entries, checkpoint: checkpoint.clone() }
     }
 
     /// Answers a fetch: from what is durable only, so that reading what is still being written shows.
@@ -134,11 +144,6 @@ impl Disk {
             found.push(Stored { value, ..stored });
         }
         found
-    }
-
-    /// The chosen prefix that would be read back after a loss of power.
-    pub fn durably_chosen(&self) -> Instance {
-        self.durable.hint
     }
 
     fn stored(&self, instance: Instance, (ballot, value): &(Ballot, Value)) -> Stored {

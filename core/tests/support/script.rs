@@ -120,7 +120,12 @@ impl Script {
             "restart" => self.restart(node()),
             "cut" => self.cut.extend(links(args[0])),
             "heal" => self.cut.clear(),
-            "clean" => self.input(node(), Input::Clean(instance(args[1]))),
+            "checkpoint" => self.input(node(), Input::Checkpoint),
+            "install" => {
+                let from = &self.nodes[args[1].parse::<usize>().unwrap() - 1].disk.durable;
+                let (at, state) = from.checkpoint.clone().expect("it has none");
+                self.input(node(), Input::Install { at, state });
+            }
             "lose" => self.nodes[node()].disk.lose(instance(args[1])),
             "rot" => self.nodes[node()].disk.rot(instance(args[1])),
             "transfer" => self.input(node(), Input::Transfer(NodeId(args[1].parse().unwrap()))),
@@ -145,6 +150,7 @@ impl Script {
                 "cache" => c.cache_bytes_max = n(),
                 "delay" => c.batch_delay = duration(value),
                 "ahead" => c.accept_ahead_max = value.parse().unwrap(),
+                "keep" => c.keep_instances = value.parse().unwrap(),
                 "proposals" => c.proposals_max = n(),
                 _ => panic!("no such setting: {arg}"),
             }
@@ -266,11 +272,14 @@ impl Script {
         node.boot += 1;
         let recovered = node.disk.recover();
         if node.boot > 1 {
-            let Recovered { promised, chosen, cleaned, entries } = &recovered;
+            let Recovered { promised, chosen, cleaned, entries, checkpoint } = &recovered;
             write!(self.text, "  {}: restarts, promised {promised}, chosen {chosen}", node.me.node)
                 .unwrap();
             if *cleaned > Instance::ZERO {
                 write!(self.text, ", cleaned {cleaned}").unwrap();
+            }
+            if let Some((at, _)) = checkpoint {
+                write!(self.text, ", checkpoint {at}").unwrap();
             }
             for Stored { instance, ballot, value } in entries {
                 let value = value.as_ref().map_or_else(|| "lost".into(), ToString::to_string);
@@ -351,6 +360,14 @@ impl Script {
                     node.executed.insert(position, command);
                 }
                 Apply::Through(instance) => next.push(Input::Applied(instance)),
+                Apply::Checkpoint { at, .. } => {
+                    writeln!(text, "  {id}: takes a checkpoint {at}").unwrap();
+                    next.push(Input::Checkpointed(at));
+                }
+                Apply::Install(at) => {
+                    writeln!(text, "  {id}: installs a checkpoint {at}").unwrap();
+                    next.push(Input::Applied(at));
+                }
             }
         }
         for outcome in &out.outcomes {

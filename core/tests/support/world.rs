@@ -21,7 +21,6 @@ pub struct World {
     rates: Rates,
     config: Config,
     calm: bool,
-    cleans: bool,
     next_id: u64,
     /// Proposals from here on have to commit: nothing goes wrong any more.
     must_commit: u64,
@@ -49,10 +48,26 @@ pub struct Node {
     fetches: VecDeque<Fetch>,
     commands: BTreeMap<Instance, Vec<CommandKey>>,
     through: Instance,
+    /// A hash of everything executed.
+    state: u64,
+    /// A checkpoint that is being written.
+    taking: Option<Checkpoint>,
+    /// A checkpoint of a peer that has come.
+    incoming: Option<Checkpoint>,
+    /// Checkpoints on its disk; whether one counts is said by the log.
+    files: BTreeMap<Instance, Checkpoint>,
     /// Proposals and reads that wait here, with their deadlines.
     waiting: BTreeMap<(bool, u64), Time>,
     /// Where reads may be served that the state machine has not reached.
     reads: Vec<Instance>,
+}
+
+/// What a checkpoint holds: the group's own state, and the state machine's.
+#[derive(Clone, Debug)]
+struct Checkpoint {
+    at: Instance,
+    group: Bytes,
+    machine: u64,
 }
 
 impl World {
@@ -78,6 +93,12 @@ impl World {
             apply_ahead_max: rng.pick(&[1, 4, 1000]),
             ..Config::default()
         };
+        let config = Config {
+            checkpoint_interval: rng.pick(&[0, 0, 1, 3, 10]),
+            checkpoint_bytes: rng.pick(&[0, 0, 300]),
+            keep_instances: rng.pick(&[0, 0, 4, 20]),
+            ..config
+        };
         let rates = Rates {
             lose: rng.pick(&[0, 0, 30, 150, 300]),
             repeat: rng.pick(&[0, 20, 150]),
@@ -88,7 +109,6 @@ impl World {
             cut: rng.pick(&[0, 0, 5, 20]),
             step: rng.pick(&[300_000, 1_000_000, 3_000_000]),
         };
-        let cleans = rng.chance(250);
         let mut world = Self {
             now: Time::ZERO,
             rng,
@@ -99,7 +119,6 @@ impl World {
             rates,
             config,
             calm: false,
-            cleans,
             next_id: 0,
             must_commit: u64::MAX,
             trace: std::env::var_os("TRACE").is_some(),
@@ -114,11 +133,14 @@ impl World {
                 fetches: VecDeque::new(),
                 commands: BTreeMap::new(),
                 through: Instance::ZERO,
+                state: 0,
+                taking: None,
+                incoming: None,
+                files: BTreeMap::new(),
                 waiting: BTreeMap::new(),
                 reads: Vec::new(),
             });
         }
-        world.checks.forgets = cleans;
         (0..world.nodes.len()).for_each(|i| world.restart(i));
         world
     }
@@ -146,6 +168,13 @@ impl World {
             if !self.cut.remove(&pair) {
                 self.cut.insert(pair);
             }
+        } else if self.rng.chance(40) {
+            match self.rng.below(4) {
+                0 => self.taken(i),
+                1 => self.install(i),
+                2 => self.transfer(i),
+                _ => self.offer(i),
+            };
         } else if self.rng.chance(100) {
             self.fetch(i);
         } else if self.rng.chance(300) {
@@ -199,6 +228,7 @@ impl World {
         }
         for i in 0..self.nodes.len() {
             busy |= self.sync(i) | self.fetch(i) | self.due(i);
+            busy |= self.taken(i) | self.install(i) | self.transfer(i);
         }
         busy
     }
@@ -266,6 +296,50 @@ impl World {
         true
     }
 
+    /// A checkpoint that was being written is durable, or failed.
+    fn taken(&mut self, i: usize) -> bool {
+        let Some(checkpoint) = self.nodes[i].taking.take() else { return false };
+        let at = checkpoint.at;
+        if !self.calm && self.rng.chance(200) {
+            self.step(i, Input::CheckpointFailed(at));
+        } else {
+            self.nodes[i].files.insert(at, checkpoint);
+            self.step(i, Input::Checkpointed(at));
+        }
+        true
+    }
+
+    /// Whoever is too far behind is sent a checkpoint.
+    fn transfer(&mut self, i: usize) -> bool {
+        let wanted = self.nodes[i].group.as_ref().and_then(Group::wanted);
+        let Some(Wanted { next, from }) = wanted else { return false };
+        let from = self.rng.pick(&from);
+        let from = &self.nodes[usize::try_from(from.0 - 1).unwrap()];
+        let newest = from.group.as_ref().map(|group| group.status().checkpoint);
+        let Some(newest) = newest.and_then(|at| from.files.get(&at)) else { return false };
+        if newest.at < next || self.nodes[i].incoming.is_some() {
+            return false;
+        }
+        self.nodes[i].incoming = Some(newest.clone());
+        true
+    }
+
+    /// Any checkpoint of anybody turns up, of use or not.
+    fn offer(&mut self, i: usize) -> bool {
+        let from = self.rng.index(self.nodes.len());
+        let newest = self.nodes[from].files.last_key_value().map(|(_, newest)| newest.clone());
+        self.nodes[i].incoming = newest;
+        true
+    }
+
+    fn install(&mut self, i: usize) -> bool {
+        let Some(checkpoint) = self.nodes[i].incoming.take() else { return false };
+        let Checkpoint { at, group: state, .. } = checkpoint.clone();
+        self.nodes[i].files.insert(at, checkpoint);
+        self.step(i, Input::Install { at, state });
+        true
+    }
+
     fn client(&mut self, i: usize) {
         let patience = Duration::from_millis(5 + self.rng.below(200));
         match self.rng.below(20) {
@@ -273,10 +347,14 @@ impl World {
                 let to = NodeId(1 + self.rng.below(u64::try_from(self.nodes.len()).unwrap()));
                 self.step(i, Input::Transfer(to));
             }
-            1 if self.cleans => {
-                let safe = self.nodes.iter().map(|n| n.disk.durably_chosen()).min().unwrap();
-                self.step(i, Input::Clean(safe));
-            }
+            1 => match self.rng.below(8) {
+                0 => {
+                    let limit = Instance(self.rng.below(20));
+                    self.step(i, Input::CleanLimit(limit));
+                }
+                1 | 2 => self.step(i, Input::CleanLimit(Instance::MAX)),
+                _ => self.step(i, Input::Checkpoint),
+            },
             2..=9 => {
                 self.next_id += 1;
                 let (id, deadline) = (self.next_id, self.now + patience);
@@ -309,10 +387,8 @@ impl World {
         node.fetches.clear();
         node.waiting.clear();
         node.reads.clear();
-        if self.cleans {
-            return;
-        }
-        self.nodes[i].through = Instance::ZERO;
+        node.commands.clear();
+        (node.taking, node.incoming) = (None, None);
     }
 
     fn restart(&mut self, i: usize) {
@@ -320,7 +396,12 @@ impl World {
         let node = &mut self.nodes[i];
         node.boot += 1;
         let recovered = node.disk.recover();
-        node.through = recovered.cleaned;
+        (node.through, node.state) = (Instance::ZERO, 0);
+        if let Some((at, state)) = &recovered.checkpoint {
+            let Checkpoint { group, machine, .. } = &node.files[at];
+            assert_eq!(group, state, "the log and the checkpoint {at} do not fit");
+            (node.through, node.state) = (*at, *machine);
+        }
         let start = Start {
             group: GroupId(0),
             me: node.me,
@@ -395,9 +476,31 @@ impl World {
                     while node.through < instance {
                         node.through = node.through.next();
                         let keys = node.commands.remove(&node.through).unwrap_or_default();
+                        for key in &keys {
+                            let word = key.origin.0 << 40 ^ key.boot << 32 ^ key.seq;
+                            node.state = Rng(node.state ^ word).next();
+                        }
+                        self.checks.state(node.through, node.state);
                         self.checks.instance(node.through, keys);
                     }
                     reached = Some(instance);
+                }
+                Apply::Checkpoint { at, state } => {
+                    let keys = node.commands.range(..=at).flat_map(|(_, keys)| keys);
+                    let machine = keys.fold(node.state, |hash, key| {
+                        let word = key.origin.0 << 40 ^ key.boot << 32 ^ key.seq;
+                        Rng(hash ^ word).next()
+                    });
+                    self.checks.state(at, machine);
+                    node.taking = Some(Checkpoint { at, group: state, machine });
+                }
+                Apply::Install(at) => {
+                    let durable = node.disk.durable.checkpoint.as_ref().map(|(at, _)| *at);
+                    assert!(durable >= Some(at), "a restart would not go on from {at}");
+                    (node.through, node.state) = (at, node.files[&at].machine);
+                    node.commands.clear();
+                    self.checks.state(at, node.state);
+                    reached = Some(at);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Freeing segments, and having the next one ready.
 //!
 //! A segment is needed while a live record is in it. The marks of a group (promise, chosen, cleaned,
-//! incarnation) are few bytes: when the oldest segment holds nothing else that is live, they are
+//! incarnation, checkpoint) are few bytes: when the oldest segment holds nothing else that is live, they are
 //! written anew, with the new oldest segment, and *after that batch is synced* the file is freed.
 //! Values that pin an old segment are moved the same way, a little at a time, once the log holds
 //! more dead bytes than live ones.
@@ -160,7 +160,7 @@ impl<V: Vfs> Log<V> {
     fn push_marks(&mut self, oldest: u32) {
         let zero = Ballot::ZERO;
         let mut marks = Vec::new();
-        let mut payload = None;
+        let (mut payload, mut checkpoints) = (None, Vec::new());
         {
             let shared = self.shared.read();
             marks.push(Entry::bare(Kind::Boot, GroupId(0), shared.boot, zero));
@@ -168,6 +168,7 @@ impl<V: Vfs> Log<V> {
                 let formatted = Ballot { incarnation: of.incarnation, ..zero };
                 marks.push(Entry::bare(Kind::Formatted, group, 0, formatted));
                 marks.push(Entry::bare(Kind::Promised, group, 0, of.promised));
+                checkpoints.extend(of.checkpoint.clone().map(|held| (group, held)));
                 marks.push(Entry::bare(Kind::Cleaned, group, of.cleaned.0, zero));
                 marks.push(Entry::bare(Kind::Chosen, group, of.hint.0, zero));
             }
@@ -175,6 +176,10 @@ impl<V: Vfs> Log<V> {
                 let entry = Entry::bare(Kind::Founded, GroupId(0), 0, zero);
                 payload = Some((entry.with_payload(&founded.bytes), founded.bytes.clone()));
             }
+        }
+        for (group, checkpoint) in checkpoints {
+            mark!(CHECKPOINT_CARRIED_AHEAD);
+            self.push_checkpoint(group, &checkpoint);
         }
         for entry in marks {
             self.push(entry, None);

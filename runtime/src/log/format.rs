@@ -81,6 +81,11 @@ pub(crate) enum Kind {
     /// `group` takes the incarnation in `ballot`. Everything up to `instance` is chosen; what the
     /// earlier incarnation promised, and accepted above that, is forgotten.
     Renewed = 11,
+    /// [`Record::Checkpoint`]; the payload is the group's own state at `instance`.
+    Checkpoint = 12,
+    /// The same again, behind [`BLOCK`] zeros: so no block holds a part of both, and a bad one does
+    /// not cost the log its beginning.
+    CheckpointAgain = 13,
 }
 
 impl Kind {
@@ -97,6 +102,8 @@ impl Kind {
             9 => Self::Cleaned,
             10 => Self::Lost,
             11 => Self::Renewed,
+            12 => Self::Checkpoint,
+            13 => Self::CheckpointAgain,
             _ => return None,
         })
     }
@@ -114,6 +121,8 @@ impl Kind {
             Self::Cleaned => 9,
             Self::Lost => 10,
             Self::Renewed => 11,
+            Self::Checkpoint => 12,
+            Self::CheckpointAgain => 13,
         }
     }
 }
@@ -163,6 +172,10 @@ impl Entry {
             Record::Learned { instance, value } => {
                 let entry = Self::bare(Kind::Learned, group, instance.0, zero);
                 (entry.with_payload(value.bytes()), Some(value.bytes()))
+            }
+            Record::Checkpoint { instance, state } => {
+                let entry = Self::bare(Kind::Checkpoint, group, instance.0, zero);
+                (entry.with_payload(state), Some(state))
             }
         }
     }

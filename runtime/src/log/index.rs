@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use synod_core::{Ballot, Founding, GroupId, Incarnation, Instance};
 
+use super::checkpoint::Checkpoint;
 use super::format::{Entry, Kind};
 
 /// Where the last record of an instance is: six words.
@@ -35,6 +36,10 @@ pub(crate) struct GroupIndex {
     /// The hint: everything up to here is chosen.
     pub(crate) hint: Instance,
     pub(crate) cleaned: Instance,
+    /// The newest checkpoint whose record can be read.
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// The newest of which there is a record at all.
+    pub(crate) checkpoint_at: Instance,
     pub(crate) slots: BTreeMap<Instance, Slot>,
     /// The oldest segment that holds one of the marks above; each was written there or later.
     pub(crate) marks: u32,
@@ -100,7 +105,20 @@ impl<F> Index<F> {
             | Kind::Chosen
             | Kind::Cleaned
             | Kind::Lost
-            | Kind::Renewed => self.apply_to_group(entry, place),
+            | Kind::Renewed
+            | Kind::Checkpoint
+            | Kind::CheckpointAgain => self.apply_to_group(entry, place),
+        }
+    }
+
+    /// Takes note of what came with a record, if that is one of a checkpoint.
+    pub(crate) fn apply_checkpoint(&mut self, entry: &Entry, payload: &Bytes) {
+        let checkpoint = Checkpoint::read(entry, payload);
+        if let Some((checkpoint, group)) = checkpoint.zip(self.groups.get_mut(&entry.group)) {
+            let held = group.checkpoint.as_ref().map_or(Instance::ZERO, |held| held.instance);
+            if checkpoint.instance >= held {
+                group.checkpoint = Some(checkpoint);
+            }
         }
     }
 
@@ -131,6 +149,9 @@ impl<F> Index<F> {
                 if group.cleaned == Instance::MAX {
                     group.slots.clear();
                 }
+            }
+            Kind::Checkpoint | Kind::CheckpointAgain => {
+                group.checkpoint_at = group.checkpoint_at.max(instance);
             }
             Kind::Accepted | Kind::Learned | Kind::Lost if instance > group.cleaned => {
                 let slot = Slot {
@@ -182,6 +203,13 @@ impl GroupIndex {
             slot.ballot = Ballot::ZERO;
         }
         forgotten
+    }
+
+    /// Whether the log has no beginning: the record of the checkpoint below which it was cleaned can be
+    /// read no more.
+    pub(crate) fn lacks_checkpoint(&self) -> bool {
+        let held = self.checkpoint.as_ref().map_or(Instance::ZERO, |held| held.instance);
+        self.checkpoint_at > held && self.cleaned > held
     }
 
     /// The chosen prefix, as far as every value of it is here.

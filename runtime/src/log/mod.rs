@@ -9,11 +9,13 @@
 //! - `open`: [`Log::open`]; what is rewritten and synced before a recovered node says anything.
 //! - `rewrite`: rewriting the last batch in place, so that a power loss meanwhile costs nothing.
 //! - `renew`: [`Log::start`] and [`Log::renew`]; **when a directory takes new incarnations**.
+//! - `checkpoint`: what is written of a checkpoint.
 //! - `index`, `reader`: where each value is, and reading it.
 //!
 //! Everything here is synchronous, and free of threads and clocks: the simulator runs this code
 //! over its own [`Vfs`](crate::vfs::Vfs).
 
+mod checkpoint;
 mod clean;
 mod config;
 mod error;

@@ -447,18 +447,27 @@ fn apply<F: VfsFile>(
             lost: place.is_none(),
         };
         index.apply(entry, place);
-        if entry.kind == Kind::Founded {
-            let slot = Slot {
-                ballot: Ballot::ZERO,
-                segment,
-                offset: place.offset,
-                len: entry.len,
-                crc: entry.crc,
-                twin: place.twin,
-                lost: place.lost,
-            };
-            let bytes = read_value(&on_disk.file, &slot);
-            let bytes = bytes.map_err(OpenError::io("read", &on_disk.path))?;
+        let is_checkpoint = matches!(entry.kind, Kind::Checkpoint | Kind::CheckpointAgain);
+        if !is_checkpoint && entry.kind != Kind::Founded {
+            continue;
+        }
+        let slot = Slot {
+            ballot: Ballot::ZERO,
+            segment,
+            offset: place.offset,
+            len: entry.len,
+            crc: entry.crc,
+            twin: place.twin,
+            lost: place.lost,
+        };
+        let bytes = read_value(&on_disk.file, &slot);
+        let bytes = bytes.map_err(OpenError::io("read", &on_disk.path))?;
+        mark!(CHECKPOINT_RECORD_ONE_COPY_BAD if is_checkpoint && bytes.is_none());
+        if is_checkpoint {
+            if let Some(bytes) = &bytes {
+                index.apply_checkpoint(entry, bytes);
+            }
+        } else {
             let founding = bytes.as_deref().and_then(founding::decode);
             let (Some(founding), Some(bytes)) = (founding, bytes) else {
                 return Err(damaged(&on_disk.path, batch.at, "the founding is lost"));
@@ -504,6 +513,9 @@ pub(crate) fn recover_groups<F: VfsFile>(
         if of.incarnation == Incarnation::default() {
             return Err(damaged(dir, 0, "a group has records and no incarnation"));
         }
+        if of.lacks_checkpoint() {
+            return Err(damaged(dir, 0, "the checkpoint below which a log was cleaned is lost"));
+        }
         let lost = of.slots.iter().filter(|(_, slot)| slot.lost);
         report.lost.extend(lost.map(|(&instance, _)| (group, instance)));
         let recovered = recover_group(dir, index, of)?;
@@ -528,5 +540,6 @@ fn recover_group<F: VfsFile>(
         let value = value.and_then(|bytes| Value::parse(bytes).ok());
         entries.push(Stored { instance, ballot: slot.ballot, value });
     }
-    Ok(Recovered { promised: of.promised, chosen, cleaned: of.cleaned, entries })
+    let checkpoint = of.checkpoint.as_ref().map(|held| (held.instance, held.state.clone()));
+    Ok(Recovered { promised: of.promised, chosen, cleaned: of.cleaned, entries, checkpoint })
 }

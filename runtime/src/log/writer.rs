@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crc32c::crc32c_append;
 use synod_core::{Ballot, Founding, GroupId, Record, WriteBatch, mark};
 
+use super::checkpoint::Checkpoint;
 use super::config::LogConfig;
 use super::error::LogError;
 use super::format::{
@@ -107,6 +108,13 @@ impl<V: Vfs> Log<V> {
         self.keep(ready)?;
         self.begin();
         for (group, record) in records {
+            if let Record::Checkpoint { instance, state } = record {
+                self.push_checkpoint(
+                    group,
+                    &Checkpoint { instance: *instance, state: state.clone() },
+                );
+                continue;
+            }
             let (entry, payload) = Entry::of(group, record);
             self.push(entry, payload.cloned());
         }
@@ -150,6 +158,12 @@ impl<V: Vfs> Log<V> {
         self.sync()?;
         self.founded(founding);
         Ok(())
+    }
+
+    pub(crate) fn push_checkpoint(&mut self, group: GroupId, checkpoint: &Checkpoint) {
+        for (entry, payload) in checkpoint.records(group) {
+            self.push(entry, Some(payload));
+        }
     }
 
     pub(crate) fn push_founding(&mut self, founding: &Founding) {
@@ -309,7 +323,7 @@ impl<V: Vfs> Log<V> {
         let mut shared = self.shared.write();
         let mut at = self.at + layout.payload;
         let twin = if layout.twice { layout.second } else { 0 };
-        for entry in &self.scratch.entries {
+        for (entry, payload) in self.scratch.entries.iter().zip(&self.scratch.payloads) {
             assert!(
                 matches!(entry.kind, Kind::Formatted | Kind::Boot | Kind::Founded | Kind::Oldest)
                     || shared.groups.contains_key(&entry.group),
@@ -323,6 +337,7 @@ impl<V: Vfs> Log<V> {
                 lost: false,
             };
             shared.apply(entry, place);
+            shared.apply_checkpoint(entry, payload);
             at += u64::from(entry.len);
         }
     }

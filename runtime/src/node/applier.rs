@@ -180,6 +180,7 @@ impl<P: Progress> Worker<P> {
                         }
                     }
                     Ok(Executed::Through(instance)) => self.through(instance),
+                    Ok(Executed::Checkpoint(..) | Executed::Install(_)) => {}
                     Err(error) => {
                         if let Some(reply) = reply {
                             let reason = error.to_string().into();

@@ -199,7 +199,10 @@ impl Hosted {
                     .proposals
                     .remove(*id)
                     .map(|(deadline, reply)| self.owed_outputs.push(deadline, reply)),
-                Apply::Command { proposal: None, .. } | Apply::Through(_) => None,
+                Apply::Command { proposal: None, .. }
+                | Apply::Through(_)
+                | Apply::Checkpoint { .. }
+                | Apply::Install(_) => None,
             };
             self.jobs.push(Job::Apply(apply, reply));
         }
@@ -249,6 +252,16 @@ impl Hosted {
                 }
                 Event::ValuesLost(first, last) => {
                     tracing::warn!(node, group, %first, %last, "the disk lost chosen values");
+                }
+                Event::Checkpointed(at) => {
+                    tracing::info!(node, group, instance = %at, "checkpoint")
+                }
+                Event::Cleaned(upto) => tracing::info!(node, group, instance = %upto, "cleaned"),
+                Event::Installed(at) => {
+                    tracing::info!(node, group, instance = %at, "goes on from a peer's checkpoint");
+                }
+                Event::InstallRefused(at) => {
+                    tracing::debug!(node, group, instance = %at, "a checkpoint is of no use");
                 }
                 Event::Failed(reason, instance) => failed = Some((reason, instance)),
             }

@@ -247,6 +247,7 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
 fn bytes_of(batch: &WriteBatch) -> u64 {
     let value = |record: &Record| match record {
         Record::Accepted { value, .. } | Record::Learned { value, .. } => value.len(),
+        Record::Checkpoint { state, .. } => state.len() * 2,
         Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) => 0,
     };
     let sum: usize = batch.records().iter().map(value).sum();

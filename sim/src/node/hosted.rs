@@ -131,7 +131,7 @@ impl Hosted {
         while let Some(apply) = self.handed.pop_front() {
             let command = match &apply {
                 Apply::Command { sm, key, payload, .. } => Some((*sm, *key, payload.clone())),
-                Apply::Through(_) => None,
+                Apply::Through(_) | Apply::Checkpoint { .. } | Apply::Install(_) => None,
             };
             let executed = self.machines.apply(apply);
             if self.has_stopped() {
@@ -157,6 +157,7 @@ impl Hosted {
                     self.compare(place, instance, env);
                     return Ok((Some(instance), !self.handed.is_empty()));
                 }
+                (Executed::Checkpoint(..) | Executed::Install(_), _) => {}
                 (executed, None) => {
                     let what = format!("{place}: no command became {executed:?}");
                     return Err(Violation::new("machines", what));

@@ -326,7 +326,11 @@ impl Process {
                 synod_core::Event::Preparing(_) => env.checkers.ran(place),
                 synod_core::Event::SteppedDown(..)
                 | synod_core::Event::Following(_)
-                | synod_core::Event::PeerLearns(_) => {}
+                | synod_core::Event::PeerLearns(_)
+                | synod_core::Event::Checkpointed(_)
+                | synod_core::Event::Cleaned(_)
+                | synod_core::Event::Installed(_)
+                | synod_core::Event::InstallRefused(_) => {}
             }
         }
         if let Some(batch) = outbox.take_writes() {

@@ -37,4 +37,7 @@ pub(super) struct Mirror {
     writes_in_flight_max: u64,
     apply_ahead_max: u64,
     apply_bytes_max: usize,
+    checkpoint_interval: u64,
+    checkpoint_bytes: u64,
+    keep_instances: u64,
 }

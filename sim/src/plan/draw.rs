@@ -225,5 +225,6 @@ fn config(rng: &mut Rng, preset: Preset, election: Duration) -> Config {
         writes_in_flight_max: writes,
         apply_ahead_max: apply_ahead,
         apply_bytes_max: to_index(page_bytes), // not drawn anew, so that older seeds stay what they are
+        ..Config::default()
     }
 }

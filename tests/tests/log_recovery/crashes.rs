@@ -47,7 +47,7 @@ fn draft() -> impl Strategy<Value = Draft> {
         2 => 9000..40_000_usize,
         1 => 40_000..90_000_usize,
     ];
-    (any::<bool>(), 0..12_u8, 1..12_u64, 1..5_u64, len)
+    (any::<bool>(), 0..13_u8, 1..12_u64, 1..5_u64, len)
 }
 
 fn end() -> impl Strategy<Value = End> {
@@ -149,6 +149,10 @@ impl World {
             0 => Record::Promised(ballot(round)),
             1 => Record::Chosen(Instance(instance)),
             2 => Record::Cleaned(Instance(instance / 2)),
+            12 => Record::Checkpoint {
+                instance: Instance(instance),
+                state: self.seq.to_le_bytes().repeat(len / 8).into(),
+            },
             3 | 4 => Record::Learned { instance: Instance(instance), value: value(self.seq, len) },
             _ => accepted(instance, round, self.seq, len),
         };

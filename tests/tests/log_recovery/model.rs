@@ -22,6 +22,7 @@ pub(crate) struct Model {
     pub(crate) promised: Ballot,
     pub(crate) hint: Instance,
     pub(crate) cleaned: Instance,
+    pub(crate) checkpoint: Option<(Instance, Bytes)>,
     /// `None`: lost.
     pub(crate) values: BTreeMap<Instance, (Ballot, Option<Value>)>,
 }
@@ -34,6 +35,11 @@ impl Model {
             Record::Promised(ballot) => self.promised = self.promised.max(*ballot),
             Record::Chosen(upto) => self.hint = self.hint.max(*upto),
             Record::Cleaned(upto) => self.cleaned = self.cleaned.max(*upto),
+            Record::Checkpoint { instance, state } => {
+                if self.checkpoint.as_ref().is_none_or(|(at, _)| at <= instance) {
+                    self.checkpoint = Some((*instance, state.clone()));
+                }
+            }
             Record::Accepted { instance, ballot, value } => {
                 self.values.insert(*instance, (*ballot, Some(value.clone())));
             }
@@ -60,6 +66,7 @@ impl Model {
             chosen,
             cleaned: self.cleaned,
             entries: entries.collect(),
+            checkpoint: self.checkpoint.clone(),
         }
     }
 }

@@ -1,0 +1,133 @@
+//! When checkpoints are taken, and how far the log may be cleaned after them (I8).
+//!
+//! A checkpoint goes through three hands: the executor hands it out in order with the commands, the
+//! embedder makes it durable and says so, and the group writes down that it is. Only when *that*
+//! record is durable is anything cleaned below it, since a restart starts from the record: cleaned
+//! earlier, a power loss would leave a log without a beginning.
+
+use bytes::Bytes;
+
+use crate::config::Config;
+use crate::entries::Entries;
+use crate::env::Ctx;
+use crate::ids::{Instance, WriteSeq};
+use crate::outbox::Event;
+use crate::write::Record;
+
+/// The checkpoints of one group on this node.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    /// The newest that is durable, record and all.
+    last: Instance,
+    /// Handed out, and not yet said to be durable.
+    taking: Option<(Instance, Bytes)>,
+    /// Its record is being written.
+    writing: Option<(WriteSeq, Instance)>,
+    /// One was asked for.
+    wanted: bool,
+    /// Bytes of values handed out since the last one.
+    bytes: u64,
+    /// Nothing above this is cleaned.
+    limit: Instance,
+}
+
+impl Checkpoints {
+    pub(crate) const fn new(last: Instance) -> Self {
+        Self { last, taking: None, writing: None, wanted: false, bytes: 0, limit: Instance::MAX }
+    }
+
+    /// The newest checkpoint that a restart would start from.
+    pub(crate) const fn last(&self) -> Instance {
+        self.last
+    }
+
+    /// One is to be taken as soon as possible.
+    pub(crate) const fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// Whether one is to be taken now that everything up to `at` is handed out, whose value there has
+    /// so many bytes.
+    #[inline]
+    pub(crate) fn is_due(&mut self, at: Instance, bytes: usize, config: &Config) -> bool {
+        let (interval, bytes_max) = (config.checkpoint_interval, config.checkpoint_bytes);
+        self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let is_boundary = interval > 0 && at.0.is_multiple_of(interval);
+        let is_due = is_boundary || (bytes_max > 0 && self.bytes >= bytes_max);
+        mark!(CHECKPOINT_LEFT_OUT if is_due && self.taking.is_some());
+        is_due && self.taking.is_none()
+    }
+
+    /// Whether one that was asked for can be taken at `at`.
+    pub(crate) fn is_wanted(&mut self, at: Instance) -> bool {
+        if !self.wanted || self.taking.is_some() {
+            return false;
+        }
+        self.wanted = false;
+        let newest = self.writing.map_or(self.last, |(_, instance)| instance);
+        at > newest
+    }
+
+    /// One is handed out.
+    pub(crate) fn take(&mut self, at: Instance, state: Bytes) {
+        self.taking = Some((at, state));
+        self.bytes = 0;
+    }
+
+    /// The embedder has one, durably. Another than the one that was handed out last is of no use any
+    /// more: a newer one was installed meanwhile.
+    pub(crate) fn on_taken(&mut self, at: Instance, ctx: &mut Ctx<'_>) {
+        if let Some((instance, state)) = self.taking.take_if(|(taking, _)| *taking == at) {
+            ctx.write(Record::Checkpoint { instance, state });
+            self.writing = Some((ctx.journal.written(), at));
+        }
+    }
+
+    /// One did not come about.
+    pub(crate) fn on_failed(&mut self, at: Instance) {
+        self.taking.take_if(|(taking, _)| *taking == at);
+    }
+
+    /// A checkpoint of a peer takes the place of everything up to `at`; its record is written.
+    pub(crate) fn install(&mut self, at: Instance, ctx: &mut Ctx<'_>) {
+        mark!(INSTALL_OVERTAKES_CHECKPOINT if self.taking.is_some());
+        self.taking = None;
+        self.writing = Some((ctx.journal.written(), at));
+        self.bytes = 0;
+    }
+
+    /// Nothing above `limit` is to be cleaned.
+    pub(crate) fn limit(&mut self, limit: Instance) {
+        self.limit = limit;
+    }
+
+    /// Cleans the log as far as it may be.
+    #[inline]
+    pub(crate) fn settle(&mut self, handed: Instance, entries: &mut Entries, ctx: &mut Ctx<'_>) {
+        if let Some((seq, at)) = self.writing
+            && ctx.journal.is_durable(seq)
+        {
+            self.writing = None;
+            self.last = at;
+            ctx.event(Event::Checkpointed(at));
+        }
+        if self.last > entries.cleaned() {
+            self.clean(handed, entries, ctx);
+        }
+    }
+
+    fn clean(&self, handed: Instance, entries: &mut Entries, ctx: &mut Ctx<'_>) {
+        let kept = Instance(self.last.0.saturating_sub(ctx.config.keep_instances));
+        mark!(CLEANING_HELD_BACK if kept > self.limit);
+        let upto = kept.min(self.limit).min(handed);
+        if upto > entries.cleaned() && !ctx.writes_full() {
+            mark!(LOG_CLEANED);
+            entries.clean(upto, handed);
+            ctx.write(Record::Cleaned(entries.cleaned()));
+            ctx.event(Event::Cleaned(entries.cleaned()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
