@@ -17,6 +17,13 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
+    /// So many bytes as they are.
+    pub(crate) fn bytes(&mut self, len: u32) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(usize::try_from(len).ok()?)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
     pub(crate) fn u32(&mut self) -> Option<u32> {
         let (number, rest) = self.0.split_first_chunk()?;
         self.0 = rest;

@@ -42,6 +42,7 @@ mod snapshot;
 #[cfg(test)]
 mod testing;
 mod time;
+mod transfer;
 mod value;
 mod write;
 
@@ -62,6 +63,10 @@ pub use outbox::{Apply, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, Ste
 pub use sessions::SESSION_WINDOW;
 pub use snapshot::is_checkpoint_state;
 pub use time::Time;
+pub use transfer::{
+    CheckpointId, FILES_MAX, MANIFEST_BYTES_MAX, Manifest, ManifestFile, Receiver, ReceiverAction,
+    Sender, SenderAction, TransferConfig, TransferMessage,
+};
 pub use value::{
     COMMAND_OVERHEAD, Command, CommandKey, Commands, VALUE_OVERHEAD, Value, ValueError, ValueKind,
     ValueWriter,

@@ -141,6 +141,17 @@ marks! {
     LOG_CLEANED = "a log is cleaned below a checkpoint";
     PROPOSAL_IN_INSTALLED_CHECKPOINT = "a proposal was executed within a checkpoint that its origin installs";
 
+    // transfer/
+    TRANSFER_FAILED = "a checkpoint that was being received cannot be written, or is not what was announced";
+    TRANSFER_FROM_ANOTHER = "a receiver turns to another peer in the middle of a checkpoint";
+    TRANSFER_GOES_ON = "a receiver is offered again what it has begun to receive, and goes on with it";
+    TRANSFER_GONE = "a sender does not have any more what it had begun to send";
+    TRANSFER_HELD_BACK = "a chunk waits, so that values are not starved";
+    TRANSFER_OFFER_REFUSED = "a receiver is offered a checkpoint that makes no sense or leads no further";
+    TRANSFER_OVERTAKEN_BY_LEARNING = "a receiver learns past the checkpoint that it was receiving";
+    TRANSFER_RESUMED_AFTER_RESTART = "a receiver goes on with what an earlier process life received";
+    TRANSFER_TOO_MANY_READERS = "a sender has too many receivers already";
+
     // election.rs
     CANVASS_REFUSED_COURTED = "a canvass is refused, since another candidate was promised a moment ago";
     CANVASS_REFUSED_LEADER_HEARD = "a canvass is refused by one who hears a leader";
