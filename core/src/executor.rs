@@ -35,6 +35,9 @@ pub(crate) struct Executor {
     checkpoints: Checkpoints,
     /// A checkpoint of a peer whose record is being written; nothing is handed out until it counts.
     installing: Option<Installing>,
+    /// The state machines have lost what they start from; nothing is handed out until a checkpoint of
+    /// a peer is installed.
+    is_stateless: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +49,7 @@ struct Installing {
 
 impl Executor {
     /// Goes on from the checkpoint at `start` and the sessions in it, or from nothing.
-    pub(crate) fn new(start: Instance, sessions: Sessions) -> Self {
+    pub(crate) fn new(start: Instance, sessions: Sessions, is_stateless: bool) -> Self {
         Self {
             handed: start,
             applied: start,
@@ -56,6 +59,7 @@ impl Executor {
             sessions,
             checkpoints: Checkpoints::new(start),
             installing: None,
+            is_stateless,
         }
     }
 
@@ -74,6 +78,11 @@ impl Executor {
         self.lost.map(|_| self.handed.next())
     }
 
+    /// Whether the state machines wait for any checkpoint that is at or above what was handed out.
+    pub(crate) const fn is_stateless(&self) -> bool {
+        self.is_stateless
+    }
+
     /// Whether a checkpoint of a peer is being installed.
     pub(crate) const fn is_installing(&self) -> bool {
         self.installing.is_some()
@@ -85,7 +94,7 @@ impl Executor {
     /// from what was there before, and so must they.
     pub(crate) fn install(&mut self, at: Instance, sessions: Sessions, ctx: &mut Ctx<'_>) {
         self.checkpoints.install(at, ctx);
-        self.lost = None;
+        (self.lost, self.is_stateless) = (None, false);
         self.installing = Some(Installing { at, sessions, record: ctx.journal.written() });
     }
 
@@ -135,7 +144,10 @@ impl Executor {
         if self.handed < entries.chosen() {
             self.catch_up(entries, origin, fetches, ctx);
         }
-        if self.installing.is_none() && self.checkpoints.is_wanted(self.handed) {
+        if self.installing.is_none()
+            && !self.is_stateless
+            && self.checkpoints.is_wanted(self.handed)
+        {
             self.take_checkpoint(ctx);
         }
     }
@@ -233,7 +245,8 @@ impl Executor {
         ctx: &mut Ctx<'_>,
     ) {
         let before = self.handed;
-        while self.handed < entries.chosen() && self.room(ctx) && self.installing.is_none() {
+        let is_held = self.installing.is_some() || self.is_stateless;
+        while self.handed < entries.chosen() && self.room(ctx) && !is_held {
             let next = self.handed.next();
             if next <= entries.base() {
                 if self.lost.is_some() {

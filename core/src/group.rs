@@ -67,7 +67,8 @@ impl Group {
     pub fn start(start: Start) -> Result<Self, StartError> {
         let Start { group, me, boot, membership, recovered, config, now } = start;
         config.validate()?;
-        let Recovered { promised, chosen, cleaned, entries: mut stored, checkpoint } = recovered;
+        let Recovered { promised, chosen, cleaned, entries: mut stored, checkpoint, files_lost } =
+            recovered;
         let history = History::founded(membership);
         let (start, Snapshot { sessions, history }) = install::start(checkpoint, history)?;
         if cleaned > chosen {
@@ -117,7 +118,7 @@ impl Group {
             origin: Origin::new(me.incarnation, boot),
             reads: Reads::new(me, boot),
             questions: Questions::default(),
-            executor: Executor::new(start, sessions),
+            executor: Executor::new(start, sessions, files_lost),
             fetches: Fetches::default(),
             mender: Mender::default(),
             hinted: chosen,

@@ -126,4 +126,7 @@ pub struct Recovered {
     pub entries: Vec<Stored>,
     /// The newest checkpoint: at which instance, and the group's own part of the state there.
     pub checkpoint: Option<(Instance, Bytes)>,
+    /// The embedder found that the state machines' part of that checkpoint is not there any more. The
+    /// group votes as before, and executes nothing until it has installed one of a peer.
+    pub files_lost: bool,
 }

@@ -79,7 +79,7 @@ pub enum DecodeError {
     },
 }
 
-type Result<T> = core::result::Result<T, DecodeError>;
+pub(crate) type Result<T> = core::result::Result<T, DecodeError>;
 
 /// One packet, whose values are slices of `body`.
 pub(crate) fn packet(body: Bytes) -> Result<Packet> {
@@ -91,6 +91,7 @@ pub(crate) fn packet(body: Bytes) -> Result<Packet> {
         Some(PacketBody::Founding(message)) => Ok(Packet::Founding(founding_message(message)?)),
         Some(PacketBody::Group(packet)) => group_packet(packet),
         Some(PacketBody::Judged(judged)) => Ok(Packet::Judged(judgement(judged)?)),
+        Some(PacketBody::Transfer(packet)) => crate::transfer::read(packet),
         None => Err(DecodeError::Missing("packet body")),
     }
 }
@@ -337,11 +338,11 @@ fn prefix(field: &'static str, number: u64) -> Result<Instance> {
     within(field, number).map(Instance)
 }
 
-fn at_least_one(field: &'static str, number: u64) -> Result<u64> {
+pub(crate) fn at_least_one(field: &'static str, number: u64) -> Result<u64> {
     if number == 0 { Err(DecodeError::Zero(field)) } else { Ok(number) }
 }
 
-fn within(field: &'static str, number: u64) -> Result<u64> {
+pub(crate) fn within(field: &'static str, number: u64) -> Result<u64> {
     if number < NUMBER_LIMIT {
         Ok(number)
     } else {

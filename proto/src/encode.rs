@@ -11,6 +11,7 @@ use synod_core::{
 use crate::hello::Hello;
 use crate::judge::{Judgement, Verdict};
 use crate::packet::Packet;
+use crate::transfer::TransferPacket;
 
 /// Something with a protobuf encoding.
 pub(crate) trait Encode {
@@ -147,6 +148,9 @@ impl Encode for Packet {
                 sink.message(3, &GroupPacket { group: *group, from: *from, message });
             }
             Self::Judged(judgement) => sink.message(4, judgement),
+            Self::Transfer { group, message } => {
+                sink.message(5, &TransferPacket { group: *group, message });
+            }
         }
     }
 }
@@ -367,7 +371,7 @@ impl Encode for CommandKey {
 }
 
 /// The fields of an enum's variant, without the tag that tells which variant it is.
-struct Fields<'a, T>(&'a T);
+pub(crate) struct Fields<'a, T>(pub(crate) &'a T);
 
 struct GroupPacket<'a> {
     group: GroupId,

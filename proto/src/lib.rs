@@ -26,6 +26,7 @@ mod hello;
 mod hot;
 mod judge;
 mod packet;
+mod transfer;
 mod wire;
 
 pub use decode::DecodeError;

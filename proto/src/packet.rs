@@ -1,6 +1,6 @@
 //! What one frame carries.
 
-use synod_core::{FoundingMessage, GroupId, Incarnation, Message};
+use synod_core::{FoundingMessage, GroupId, Incarnation, Message, TransferMessage};
 
 use crate::hello::Hello;
 use crate::judge::Judgement;
@@ -27,5 +27,13 @@ pub enum Packet {
         from: Incarnation,
         /// What it says.
         message: Message,
+    },
+    /// About the transfer of a checkpoint of one group. Who says it needs no memory: checkpoints hold
+    /// what is chosen, and nobody's vote.
+    Transfer {
+        /// The group.
+        group: GroupId,
+        /// What it says.
+        message: TransferMessage,
     },
 }

@@ -5,12 +5,13 @@ pub(crate) use self::founding_packet::Body as FoundingBody;
 pub(crate) use self::group_packet::Body as GroupBody;
 pub(crate) use self::packet::Body as PacketBody;
 pub(crate) use self::reported::Entry as ReportedEntry;
+pub(crate) use self::transfer_packet::Body as TransferBody;
 
 use bytes::Bytes;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Packet {
-    #[prost(oneof = "packet::Body", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "packet::Body", tags = "1, 2, 3, 4, 5")]
     pub(crate) body: Option<packet::Body>,
 }
 
@@ -25,6 +26,8 @@ pub(crate) mod packet {
         Group(super::GroupPacket),
         #[prost(message, tag = "4")]
         Judged(super::Judged),
+        #[prost(message, tag = "5")]
+        Transfer(super::TransferPacket),
     }
 }
 
@@ -381,4 +384,80 @@ pub(crate) struct ReadPoint {
 pub(crate) struct Transfer {
     #[prost(message, optional, tag = "1")]
     pub(crate) ballot: Option<Ballot>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TransferPacket {
+    #[prost(uint32, tag = "1")]
+    pub(crate) group: u32,
+    #[prost(oneof = "transfer_packet::Body", tags = "2, 3, 4, 5, 6")]
+    pub(crate) body: Option<transfer_packet::Body>,
+}
+
+pub(crate) mod transfer_packet {
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub(crate) enum Body {
+        #[prost(message, tag = "2")]
+        Ask(super::TransferAsk),
+        #[prost(message, tag = "3")]
+        Offer(super::TransferOffer),
+        #[prost(message, tag = "4")]
+        Fetch(super::TransferFetch),
+        #[prost(message, tag = "5")]
+        Chunk(super::TransferChunk),
+        #[prost(message, tag = "6")]
+        Nothing(super::TransferNothing),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct TransferAsk {
+    #[prost(uint64, tag = "1")]
+    pub(crate) next: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TransferOffer {
+    #[prost(uint64, tag = "1")]
+    pub(crate) at: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) digest: u64,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) manifest: Bytes,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct TransferFetch {
+    #[prost(uint64, tag = "1")]
+    pub(crate) at: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) digest: u64,
+    #[prost(uint32, tag = "3")]
+    pub(crate) file: u32,
+    #[prost(uint64, tag = "4")]
+    pub(crate) offset: u64,
+    #[prost(uint32, tag = "5")]
+    pub(crate) len: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TransferChunk {
+    #[prost(uint64, tag = "1")]
+    pub(crate) at: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) digest: u64,
+    #[prost(uint32, tag = "3")]
+    pub(crate) file: u32,
+    #[prost(uint64, tag = "4")]
+    pub(crate) offset: u64,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub(crate) data: Bytes,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct TransferNothing {
+    #[prost(uint64, tag = "1")]
+    pub(crate) at: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) digest: u64,
 }

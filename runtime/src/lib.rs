@@ -1,6 +1,7 @@
 //! An embeddable replicated log: Multi-Paxos with a file log and a network, for your own state
 //! machine.
 
+pub mod checkpoints;
 pub mod log;
 mod machines;
 pub mod marks;

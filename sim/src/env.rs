@@ -160,6 +160,10 @@ pub enum Inside {
     Execute(usize),
     /// Older entries were read.
     Fetched(usize, Fetch),
+    /// A checkpoint is written down.
+    Checkpoint(usize),
+    /// The keeper of a group's checkpoints wanted to be woken.
+    Keep(usize),
 }
 
 /// What a node answers.
@@ -270,6 +274,8 @@ impl Env {
                     Inside::Sync => 2,
                     Inside::Told => 3,
                     Inside::Execute(group) => 32 + to_u64(*group),
+                    Inside::Checkpoint(group) => 64 + to_u64(*group),
+                    Inside::Keep(group) => 80 + to_u64(*group),
                     Inside::Fetched(group, fetch) => 48 + to_u64(*group) + fetch.from.0,
                 };
                 (2, what << 32 | to_u64(*node) << 24 | *life)

@@ -6,10 +6,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
-use synod::StateMachine;
-use synod_core::{Position, SmId};
+use synod::{Checkpoint, CheckpointError, Directory, StateMachine, Stream};
+use synod_core::{Instance, Position, SmId};
 
 use crate::rng::mix;
 
@@ -132,6 +132,30 @@ impl Kv {
     pub const fn applied(&self) -> Position {
         self.applied
     }
+
+    /// Everything, as a checkpoint holds it.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        bytes.put_u64_le(self.digest);
+        bytes.put_u64_le(self.applied.instance.0);
+        bytes.put_u32_le(self.applied.index);
+        self.keys.iter().for_each(|held| bytes.put_u64_le(*held));
+        bytes.freeze()
+    }
+
+    /// What [`encode`](Self::encode) wrote.
+    #[must_use]
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let (digest, instance) = (bytes.try_get_u64_le().ok()?, bytes.try_get_u64_le().ok()?);
+        let index = bytes.try_get_u32_le().ok()?;
+        let applied = Position { instance: Instance(instance), index };
+        let mut keys = Vec::new();
+        while !bytes.is_empty() {
+            keys.push(bytes.try_get_u64_le().ok()?);
+        }
+        Some(Self { keys, digest, applied })
+    }
 }
 
 /// The id of the [`Store`] in every group: out of the way of any other machine's.
@@ -174,6 +198,16 @@ impl StateMachine for Store {
         let key = query.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
         Bytes::copy_from_slice(&self.state().held(key).to_le_bytes())
     }
+
+    fn checkpoint(&mut self) -> Result<Box<dyn Checkpoint>, CheckpointError> {
+        Ok(Box::new(Stream(self.state().encode())))
+    }
+
+    fn load(&mut self, directory: &dyn Directory) -> Result<(), CheckpointError> {
+        let state = Kv::decode(&Stream::load(directory)?);
+        *self.state() = state.ok_or_else(|| CheckpointError::Contents("no store".to_owned()))?;
+        Ok(())
+    }
 }
 
 /// The word that an output or answer of a [`Store`] holds.
@@ -185,7 +219,6 @@ pub fn word(output: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use synod_core::Instance;
 
     #[test]
     fn operations_round_trip_with_padding() {
@@ -195,6 +228,17 @@ mod tests {
         }
         assert_eq!(Op::decode(b"short"), None);
         assert_eq!(Op::decode(&[9; 19]), None);
+    }
+
+    #[test]
+    fn a_state_comes_back() {
+        let mut kv = Kv::default();
+        for key in [3, 0] {
+            let at = Position { instance: Instance(u64::from(key) + 1), index: 2 };
+            kv.execute(at, &Op { key, tag: 7, action: Action::Append });
+            assert_eq!(Kv::decode(&kv.encode()), Some(kv.clone()));
+        }
+        assert_eq!(Kv::decode(&kv.encode()[..27]), None);
     }
 
     #[test]

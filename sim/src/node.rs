@@ -4,6 +4,7 @@
 //! a state machine keeps by itself. Everything that happens inside a process carries the number of
 //! the process life, so that nothing of an earlier life reaches a later one.
 
+mod checkpoints;
 mod disk;
 mod entry;
 mod hosted;
@@ -308,6 +309,11 @@ impl Node {
                 let id = env.arriving;
                 env.line(self.machine.index, || Note::heard_founding(id, from, &message));
                 process.form(&mut self.machine, Entry::heard(from, message), env)
+            }
+            Ok(Packet::Transfer { group, message }) => {
+                process.transferred(&mut self.machine, group, node_id(from), message, env);
+                self.machine.count(env);
+                Ok(())
             }
             Ok(Packet::Hello(_) | Packet::Judged(_)) => Ok(()),
             Err(error) => {

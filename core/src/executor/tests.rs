@@ -17,7 +17,7 @@ struct Bench {
 fn bench(entries: Entries) -> Bench {
     let kit = Kit::new(3);
     let origin = Origin::new(kit.env.me.incarnation, 1);
-    let executor = Executor::new(entries.cleaned(), Sessions::default());
+    let executor = Executor::new(entries.cleaned(), Sessions::default(), false);
     Bench { kit, entries, executor, origin, fetches: Fetches::default() }
 }
 

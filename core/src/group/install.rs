@@ -41,11 +41,15 @@ pub(super) fn start(
 impl Group {
     /// What this group needs a peer's checkpoint for, if it does: nobody who is known to be ahead, and
     /// answers, teaches the next instance any more; or the disk lost what is to be executed next, and
-    /// those who were asked have cleaned it.
+    /// those who were asked have cleaned it; or the state machines have lost what they start from.
     #[must_use]
     pub fn wanted(&self) -> Option<Wanted> {
         if self.env.failed.is_some() || self.executor.is_installing() {
             return None;
+        }
+        if self.executor.is_stateless() {
+            let next = self.executor.handed();
+            return Some(Wanted { next, from: self.env.peers().collect() });
         }
         let next = self.executor.lost_next().unwrap_or_else(|| self.entries.chosen().next());
         let from = self.learner.cleaned_by(next);
@@ -61,7 +65,8 @@ impl Group {
     /// it is deposed (I5).
     pub(super) fn install(&mut self, at: Instance, state: &Bytes, out: &mut Outbox) {
         let leads_further = at > self.entries.chosen()
-            || (at > self.executor.handed() && self.executor.lost_next().is_some());
+            || (at > self.executor.handed() && self.executor.lost_next().is_some())
+            || (at >= self.executor.handed() && self.executor.is_stateless());
         let snapshot =
             Snapshot::decode(at, state).filter(|_| leads_further && !self.executor.is_installing());
         let Some(Snapshot { sessions, history }) = snapshot else {

@@ -128,7 +128,8 @@ impl Disk {
         }
         let above = entries.iter().filter(|(i, _)| **i > chosen);
         let entries = above.map(|(&i, entry)| self.stored(i, entry)).collect();
-        Recovered { promised, chosen, cleaned, entries, checkpoint: checkpoint.clone() }
+        let checkpoint = checkpoint.clone();
+        Recovered { promised, chosen, cleaned, entries, checkpoint, files_lost: false }
     }
 
     /// Answers a fetch: from what is durable only, so that reading what is still being written shows.

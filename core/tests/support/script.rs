@@ -272,7 +272,7 @@ impl Script {
         node.boot += 1;
         let recovered = node.disk.recover();
         if node.boot > 1 {
-            let Recovered { promised, chosen, cleaned, entries, checkpoint } = &recovered;
+            let Recovered { promised, chosen, cleaned, entries, checkpoint, .. } = &recovered;
             write!(self.text, "  {}: restarts, promised {promised}, chosen {chosen}", node.me.node)
                 .unwrap();
             if *cleaned > Instance::ZERO {

@@ -5,7 +5,7 @@ use prost::Message as _;
 
 use super::support::samples::samples;
 use crate::decode::{self, DecodeError};
-use crate::wire::{self, FoundingBody, GroupBody, PacketBody, ReportedEntry};
+use crate::wire::{self, FoundingBody, GroupBody, PacketBody, ReportedEntry, TransferBody};
 
 /// Breaks one field of a sample and tells why decoding refuses it.
 fn refused(sample: &str, broken: impl FnOnce(&mut wire::Packet)) -> String {
@@ -298,4 +298,47 @@ fn foundings_that_found_nothing() {
         |f| f.groups[1].voters[0].incarnation = 0,
         "incarnation is zero"
     );
+}
+
+#[test]
+fn transfers_that_name_nothing() {
+    let transfer = |sample, broken: fn(&mut TransferBody)| {
+        refused(sample, |packet| match &mut packet.body {
+            Some(PacketBody::Transfer(packet)) => broken(packet.body.as_mut().unwrap()),
+            other => panic!("{other:?}"),
+        })
+    };
+    macro_rules! refuses {
+        ($sample:literal, $kind:ident, |$part:ident| $broken:expr, $reason:literal) => {
+            let found = transfer($sample, |body| match body {
+                TransferBody::$kind($part) => $broken,
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(found, $reason, "{}", $sample);
+        };
+    }
+    refuses!("transfer.ask", Ask, |it| it.next = 0, "ask next is zero");
+    refuses!("transfer.offer", Offer, |it| it.at = 0, "checkpoint at is zero");
+    refuses!(
+        "transfer.offer",
+        Offer,
+        |it| it.manifest = vec![0; (16 << 20) + 1].into(),
+        "manifest length is 16777217, beyond every number in use"
+    );
+    refuses!("transfer.fetch", Fetch, |it| it.len = 0, "fetch length is zero");
+    refuses!(
+        "transfer.fetch",
+        Fetch,
+        |it| it.offset = u64::MAX,
+        "fetch offset is 18446744073709551615, beyond every number in use"
+    );
+    refuses!(
+        "transfer.chunk",
+        Chunk,
+        |it| it.data.clear(),
+        "chunk data is missing, or of a kind that is unknown here"
+    );
+    let nothing = wire::TransferPacket { group: 1, body: None };
+    let body = wire::Packet { body: Some(PacketBody::Transfer(nothing)) }.encode_to_vec();
+    assert_eq!(decode::packet(body.into()), Err(DecodeError::Missing("transfer message")));
 }

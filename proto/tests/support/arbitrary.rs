@@ -4,9 +4,9 @@ use bytes::Bytes;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use synod_core::{
-    Ballot, ClusterId, Command, CommandKey, Founder, Founding, FoundingMessage, GroupId,
-    Incarnation, Instance, Member, Membership, Message, NodeId, Promise, Report, Reported, SmId,
-    Value, ValueWriter,
+    Ballot, CheckpointId, ClusterId, Command, CommandKey, Founder, Founding, FoundingMessage,
+    GroupId, Incarnation, Instance, Member, Membership, Message, NodeId, Promise, Report, Reported,
+    SmId, TransferMessage, Value, ValueWriter,
 };
 use synod_proto::{Hello, Judgement, NUMBER_LIMIT, Packet, Verdict};
 
@@ -209,6 +209,24 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![Just(Verdict::Fine), Just(Verdict::Rollback), Just(Verdict::Clone)]
 }
 
+fn transfer() -> impl Strategy<Value = TransferMessage> {
+    let number = || 1..1_u64 << 63;
+    let id = || {
+        (number(), any::<u64>()).prop_map(|(at, digest)| CheckpointId { at: Instance(at), digest })
+    };
+    let bytes = |least| vec(any::<u8>(), least..300).prop_map(Bytes::from);
+    prop_oneof![
+        number().prop_map(|next| TransferMessage::Ask { next: Instance(next) }),
+        (id(), bytes(0)).prop_map(|(id, manifest)| TransferMessage::Offer { id, manifest }),
+        (id(), any::<u32>(), number(), 1..=u32::MAX)
+            .prop_map(|(id, file, offset, len)| TransferMessage::Fetch { id, file, offset, len }),
+        (id(), any::<u32>(), number(), bytes(1)).prop_map(|(id, file, offset, bytes)| {
+            TransferMessage::Chunk { id, file, offset, bytes }
+        }),
+        id().prop_map(|id| TransferMessage::Nothing { id }),
+    ]
+}
+
 pub(crate) fn packet() -> impl Strategy<Value = Packet> {
     prop_oneof![
         1 => hello().prop_map(Packet::Hello),
@@ -218,6 +236,9 @@ pub(crate) fn packet() -> impl Strategy<Value = Packet> {
         1 => founding_message().prop_map(Packet::Founding),
         6 => (any::<u32>(), incarnation(), message()).prop_map(|(group, from, message)| {
             Packet::Group { group: GroupId(group), from, message }
+        }),
+        1 => (any::<u32>(), transfer()).prop_map(|(group, message)| {
+            Packet::Transfer { group: GroupId(group), message }
         }),
     ]
 }

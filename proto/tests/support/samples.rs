@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use synod_core::{
-    Ballot, ClusterId, Command, CommandKey, Founder, Founding, FoundingMessage, GroupId,
-    Incarnation, Instance, Member, Membership, Message, NodeId, Promise, Report, Reported, SmId,
-    Value, ValueWriter,
+    Ballot, CheckpointId, ClusterId, Command, CommandKey, Founder, Founding, FoundingMessage,
+    GroupId, Incarnation, Instance, Manifest, ManifestFile, Member, Membership, Message, NodeId,
+    Promise, Report, Reported, SmId, TransferMessage, Value, ValueWriter,
 };
 use synod_proto::{Hello, Judgement, Packet, Verdict};
 
@@ -32,6 +32,10 @@ pub(crate) fn samples() -> Vec<(String, Packet)> {
         let name = [message_name(&message), case].join(if case.is_empty() { "" } else { "." });
         let from = Incarnation(0x1111_0000_0000_0001);
         all.push((format!("group.{name}"), Packet::Group { group: GroupId(7), from, message }));
+    }
+    for (name, message) in transfers() {
+        let packet = Packet::Transfer { group: GroupId(7), message };
+        all.push((format!("transfer.{name}"), packet));
     }
     all
 }
@@ -131,6 +135,25 @@ fn foundings() -> Vec<FoundingMessage> {
                 groups: vec![(GroupId(0), three), (GroupId(7), with_follower)],
             },
         },
+    ]
+}
+
+fn transfers() -> Vec<(&'static str, TransferMessage)> {
+    let id = CheckpointId { at: Instance(1_000), digest: 0x1234_5678_9abc_def0 };
+    let file = |name: &str| ManifestFile { sm: SmId(3), name: name.into(), size: 300, crc: 9 };
+    let manifest = Manifest {
+        at: id.at,
+        state: Bytes::from_static(b"state"),
+        files: vec![file("a"), file("b")],
+    };
+    let bytes = Bytes::from_static(b"part of a file");
+    vec![
+        ("ask", TransferMessage::Ask { next: Instance(10) }),
+        ("offer", TransferMessage::Offer { id, manifest: manifest.encode() }),
+        ("fetch", TransferMessage::Fetch { id, file: 1, offset: 300, len: 1 << 20 }),
+        ("chunk", TransferMessage::Chunk { id, file: 1, offset: 300, bytes }),
+        ("nothing", TransferMessage::Nothing { id: CheckpointId::default() }),
+        ("nothing.gone", TransferMessage::Nothing { id }),
     ]
 }
 

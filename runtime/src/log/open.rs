@@ -541,5 +541,6 @@ fn recover_group<F: VfsFile>(
         entries.push(Stored { instance, ballot: slot.ballot, value });
     }
     let checkpoint = of.checkpoint.as_ref().map(|held| (held.instance, held.state.clone()));
-    Ok(Recovered { promised: of.promised, chosen, cleaned: of.cleaned, entries, checkpoint })
+    let (promised, cleaned) = (of.promised, of.cleaned);
+    Ok(Recovered { promised, chosen, cleaned, entries, checkpoint, files_lost: false })
 }

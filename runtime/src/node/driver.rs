@@ -142,7 +142,7 @@ impl Driver {
             Note::Packet(from, Packet::Founding(message)) => {
                 self.form(now, FormingInput::Receive { from, message });
             }
-            Note::Packet(_, Packet::Hello(_)) => {}
+            Note::Packet(_, Packet::Hello(_) | Packet::Transfer { .. }) => {}
             Note::Packet(from, Packet::Judged(judgement)) => self.judged(now, from, judgement),
             Note::Durable(durable) => {
                 if let Some(&slot) = self.slots.get(&durable.group()) {

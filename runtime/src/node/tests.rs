@@ -57,6 +57,14 @@ impl Vfs for Failing {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         StdVfs.list(path)
     }
+    fn directories(&self, path: &Path) -> io::Result<Vec<String>> {
+        StdVfs.directories(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        StdVfs.remove_dir(path)
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.check()?;
         StdVfs.sync_dir(path)

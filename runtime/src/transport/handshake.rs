@@ -84,9 +84,10 @@ pub(super) async fn read_hello(
 ) -> Result<Hello, ConnectionError> {
     match read_packet(stream, buffer).await? {
         Packet::Hello(hello) => Ok(hello),
-        Packet::Judged(_) | Packet::Founding(_) | Packet::Group { .. } => {
-            Err(ConnectionError::NoHello)
-        }
+        Packet::Judged(_)
+        | Packet::Founding(_)
+        | Packet::Group { .. }
+        | Packet::Transfer { .. } => Err(ConnectionError::NoHello),
     }
 }
 
@@ -111,7 +112,7 @@ pub(super) async fn read_judgement(
 ) -> Result<Judgement, ConnectionError> {
     match read_packet(stream, buffer).await? {
         Packet::Judged(judgement) => Ok(judgement),
-        Packet::Hello(_) | Packet::Founding(_) | Packet::Group { .. } => {
+        Packet::Hello(_) | Packet::Founding(_) | Packet::Group { .. } | Packet::Transfer { .. } => {
             Err(ConnectionError::NoJudgement)
         }
     }

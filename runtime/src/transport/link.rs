@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Buf;
-use synod_core::NodeId;
+use synod_core::{NodeId, TransferMessage};
 use synod_proto::{FrameBuf, Packet};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -170,6 +170,12 @@ fn carries_values(packet: &Packet) -> bool {
     match packet {
         Packet::Hello(_) | Packet::Judged(_) | Packet::Founding(_) => false,
         Packet::Group { message, .. } => message.value_bytes() > 0,
+        Packet::Transfer { message, .. } => match message {
+            TransferMessage::Offer { .. } | TransferMessage::Chunk { .. } => true,
+            TransferMessage::Ask { .. }
+            | TransferMessage::Fetch { .. }
+            | TransferMessage::Nothing { .. } => false,
+        },
     }
 }
 

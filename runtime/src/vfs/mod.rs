@@ -71,6 +71,20 @@ pub trait Vfs: Clone + Debug + Send + Sync + 'static {
     /// As the operating system says.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
 
+    /// The names of the directories in a directory, ascending; names that are not UTF-8 are left out.
+    ///
+    /// # Errors
+    ///
+    /// As the operating system says.
+    fn directories(&self, path: &Path) -> io::Result<Vec<String>>;
+
+    /// Removes a directory with everything in it. After a power loss any part of it may be back.
+    ///
+    /// # Errors
+    ///
+    /// As the operating system says; any part may have been removed.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+
     /// Makes the names in a directory durable: files created, renamed and removed.
     ///
     /// # Errors

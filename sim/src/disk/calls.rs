@@ -84,6 +84,28 @@ impl Vfs for SimVfs {
         Ok(here.filter_map(|name| name.file_name()?.to_str().map(str::to_owned)).collect())
     }
 
+    fn directories(&self, path: &Path) -> io::Result<Vec<String>> {
+        let disk = self.disk();
+        if !disk.directories.contains(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let here = disk.directories.iter().filter(|name| name.parent() == Some(path));
+        Ok(here.filter_map(|name| name.file_name()?.to_str().map(str::to_owned)).collect())
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        let names: Vec<_> =
+            disk.names.keys().filter(|name| name.starts_with(path)).cloned().collect();
+        for name in names {
+            disk.operate()?;
+            disk.change(name.parent(), Change::Remove(name.clone()));
+        }
+        disk.operate()?;
+        // The directories themselves stay: a power loss may bring back what was in them.
+        Ok(())
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         disk.operate()?;

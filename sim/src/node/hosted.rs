@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
-use synod::{Executed, MachineError, Machines, StateMachine};
+use synod::checkpoints::Keeper;
+use synod::{CheckpointError, Executed, Handles, MachineError, Machines, StateMachine};
 use synod_core::{Apply, CommandKey, Group, Instance, Member, Position, ProposalId, SmId, Time};
 
 use crate::checkers::{self, Place, Verdict, Violation};
@@ -29,6 +30,12 @@ pub(super) struct Hosted {
     /// What the guests keep.
     disk: SimVfs,
     handed: VecDeque<Apply>,
+    /// The group's checkpoints.
+    pub(super) keeper: Keeper<SimVfs>,
+    /// When the keeper is woken next.
+    pub(super) keep: Time,
+    /// A checkpoint that is to be written.
+    pub(super) taking: Option<Taking>,
     /// Reads that were asked here, and the instance that they wait for once it is known.
     reads: Vec<Waiting>,
 }
@@ -49,6 +56,19 @@ struct Lodger {
     applied: Position,
 }
 
+/// A checkpoint that is to be written.
+pub(super) struct Taking {
+    pub(super) at: Instance,
+    pub(super) state: Bytes,
+    pub(super) handles: Result<Handles, CheckpointError>,
+}
+
+impl fmt::Debug for Taking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "checkpoint at {}", self.at)
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     id: CallId,
@@ -67,6 +87,7 @@ impl Hosted {
         me: Member,
         store: Store,
         Guesthouse { machines: guests, disk }: Guesthouse,
+        keeper: Keeper<SimVfs>,
     ) -> Result<Self, MachineError> {
         let mut all: Vec<Box<dyn StateMachine>> = vec![Box::new(store.clone())];
         let mut lodgers = Vec::new();
@@ -85,6 +106,9 @@ impl Hosted {
             guests: lodgers,
             disk,
             handed: VecDeque::new(),
+            keeper,
+            keep: Time::MAX,
+            taking: None,
             reads: Vec::new(),
         })
     }
@@ -147,17 +171,15 @@ impl Hosted {
                     self.done(place, position, sm, key, payload, None, proposal, env)?;
                 }
                 (Executed::Through(instance), _) => {
-                    let (applied, digest) = {
-                        let state = self.store.state();
-                        (state.applied(), state.digest())
-                    };
-                    env.trace.detail(digest);
-                    env.line(place.node, || Note::executed(place.group, instance, digest));
-                    env.checkers.through(place, instance, applied, digest);
-                    self.compare(place, instance, env);
+                    self.through(place, instance, env);
                     return Ok((Some(instance), !self.handed.is_empty()));
                 }
-                (Executed::Checkpoint(..) | Executed::Install(_), _) => {}
+                (Executed::Checkpoint(at, state), _) => self.take(at, state),
+                (Executed::Install(at), _) => {
+                    self.load(place, at)?;
+                    self.through(place, at, env);
+                    return Ok((Some(at), !self.handed.is_empty()));
+                }
                 (executed, None) => {
                     let what = format!("{place}: no command became {executed:?}");
                     return Err(Violation::new("machines", what));
@@ -165,6 +187,33 @@ impl Hosted {
             }
         }
         Ok((None, false))
+    }
+
+    /// The machines are at the end of an instance: what they hold is held against the others.
+    fn through(&self, place: Place, instance: Instance, env: &mut Env) {
+        let (applied, digest) = {
+            let state = self.store.state();
+            (state.applied(), state.digest())
+        };
+        env.trace.detail(digest);
+        env.line(place.node, || Note::executed(place.group, instance, digest));
+        env.checkers.through(place, instance, applied, digest);
+        self.compare(place, instance, env);
+    }
+
+    /// The machines go on from a checkpoint.
+    pub(super) fn load(&mut self, place: Place, at: Instance) -> Verdict {
+        let store = self.keeper.store();
+        let loaded = self.machines.load(at, |sm| Ok(store.part(at, sm)));
+        for guest in self.guests.iter_mut().filter(|guest| guest.applied.instance <= at) {
+            (guest.ahead, guest.applied) = (Position { instance: at, index: 0 }, guest.applied);
+        }
+        loaded.map_err(|error| broken(place, &error))
+    }
+
+    /// A checkpoint is to be taken of what the machines hold now.
+    fn take(&mut self, at: Instance, state: Bytes) {
+        self.taking = Some(Taking { at, state, handles: self.machines.checkpoint() });
     }
 
     /// Answers the reads whose instance is executed.

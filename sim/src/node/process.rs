@@ -8,6 +8,7 @@ use synod_core::{
 };
 
 use super::Machine;
+use super::checkpoints;
 use super::disk::{Journal, Opened};
 use super::entry::{Entry, Held};
 use super::hosted::{Guesthouse, Hosted};
@@ -24,7 +25,7 @@ use crate::trace::Note;
 pub(super) struct Process {
     journal: Journal,
     entry: Entry,
-    groups: Vec<Hosted>,
+    pub(super) groups: Vec<Hosted>,
     outbox: Outbox,
 }
 
@@ -61,9 +62,13 @@ impl Process {
         input: FormingInput,
         env: &mut Env,
     ) -> Result<(), Violation> {
-        match self.entry.step(machine, &mut self.journal, input, env) {
+        let joined = match self.entry.step(machine, &mut self.journal, input, env) {
             Ok(Some((founding, held))) => self.join(machine, &founding, held, env),
             Ok(None) => Ok(()),
+            Err(failed) => Err(failed),
+        };
+        match joined {
+            Ok(()) => Ok(()),
             Err(Failed::Broken(violation)) => Err(violation),
             Err(Failed::Stopped) => {
                 machine.stopped(env);
@@ -78,15 +83,18 @@ impl Process {
         founding: &Founding,
         Held { boot, mut logs }: Held,
         env: &mut Env,
-    ) -> Result<(), Violation> {
+    ) -> Result<(), Failed> {
         for (index, (group, membership)) in founding.groups.iter().enumerate() {
             let place = Place { node: machine.index, group: index };
-            let broken = |what: String| Violation::new("start", format!("{place}: {what}"));
-            let log = logs.remove(group).ok_or_else(|| broken("no log".to_owned()))?;
+            let broken = |what| Failed::Broken(Violation::new("start", format!("{place}: {what}")));
+            let mut log = logs.remove(group).ok_or_else(|| broken("no log".to_owned()))?;
             let me = Member { node: machine.id(), incarnation: log.incarnation };
             if machine.memory.now()[index].1 != me.incarnation {
                 return Err(broken("runs with another incarnation than its directory's".into()));
             }
+            let keeper = checkpoints::open(machine, place, &mut log.recovered, env)?;
+            let checkpoint = log.recovered.checkpoint.as_ref().map(|(at, _)| *at);
+            let is_loaded = checkpoint.filter(|_| !log.recovered.files_lost);
             env.line(machine.index, || Note::recovered(index, &log.recovered));
             env.checkers.recovered(place, &log.recovered);
             machine.lodging.disarm();
@@ -108,8 +116,11 @@ impl Process {
             }
             env.checkers.started(place, group.status().promised, &group.usage());
             let store = machine.stores.as_ref().map(|stores| stores[index].clone());
-            let hosted = Hosted::new(group, me, store.unwrap_or_default(), guests)
-                .map_err(|error| Violation::new("machines", format!("{place}: {error}")))?;
+            let mut hosted = Hosted::new(group, me, store.unwrap_or_default(), guests, keeper)
+                .map_err(|error| broken(error.to_string()))?;
+            if let Some(at) = is_loaded {
+                hosted.load(place, at).map_err(Failed::Broken)?;
+            }
             self.groups.push(hosted);
         }
         for index in 0..self.groups.len() {
@@ -220,6 +231,7 @@ impl Process {
                 {
                     machine.saved[group] = stores[group].state().clone();
                 }
+                self.write_later(machine, group, env);
                 if is_more {
                     let wait = machine.around(machine.delay) + machine.mood.delay;
                     machine.later(wait, Inside::Execute(group), env);
@@ -228,6 +240,8 @@ impl Process {
                     self.step(machine, group, Input::Applied(instance), env);
                 }
             }
+            Inside::Checkpoint(group) => self.write(machine, group, env),
+            Inside::Keep(group) => self.keep(machine, group, env),
             Inside::Fetched(group, fetch) => {
                 let entries = self.fetch(group, fetch)?;
                 self.step(machine, group, Input::Fetched { id: fetch.id, entries }, env);
@@ -283,7 +297,13 @@ impl Process {
     }
 
     /// One step of a group and everything that follows from it.
-    fn step(&mut self, machine: &mut Machine, group: usize, input: Input, env: &mut Env) {
+    pub(super) fn step(
+        &mut self,
+        machine: &mut Machine,
+        group: usize,
+        input: Input,
+        env: &mut Env,
+    ) {
         let now = machine.clock.local(env.now);
         self.groups[group].group.step(now, input, &mut self.outbox);
         let (usage, said) = (self.groups[group].group.usage(), self.outbox.messages.len());
@@ -299,6 +319,9 @@ impl Process {
         let outbox = &mut self.outbox;
         for event in outbox.events.drain(..) {
             env.line(machine.index, || Note::event(group, &event));
+            if hosted.keeper.event(&event).is_err() && machine.files.vfs().has_stopped() {
+                machine.stopped(env);
+            }
             match event {
                 synod_core::Event::Leading(_) => env.stats.elections += 1,
                 // A lone node has nobody to ask, and refuses: see the atlas.
@@ -383,6 +406,7 @@ impl Process {
         let place = Place { node: machine.index, group };
         hosted.answer_reads(place, env);
         self.sleep(machine, group, env);
+        self.follow(machine, group, env);
     }
 
     /// Wakes up at the group's deadline.

@@ -51,6 +51,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         keeps: (0..nodes).map(|_| rng.percent(40)).collect(),
     };
     produce(seed, preset, &mut core, &mut load);
+    checkpoint(seed, preset, &mut core);
     if preset == Preset::LonelyLeader {
         load.read();
     }
@@ -115,6 +116,7 @@ const fn budget(preset: Preset) -> Budget {
         | Preset::LonelyLeader
         | Preset::RestartsInWindow
         | Preset::Blackouts
+        | Preset::Checkpoints
         | Preset::Hell
         | Preset::Worn
         | Preset::Liars => Budget::Within,
@@ -152,7 +154,8 @@ fn clocks(seed: u64, preset: Preset, nodes: usize) -> Vec<Skew> {
         | Preset::Trusting
         | Preset::Wan
         | Preset::RestartsInWindow
-        | Preset::Blackouts => 25,
+        | Preset::Blackouts
+        | Preset::Checkpoints => 25,
     };
     if !rng.percent(percent) {
         return Vec::new();
@@ -178,6 +181,17 @@ fn produce(seed: u64, preset: Preset, core: &mut Config, load: &mut Load) {
     load.open_percent = 100;
     load.requests *= 3;
     load.think /= 60;
+}
+
+/// Now and then, takes checkpoints, often and at odd places, and keeps little of the log.
+fn checkpoint(seed: u64, preset: Preset, core: &mut Config) {
+    let mut rng = Rng::stream(seed, "checkpoints");
+    if preset != Preset::Checkpoints && !rng.percent(30) {
+        return;
+    }
+    core.checkpoint_interval = rng.pick(&[1, 2, 5, 10, 30]);
+    core.checkpoint_bytes = rng.pick(&[0, 0, 500, 5_000]);
+    core.keep_instances = rng.pick(&[0, 0, 2, 10]);
 }
 
 /// Settings of the core. Tight ones make every limit bite; the others now and then one.

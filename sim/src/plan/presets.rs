@@ -39,6 +39,8 @@ pub enum Preset {
     RestartsInWindow,
     /// All nodes losing power, again and again.
     Blackouts,
+    /// Small checkpoints all the time, logs that keep nothing, and nodes that fall behind.
+    Checkpoints,
     /// Everything at once.
     Hell,
     /// Disks that rot or are lost, as far as the protocol must survive it.
@@ -55,7 +57,7 @@ pub enum Preset {
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Mix,
         Self::Calm,
         Self::Swarm,
@@ -68,6 +70,7 @@ impl Preset {
         Self::LonelyLeader,
         Self::RestartsInWindow,
         Self::Blackouts,
+        Self::Checkpoints,
         Self::Hell,
         Self::Worn,
         Self::Liars,
@@ -91,6 +94,7 @@ impl Preset {
             Self::LonelyLeader => "lonely-leader",
             Self::RestartsInWindow => "restarts-in-window",
             Self::Blackouts => "blackouts",
+            Self::Checkpoints => "checkpoints",
             Self::Hell => "hell",
             Self::Worn => "worn",
             Self::Liars => "liars",
@@ -115,6 +119,7 @@ impl Preset {
             Self::LonelyLeader => "leaders cut off from their peers and not from their clients",
             Self::RestartsInWindow => "leaders that crash with some of a full window sent out",
             Self::Blackouts => "all nodes losing power, again and again",
+            Self::Checkpoints => "checkpoints all the time, no log to learn from, nodes behind",
             Self::Hell => "everything at once",
             Self::Worn => "disks that rot or are wiped",
             Self::Liars => "disks that lie or are replaced, and nobody who trusts them",
@@ -127,7 +132,8 @@ impl Preset {
     pub(super) fn settle(self, rng: &mut Rng) -> Self {
         let draw = rng.below(100);
         match (self, draw) {
-            (Self::Mix, 0..=39) => Self::Swarm,
+            (Self::Mix, 0..=5) => Self::Checkpoints,
+            (Self::Mix, 6..=39) => Self::Swarm,
             (Self::Mix, 40..=52) => Self::Hell,
             (Self::Mix, 53..=65) => Self::Tight,
             (Self::Mix, 66..=72) => Self::Churn,
@@ -163,7 +169,8 @@ impl Preset {
             | Self::Wan
             | Self::LonelyLeader
             | Self::RestartsInWindow
-            | Self::Blackouts => coin,
+            | Self::Blackouts
+            | Self::Checkpoints => coin,
         }
     }
 
@@ -200,6 +207,16 @@ impl Preset {
             Self::LonelyLeader => [(Lonely, 8), (Transfers, 2), (Walls, 2), (Pauses, 2)].into(),
             Self::RestartsInWindow => [(Windows, 20), (Relays, 3), (Loops, 2)].into(),
             Self::Blackouts => [(Blackouts, 8), (Crashes, 4)].into(),
+            Self::Checkpoints => [
+                (Crashes, 12),
+                (Stops, 16),
+                (Partitions, 8),
+                (Walls, rng.pick(&[0, 3])),
+                (Loops, rng.pick(&[0, 3])),
+                (Pauses, rng.pick(&[0, 4])),
+                (Transfers, rng.pick(&[0, 4])),
+            ]
+            .into(),
             Self::Hell => Family::HARMLESS.map(|family| (family, most(family))).into(),
             Self::Mix | Self::Swarm | Self::Tight => {
                 let some = Family::HARMLESS.map(|family| {

@@ -6,6 +6,7 @@
 //! out the slow way.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod checkpoints;
 mod crashes;
 mod damage;
 mod model;

@@ -67,6 +67,7 @@ impl Model {
             cleaned: self.cleaned,
             entries: entries.collect(),
             checkpoint: self.checkpoint.clone(),
+            files_lost: false,
         }
     }
 }

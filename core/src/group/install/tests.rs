@@ -190,3 +190,20 @@ fn a_checkpoint_is_wanted_once_nobody_teaches_any_more() {
     node.install(6);
     assert_eq!(node.group.wanted(), None);
 }
+
+#[test]
+fn machines_that_lost_their_checkpoint_wait_for_one_of_a_peer_and_the_group_votes() {
+    let recovered = Recovered { chosen: Instance(6), files_lost: true, ..with_checkpoint(4) };
+    let mut node = node(recovered);
+    node.accept(3, 7);
+    node.sync();
+    let voted = node.out.messages.iter().any(|(_, m)| matches!(m, Message::Accepted { .. }));
+    assert!(voted, "{:?}", node.out.messages);
+    assert_eq!(node.out.applies, []);
+    let wanted = Wanted { next: Instance(4), from: vec![NodeId(2), NodeId(3)] };
+    assert_eq!(node.group.wanted(), Some(wanted));
+    node.install(4);
+    node.sync();
+    assert_eq!(node.out.applies, [Apply::Install(Instance(4))]);
+    assert_eq!(node.group.wanted(), None);
+}

@@ -1,0 +1,351 @@
+//! The directories and files of checkpoints.
+//!
+//! ```text
+//! <instance>/            one checkpoint
+//!   manifest             what it consists of; not there before it is complete and durable
+//!   offer                the manifest of one that is being received
+//!   <machine>/<name>     the machines' files
+//! ```
+//!
+//! Both `manifest` and `offer` are a magic, a CRC-32C, and a [`Manifest`] as bytes.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+use crc32c::crc32c_append;
+use synod_core::{Instance, Manifest, ManifestFile, SmId};
+
+use crate::machines::Handles;
+use crate::state_machine::{CheckpointError, Directory};
+use crate::vfs::{Vfs, VfsFile};
+
+/// One group's checkpoints on disk. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Store<V: Vfs> {
+    vfs: V,
+    dir: PathBuf,
+}
+
+impl<V: Vfs> Store<V> {
+    /// The checkpoints in a directory, which is created. Of what an earlier process left, only the
+    /// checkpoint that the log records stays, and one that was being received above it.
+    ///
+    /// Gives the recorded one, if it is whole: its files have their sizes.
+    ///
+    /// # Errors
+    ///
+    /// As the file system says.
+    pub fn open(
+        vfs: V,
+        dir: &Path,
+        recorded: Option<Instance>,
+    ) -> io::Result<(Self, Option<Manifest>)> {
+        vfs.create_dir_all(dir)?;
+        let store = Self { vfs, dir: dir.to_owned() };
+        let mut found = None;
+        let mut incoming: Vec<Instance> = Vec::new();
+        for name in store.vfs.directories(dir)? {
+            let Ok(at) = name.parse().map(Instance) else { continue };
+            let manifest = store.manifest(at, MANIFEST)?;
+            if Some(at) == recorded && store.is_whole(manifest.as_ref())? {
+                found = manifest;
+            } else if Some(at) > recorded && store.manifest(at, OFFER)?.is_some() {
+                incoming.push(at);
+            } else {
+                store.remove(at)?;
+            }
+        }
+        incoming.pop(); // the newest one goes on
+        for at in incoming {
+            store.remove(at)?;
+        }
+        Ok((store, found))
+    }
+
+    /// Writes a checkpoint; it is complete and durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// As the machines or the file system say; what was written is removed with the next start, or
+    /// when another one at the same instance is written.
+    pub fn write(
+        &self,
+        at: Instance,
+        state: Bytes,
+        handles: Handles,
+    ) -> Result<Manifest, CheckpointError> {
+        self.remove(at)?;
+        let mut files = Vec::new();
+        for (sm, handle) in handles {
+            let part = self.part(at, sm);
+            self.vfs.create_dir_all(&part.dir)?;
+            handle.write(&part)?;
+            for name in self.vfs.list(&part.dir)? {
+                if !ManifestFile::is_name(&name) {
+                    let what = format!("a file cannot be called {name:?}");
+                    return Err(CheckpointError::Contents(what));
+                }
+                let file = self.vfs.open(&part.dir.join(&name))?;
+                let (size, crc) = checksum(&file)?;
+                file.sync_data()?;
+                files.push(ManifestFile { sm, name, size, crc });
+            }
+            self.vfs.sync_dir(&part.dir)?;
+        }
+        files.sort();
+        let manifest = Manifest { at, state, files };
+        if Manifest::decode(&manifest.encode()).is_none() {
+            return Err(CheckpointError::Contents("there are too many files".to_owned()));
+        }
+        self.seal(&manifest)?;
+        Ok(manifest)
+    }
+
+    /// Gets ready to receive a checkpoint; says how much of it is there already.
+    ///
+    /// # Errors
+    ///
+    /// As the file system says.
+    pub fn begin(&self, manifest: &Manifest) -> io::Result<(u32, u64)> {
+        let at = manifest.at;
+        let there = [self.manifest(at, MANIFEST)?, self.manifest(at, OFFER)?];
+        if there.iter().flatten().any(|there| there == manifest) {
+            return self.progress(manifest);
+        }
+        self.remove(at)?;
+        let dir = self.directory(at);
+        self.vfs.create_dir_all(&dir)?;
+        for file in &manifest.files {
+            self.vfs.create_dir_all(&self.part(at, file.sm).dir)?;
+        }
+        self.put_manifest(manifest, OFFER)?;
+        Ok((0, 0))
+    }
+
+    /// Writes a part of a file of a checkpoint that is being received.
+    ///
+    /// # Errors
+    ///
+    /// As the file system says.
+    pub fn put(&self, manifest: &Manifest, file: u32, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path(manifest, file)?;
+        self.open_or_create(&path)?.write_at(offset, bytes)
+    }
+
+    /// Checks what was received against its manifest, and makes it durable; `false` if something is
+    /// not what was announced.
+    ///
+    /// # Errors
+    ///
+    /// As the file system says.
+    pub fn finish(&self, manifest: &Manifest) -> io::Result<bool> {
+        for (place, announced) in (0..).zip(&manifest.files) {
+            let path = self.path(manifest, place)?;
+            let file = self.open_or_create(&path)?; // one without any bytes was never written
+            if checksum(&file)? != (announced.size, announced.crc) {
+                self.remove(manifest.at)?;
+                return Ok(false);
+            }
+            file.sync_data()?;
+        }
+        let mut machines: Vec<SmId> = manifest.files.iter().map(|file| file.sm).collect();
+        machines.dedup();
+        for sm in machines {
+            self.vfs.sync_dir(&self.part(manifest.at, sm).dir)?;
+        }
+        self.seal(manifest)?;
+        Ok(true)
+    }
+
+    /// Reads a part of a file; fewer bytes at its end, none behind it.
+    ///
+    /// # Errors
+    ///
+    /// As the file system says.
+    pub fn read(&self, manifest: &Manifest, file: u32, offset: u64, len: u32) -> io::Result<Bytes> {
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        let mut bytes = BytesMut::zeroed(len);
+        let read = self.vfs.open(&self.path(manifest, file)?)?.read_at(offset, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes.freeze())
+    }
+
+    /// Removes a checkpoint, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As the file system says.
+    pub fn remove(&self, at: Instance) -> io::Result<()> {
+        let dir = self.directory(at);
+        if !self.vfs.directories(&self.dir)?.contains(&at.0.to_string()) {
+            return Ok(());
+        }
+        // Not complete any more before anything else goes.
+        for name in self.vfs.list(&dir)? {
+            self.vfs.remove(&dir.join(name))?;
+        }
+        self.vfs.sync_dir(&dir)?;
+        self.vfs.remove_dir(&dir)
+    }
+
+    /// The directory of a machine's part.
+    #[must_use]
+    pub fn part(&self, at: Instance, sm: SmId) -> PartDirectory<V> {
+        let dir = self.directory(at).join(sm.0.to_string());
+        PartDirectory { vfs: self.vfs.clone(), dir }
+    }
+
+    fn directory(&self, at: Instance) -> PathBuf {
+        self.dir.join(at.0.to_string())
+    }
+
+    fn path(&self, manifest: &Manifest, file: u32) -> io::Result<PathBuf> {
+        let place = usize::try_from(file).map_err(io::Error::other)?;
+        let file = manifest.files.get(place).ok_or(io::ErrorKind::NotFound)?;
+        Ok(self.part(manifest.at, file.sm).dir.join(&file.name))
+    }
+
+    fn open_or_create(&self, path: &Path) -> io::Result<V::File> {
+        match self.vfs.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.vfs.create(path),
+            opened => opened,
+        }
+    }
+
+    /// How much of a checkpoint is there: whole files, and so many bytes of the next. What a power loss
+    /// made of them shows when it is finished.
+    fn progress(&self, manifest: &Manifest) -> io::Result<(u32, u64)> {
+        for (place, file) in (0..).zip(&manifest.files) {
+            let size = match self.vfs.open(&self.path(manifest, place)?) {
+                Ok(opened) => opened.size()?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+                Err(error) => return Err(error),
+            };
+            if size < file.size {
+                return Ok((place, size));
+            }
+        }
+        Ok((u32::try_from(manifest.files.len()).unwrap_or(u32::MAX), 0))
+    }
+
+    fn is_whole(&self, manifest: Option<&Manifest>) -> io::Result<bool> {
+        let Some(manifest) = manifest else { return Ok(false) };
+        let there = self.progress(manifest)?;
+        Ok(usize::try_from(there.0).is_ok_and(|files| files == manifest.files.len()))
+    }
+
+    /// From here on the checkpoint is complete.
+    fn seal(&self, manifest: &Manifest) -> io::Result<()> {
+        self.put_manifest(manifest, MANIFEST)?;
+        let offer = self.directory(manifest.at).join(OFFER);
+        match self.vfs.remove(&offer) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn put_manifest(&self, manifest: &Manifest, name: &str) -> io::Result<()> {
+        let dir = self.directory(manifest.at);
+        self.vfs.create_dir_all(&dir)?;
+        let bytes = manifest.encode();
+        let mut out = BytesMut::from(MAGIC);
+        out.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        out.extend_from_slice(&bytes);
+        let new = dir.join(format!("{name}.new"));
+        let file = self.open_or_create(&new)?;
+        file.set_size(0)?;
+        file.write_at(0, &out)?;
+        file.sync_data()?;
+        self.vfs.rename(&new, &dir.join(name))?;
+        self.vfs.sync_dir(&dir)
+    }
+
+    /// What a file says of a checkpoint; nothing if there is none, or it makes no sense.
+    fn manifest(&self, at: Instance, name: &str) -> io::Result<Option<Manifest>> {
+        let path = self.directory(at).join(name);
+        let file = match self.vfs.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let mut all = vec![0; usize::try_from(file.size()?).map_err(io::Error::other)?];
+        file.read_exact_at(0, &mut all)?;
+        let body = all.strip_prefix(MAGIC).and_then(|rest| rest.split_first_chunk());
+        let Some((crc, bytes)) = body else { return Ok(None) };
+        if u32::from_le_bytes(*crc) != crc32c::crc32c(bytes) {
+            return Ok(None);
+        }
+        Ok(Manifest::decode(bytes).filter(|manifest| manifest.at == at))
+    }
+}
+
+/// Bytes of a file, and their CRC-32C.
+fn checksum(file: &impl VfsFile) -> io::Result<(u64, u32)> {
+    let (mut at, mut crc) = (0, 0);
+    let mut buf = vec![0; BUFFER];
+    loop {
+        let read = file.read_at(at, &mut buf)?;
+        if read == 0 {
+            return Ok((at, crc));
+        }
+        crc = crc32c_append(crc, &buf[..read]);
+        at += u64::try_from(read).map_err(io::Error::other)?;
+    }
+}
+
+/// A machine's part of a checkpoint on a [`Vfs`].
+#[derive(Clone, Debug)]
+pub struct PartDirectory<V: Vfs> {
+    vfs: V,
+    dir: PathBuf,
+}
+
+impl<V: Vfs> Directory for PartDirectory<V> {
+    fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn Write + '_>> {
+        if !ManifestFile::is_name(name) {
+            return Err(io::ErrorKind::InvalidFilename.into());
+        }
+        Ok(Box::new(Stream { file: self.vfs.create(&self.dir.join(name))?, at: 0 }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + '_>> {
+        Ok(Box::new(Stream { file: self.vfs.open(&self.dir.join(name))?, at: 0 }))
+    }
+}
+
+/// A file from its beginning to its end.
+struct Stream<F> {
+    file: F,
+    at: u64,
+}
+
+impl<F: VfsFile> Write for Stream<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_at(self.at, bytes)?;
+        self.at += u64::try_from(bytes.len()).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: VfsFile> Read for Stream<F> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(self.at, buf)?;
+        self.at += u64::try_from(read).map_err(io::Error::other)?;
+        Ok(read)
+    }
+}
+
+const MAGIC: &[u8] = b"synodcp1";
+const MANIFEST: &str = "manifest";
+const OFFER: &str = "offer";
+
+/// Bytes read at a time.
+const BUFFER: usize = 256 << 10;

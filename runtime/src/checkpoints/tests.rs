@@ -1,0 +1,89 @@
+use std::io::Write as _;
+use std::path::Path;
+
+use bytes::Bytes;
+use synod_core::{Instance, Manifest, SmId};
+
+use super::Store;
+use crate::state_machine::{Checkpoint, CheckpointError, Directory, Stream};
+use crate::vfs::StdVfs;
+
+struct Files(Vec<(&'static str, &'static [u8])>);
+
+impl Checkpoint for Files {
+    fn write(self: Box<Self>, directory: &dyn Directory) -> Result<(), CheckpointError> {
+        for (name, bytes) in self.0 {
+            directory.create(name)?.write_all(bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn open(dir: &Path, recorded: u64) -> (Store<StdVfs>, Option<Manifest>) {
+    let recorded = (recorded > 0).then_some(Instance(recorded));
+    Store::open(StdVfs, dir, recorded).unwrap()
+}
+
+fn write(store: &Store<StdVfs>, at: u64) -> Manifest {
+    let stream = Box::new(Stream(Bytes::from_static(b"small")));
+    let files = Box::new(Files(vec![("b", b"second"), ("a", b"first"), ("empty", b"")]));
+    let state = Bytes::from_static(b"group");
+    store.write(Instance(at), state, vec![(SmId(7), stream), (SmId(0), files)]).unwrap()
+}
+
+#[test]
+fn a_checkpoint_comes_back_by_its_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path(), 0);
+    let manifest = write(&store, 5);
+    assert_eq!(open(dir.path(), 5).1, Some(manifest));
+    let small = Stream::load(&store.part(Instance(5), SmId(7))).unwrap();
+    assert_eq!(small, "small");
+}
+
+#[test]
+fn what_no_record_names_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path(), 0);
+    (write(&store, 5), write(&store, 9), write(&store, 12));
+    let (_, found) = open(dir.path(), 9);
+    assert_eq!(found.map(|manifest| manifest.at), Some(Instance(9)));
+    let names: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(names, ["9"]);
+}
+
+#[test]
+fn one_that_is_not_whole_is_as_good_as_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path(), 0);
+    write(&store, 5);
+    std::fs::write(dir.path().join("5/0/b"), "sec").unwrap();
+    assert_eq!(open(dir.path(), 5).1, None);
+}
+
+#[test]
+fn what_is_received_is_checked_and_goes_on_after_a_restart() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (from, _) = open(there.path(), 0);
+    let manifest = write(&from, 5);
+    let (to, _) = open(here.path(), 0);
+    assert_eq!(to.begin(&manifest).unwrap(), (0, 0));
+    to.put(&manifest, 0, 0, b"fir").unwrap();
+    let (to, _) = open(here.path(), 0);
+    assert_eq!(to.begin(&manifest).unwrap(), (0, 3));
+    to.put(&manifest, 0, 3, b"XX").unwrap();
+    for (place, file) in (0..).zip(&manifest.files).skip(1) {
+        let bytes = from.read(&manifest, place, 0, 100).unwrap();
+        assert_eq!(u64::try_from(bytes.len()).unwrap(), file.size);
+        to.put(&manifest, place, 0, &bytes).unwrap();
+    }
+    assert!(!to.finish(&manifest).unwrap(), "the first file is not what was announced");
+    assert_eq!(to.begin(&manifest).unwrap(), (0, 0), "from the beginning");
+    for (place, _) in (0..).zip(&manifest.files) {
+        let bytes = from.read(&manifest, place, 0, 100).unwrap();
+        to.put(&manifest, place, 0, &bytes).unwrap();
+    }
+    assert!(to.finish(&manifest).unwrap());
+    assert_eq!(open(here.path(), 5).1, Some(manifest));
+}
