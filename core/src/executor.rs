@@ -25,6 +25,8 @@ pub(crate) struct Executor {
     handed: Instance,
     /// Executed up to here, as far as we were told.
     applied: Instance,
+    /// A checkpoint that is being installed: from where to where it leads.
+    jump: (Instance, Instance),
     /// How large the values in between are, ascending by instance; no-ops are left out.
     ahead: VecDeque<(Instance, usize)>,
     ahead_bytes: usize,
@@ -53,6 +55,7 @@ impl Executor {
         Self {
             handed: start,
             applied: start,
+            jump: (start, start),
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             lost: None,
@@ -105,6 +108,7 @@ impl Executor {
         let is_durable = |it: &mut Installing| ctx.env.journal.is_durable(it.record);
         if let Some(Installing { at, sessions, .. }) = self.installing.take_if(is_durable) {
             self.sessions = sessions;
+            self.jump = (self.handed, at);
             self.handed = at;
             let sessions = &self.sessions;
             origin.give_up(|key| sessions.met(key) || sessions.past(key), ctx);
@@ -120,6 +124,13 @@ impl Executor {
 
     pub(crate) const fn applied(&self) -> Instance {
         self.applied
+    }
+
+    /// Instances handed out and not yet applied, without those that a checkpoint skips.
+    pub(crate) fn ahead(&self) -> u64 {
+        let (from, to) = self.jump;
+        let skipped = if self.applied < to { to.above(from.max(self.applied)) } else { 0 };
+        self.handed.above(self.applied) - skipped
     }
 
     /// Bytes of values handed out and not yet applied.
@@ -253,7 +264,7 @@ impl Executor {
                     break;
                 }
                 mark!(EXECUTE_FROM_DISK);
-                let room = ctx.config.apply_ahead_max - self.handed.above(self.applied);
+                let room = ctx.config.apply_ahead_max - self.ahead();
                 let last = entries.base().min(Instance(self.handed.0.saturating_add(room)));
                 fetches.ask(Purpose::Apply, next, last, ctx);
                 break;
@@ -279,8 +290,7 @@ impl Executor {
     }
 
     fn room(&self, env: &Env) -> bool {
-        self.handed.above(self.applied) < env.config.apply_ahead_max
-            && self.ahead_bytes < env.config.apply_bytes_max
+        self.ahead() < env.config.apply_ahead_max && self.ahead_bytes < env.config.apply_bytes_max
     }
 
     fn hand_out(

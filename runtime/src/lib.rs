@@ -15,13 +15,13 @@ pub mod vfs;
 pub use machines::{Executed, Handles, MachineError, Machines};
 #[cfg(feature = "node")]
 pub use node::{
-    Committed, GroupHandle, GroupStatus, LinkStatus, Node, NodeBuilder, NodeError, NodeState,
-    NodeStatus, ProposeError, ReadError, StartError,
+    CheckpointPolicy, Committed, GroupHandle, GroupStatus, LinkStatus, Node, NodeBuilder,
+    NodeError, NodeState, NodeStatus, ProposeError, ReadError, StartError,
 };
 pub use state_machine::{Checkpoint, CheckpointError, Directory, StateMachine, Stream};
 pub use synod_core::{
     Apply, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Instance, NodeId,
-    Position, ProposalId, Role, SmId, Status,
+    Position, ProposalId, Role, SmId, Status, TransferConfig,
 };
 
 /// Compiles the README's example.

@@ -163,17 +163,23 @@ impl Machines {
         })
     }
 
-    /// What each machine's state of now can be written from: see [`StateMachine::checkpoint`].
+    /// What each machine's state at `at` can be written from: see [`StateMachine::checkpoint`].
+    ///
+    /// A machine that keeps its own state may be further after a restart. Its state of now is not that
+    /// of `at`: whoever loaded it there would execute again what is in it.
     ///
     /// # Errors
     ///
-    /// If one has no checkpoints, or cannot give one now: then there is none of the group, and
+    /// If one has no checkpoints, is further, or cannot give one now: then there is none of the group, and
     /// everything else goes on. If one panics: from then on always that error.
-    pub fn checkpoint(&mut self) -> Result<Handles, CheckpointError> {
+    pub fn checkpoint(&mut self, at: Instance) -> Result<Handles, CheckpointError> {
         let mut handles = Handles::new();
         for (&sm, hosted) in &mut self.machines {
             if let Some(error) = &self.failed {
                 return Err(CheckpointError::Contents(error.to_string()));
+            }
+            if hosted.applied.instance > at {
+                return Err(CheckpointError::Ahead { sm, applied: hosted.applied, at });
             }
             match catch_unwind(AssertUnwindSafe(|| hosted.machine.checkpoint())) {
                 Ok(handle) => handles.push((sm, handle?)),
@@ -374,6 +380,15 @@ mod tests {
         let mut machines = Machines::new(vec![memo(0, at(0, 0))]).unwrap();
         let error = machines.read(SmId(0), "boom".into()).unwrap_err();
         assert_eq!(machines.failed(), Some(&error));
+    }
+
+    #[test]
+    fn a_machine_that_is_further_gives_no_checkpoint() {
+        let mut machines = Machines::new(vec![memo(0, at(4, 0))]).unwrap();
+        let error = machines.checkpoint(Instance(3)).err().unwrap();
+        assert!(matches!(error, CheckpointError::Ahead { .. }), "{error}");
+        let error = machines.checkpoint(Instance(4)).err().unwrap();
+        assert!(matches!(error, CheckpointError::Unsupported(_)), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use bytes::Bytes;
-use synod_core::{Position, SmId};
+use synod_core::{Instance, Position, SmId};
 use thiserror::Error;
 
 /// A replicated state machine: the application's own code, executed in the same order on every node.
@@ -158,6 +158,17 @@ pub enum CheckpointError {
     /// [`StateMachine::load`].
     #[error("state machine {} does not support checkpoints", .0.0)]
     Unsupported(SmId),
+    /// The machine keeps its own state, and is further than the checkpoint would be; the next one will
+    /// do.
+    #[error("state machine {} is at {applied} already, above {at}", .sm.0)]
+    Ahead {
+        /// Which one.
+        sm: SmId,
+        /// What its state contains.
+        applied: Position,
+        /// Where the checkpoint would be.
+        at: Instance,
+    },
     /// The files could not be written or read.
     #[error("checkpoint files: {0}")]
     Files(#[from] io::Error),

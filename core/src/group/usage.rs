@@ -79,7 +79,7 @@ impl Group {
             open_instances: self.entries.highest().above(self.entries.chosen()),
             open_bytes: self.entries.open_bytes(),
             writes_in_flight: self.env.journal.in_flight(),
-            apply_instances: self.executor.handed().above(self.executor.applied()),
+            apply_instances: self.executor.ahead(),
             apply_bytes: self.executor.ahead_bytes(),
             fetches: self.fetches.len(),
             ..Usage::default()

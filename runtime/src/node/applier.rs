@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use super::error::{ProposeError, ReadError};
 use super::handle::Committed;
 use super::reply::Reply;
-use crate::{Executed, MachineError, Machines};
+use crate::machines::Handles;
+use crate::{CheckpointError, Executed, MachineError, Machines};
 
 /// Where the outcome of a proposal goes.
 pub(super) type ProposeReply = oneshot::Sender<Result<Committed, ProposeError>>;
@@ -42,6 +43,10 @@ pub(super) trait Progress: Send + 'static {
     fn applied(&self);
     /// The machines have stopped.
     fn failed(&self, error: &MachineError);
+    /// A checkpoint is to be written from this.
+    fn checkpoint(&self, at: Instance, state: Bytes, handles: Result<Handles, CheckpointError>);
+    /// The machines are to go on from a checkpoint.
+    fn load(&self, machines: &mut Machines, at: Instance) -> Result<(), MachineError>;
 }
 
 #[derive(Debug)]
@@ -71,7 +76,7 @@ impl Applier {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue { jobs: Vec::new(), closed: false }),
             ready: Condvar::new(),
-            applied: AtomicU64::new(0),
+            applied: AtomicU64::new(machines.applied().0),
             reads: AtomicUsize::new(0),
         });
         let theirs = Arc::clone(&shared);
@@ -180,7 +185,20 @@ impl<P: Progress> Worker<P> {
                         }
                     }
                     Ok(Executed::Through(instance)) => self.through(instance),
-                    Ok(Executed::Checkpoint(..) | Executed::Install(_)) => {}
+                    Ok(Executed::Checkpoint(at, state)) => {
+                        let handles = self.machines.checkpoint(at);
+                        self.progress.checkpoint(at, state, handles);
+                        if let Some(error) = self.machines.failed().cloned() {
+                            self.fail(&error);
+                        }
+                    }
+                    Ok(Executed::Install(at)) => match self.progress.load(&mut self.machines, at) {
+                        Ok(()) => {
+                            self.through(at);
+                            self.progress.applied();
+                        }
+                        Err(error) => self.fail(&error),
+                    },
                     Err(error) => {
                         if let Some(reply) = reply {
                             let reason = error.to_string().into();
@@ -271,6 +289,10 @@ mod tests {
         }
         fn failed(&self, error: &MachineError) {
             self.0.send(Told::Failed(error.to_string())).unwrap();
+        }
+        fn checkpoint(&self, _: Instance, _: Bytes, _: Result<Handles, CheckpointError>) {}
+        fn load(&self, _: &mut Machines, _: Instance) -> Result<(), MachineError> {
+            Ok(())
         }
     }
 

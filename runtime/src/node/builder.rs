@@ -6,10 +6,11 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use synod_core::{Bootstrap, Config, GroupId, Membership, NodeId};
+use synod_core::{Bootstrap, Config, GroupId, Membership, NodeId, TransferConfig};
 
 use super::Node;
 use super::error::StartError;
+use super::policy::CheckpointPolicy;
 use super::start::start;
 use crate::StateMachine;
 use crate::log::{LogConfig, Restart};
@@ -31,6 +32,8 @@ pub struct NodeBuilder {
     pub(super) bootstrap: Bootstrap,
     pub(super) restart: Restart,
     pub(super) timeout: Duration,
+    pub(super) checkpoints: CheckpointPolicy,
+    pub(super) transfers: TransferConfig,
 }
 
 impl NodeBuilder {
@@ -47,6 +50,8 @@ impl NodeBuilder {
             bootstrap: Bootstrap::Auto,
             restart: Restart::TrustDisk,
             timeout: Duration::from_secs(5),
+            checkpoints: CheckpointPolicy::default(),
+            transfers: TransferConfig::default(),
         }
     }
 
@@ -127,6 +132,19 @@ impl NodeBuilder {
     /// How long proposals and reads without a time of their own may take. Default 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// When checkpoints are taken, and what stays of the log. Goes over what
+    /// [`config`](Self::config) says of it.
+    pub fn checkpoints(mut self, policy: CheckpointPolicy) -> Self {
+        self.checkpoints = policy;
+        self
+    }
+
+    /// How checkpoints are sent to nodes that are too far behind: how fast, and to how many at a time.
+    pub fn transfers(mut self, config: TransferConfig) -> Self {
+        self.transfers = config;
         self
     }
 

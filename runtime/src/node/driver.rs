@@ -42,6 +42,7 @@ pub(super) struct Driver {
     /// Below so many bytes of room in the log, proposals are refused.
     pub(super) room_min: u64,
     pub(super) fetcher: Fetcher,
+    pub(super) checkpoint_every: Option<Duration>,
     pub(super) state: State,
     pub(super) turn: Turn,
 }
@@ -142,7 +143,12 @@ impl Driver {
             Note::Packet(from, Packet::Founding(message)) => {
                 self.form(now, FormingInput::Receive { from, message });
             }
-            Note::Packet(_, Packet::Hello(_) | Packet::Transfer { .. }) => {}
+            Note::Packet(_, Packet::Hello(_)) => {}
+            Note::Packet(from, Packet::Transfer { group, message }) => {
+                if let Some(&slot) = self.slots.get(&group) {
+                    self.groups[slot].transferred(from, message);
+                }
+            }
             Note::Packet(from, Packet::Judged(judgement)) => self.judged(now, from, judgement),
             Note::Durable(durable) => {
                 if let Some(&slot) = self.slots.get(&durable.group()) {
@@ -162,6 +168,18 @@ impl Driver {
             Note::Shutdown { deadline } => self.leave(now, deadline),
             Note::Stop => self.state = State::Done,
             Note::LogFailed(reason) => self.fail(&reason),
+            Note::Kept { slot, messages, inputs } => {
+                let group = self.groups[slot].id;
+                for (to, message) in messages {
+                    self.transport.send(to, &Packet::Transfer { group, message });
+                }
+                self.mark(slot);
+                self.groups[slot].kept(now, inputs);
+            }
+            Note::NoCheckpoint { slot, at, reason } => {
+                self.mark(slot);
+                self.groups[slot].no_checkpoint(now, at, &reason);
+            }
             Note::MachineFailed { slot, reason } => {
                 self.groups[slot].fail(&reason);
                 if self.groups[slot].leads() {
@@ -194,6 +212,15 @@ impl Driver {
             Request::Read { slot, sm, query, deadline, reply } => {
                 self.mark(slot);
                 self.groups[slot].read(now, sm, query, deadline, reply);
+            }
+            Request::Checkpoint { slot, reply } => {
+                self.mark(slot);
+                self.groups[slot].checkpoint(now, reply);
+            }
+            Request::Cleaning { slot, is_on, reply } => {
+                self.mark(slot);
+                self.groups[slot].clean(now, is_on);
+                answer(reply, Ok(()));
             }
             Request::Transfer { slot, to, reply } => {
                 let group = &mut self.groups[slot];
@@ -349,7 +376,12 @@ impl Driver {
                 now,
             };
             match Group::start(start) {
-                Ok(core) => self.groups[slot].run(core),
+                Ok(core) => {
+                    self.groups[slot].run(core);
+                    if let Some(every) = self.checkpoint_every {
+                        self.groups[slot].checkpoint_every(every, now);
+                    }
+                }
                 Err(error) => self.groups[slot].fail(&error.to_string().into()),
             }
             self.mark(slot);

@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use synod_core::{GroupId, Incarnation, NodeId, Time};
+use synod_core::{GroupId, Incarnation, NodeId, Recovered, Time};
 use synod_proto::{Judgement, Verdict};
 
 use super::driver::{Driver, State};
@@ -117,7 +117,9 @@ impl Driver {
             hosted.me.incarnation = log.incarnation;
             memories.push((hosted.id, log.incarnation));
             if let Some((recovered, _)) = &mut self.recovered[slot] {
-                *recovered = log.recovered;
+                // The files are what they were.
+                let files_lost = recovered.files_lost && log.recovered.checkpoint.is_some();
+                *recovered = Recovered { files_lost, ..log.recovered };
             }
         }
         memories.sort_unstable();

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use synod_core::{ConfigError, GroupId, Membership, NodeId, SmId};
+use synod_core::{ConfigError, GroupId, Instance, Membership, NodeId, SmId};
 use thiserror::Error;
 
 use crate::MachineError;
@@ -143,6 +143,14 @@ pub enum NodeError {
     /// This node does not lead the group, so it cannot hand over: ask the leader.
     #[error("this node does not lead the group: ask node {0:?}")]
     NotLeader(Option<NodeId>),
+    /// The checkpoint did not come about: a machine has none, or it could not be written.
+    #[error("no checkpoint at {at}: {reason}")]
+    NoCheckpoint {
+        /// Where it would be.
+        at: Instance,
+        /// Why not.
+        reason: Arc<str>,
+    },
     /// Too many requests wait: try again later.
     #[error("overloaded: too many requests wait; try again later")]
     Overloaded,

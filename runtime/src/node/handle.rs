@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{GroupId, NodeId, Position, SmId, Time};
+use synod_core::{GroupId, Instance, NodeId, Position, SmId, Time};
 use tokio::sync::{oneshot, watch};
 
 use super::error::{NodeError, ProposeError, ReadError};
@@ -165,6 +165,52 @@ impl GroupHandle {
             return Err(self.shared.node_refusal());
         }
         answer.await.unwrap_or_else(|_| Err(self.shared.node_error()))
+    }
+
+    /// Takes a checkpoint here, of at least everything that was executed when this was asked, and
+    /// answers when it is durable: at which instance it is.
+    ///
+    /// Checkpoints are taken by themselves as the builder's
+    /// [`checkpoints`](crate::NodeBuilder::checkpoints) say. Waits as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::NoCheckpoint`] with the reason, or the node ends.
+    pub async fn checkpoint(&self) -> Result<Instance, NodeError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Checkpoint { slot: self.slot, reply })?;
+        answer.await.unwrap_or_else(|_| Err(self.shared.node_error()))
+    }
+
+    /// Leaves the log of this group as it is, checkpoints or not, until
+    /// [`continue_cleaning`](Self::continue_cleaning) or the end of the process: for a backup, or to look
+    /// at it.
+    ///
+    /// # Errors
+    ///
+    /// If the node ends.
+    pub async fn pause_cleaning(&self) -> Result<(), NodeError> {
+        self.clean(false).await
+    }
+
+    /// Lets the log be cleaned again below checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// If the node ends.
+    pub async fn continue_cleaning(&self) -> Result<(), NodeError> {
+        self.clean(true).await
+    }
+
+    async fn clean(&self, is_on: bool) -> Result<(), NodeError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Cleaning { slot: self.slot, is_on, reply })?;
+        answer.await.unwrap_or_else(|_| Err(self.shared.node_error()))
+    }
+
+    fn ask(&self, request: Request) -> Result<(), NodeError> {
+        let taken = self.shared.inbox.offer(Note::Request(request), REQUESTS_MAX);
+        taken.map_err(|_| self.shared.node_refusal())
     }
 
     /// What the group does on this node.

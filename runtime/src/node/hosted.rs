@@ -1,18 +1,21 @@
 //! One group on a node: the core's `Group`, who waits for it, and the thread of its machines.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
     Apply, Event, FetchId, Group, GroupId, Input, Instance, Member, Message, NodeId, Outbox,
-    Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time,
+    Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time, TransferMessage,
+    Wanted,
 };
 use synod_proto::Packet;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::applier::{Applier, Job, ProposeReply, ReadReply};
-use super::error::{ProposeError, ReadError};
+use super::error::{NodeError, ProposeError, ReadError};
 use super::handle::Committed;
+use super::keeping::Keeping;
 use super::note::answer;
 use super::reply::Owed;
 use super::status::GroupStatus;
@@ -27,6 +30,9 @@ struct PendingRead {
     deadline: Time,
     reply: ReadReply,
 }
+
+/// Who waits for a checkpoint; released by being dropped.
+type CheckpointReply = oneshot::Sender<Result<Instance, NodeError>>;
 
 /// Limits that the core checks too; known here to answer with the numbers in the error.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +50,15 @@ pub(super) struct Hosted {
     core: Option<Group>,
     pub(super) outbox: Outbox,
     applier: Applier,
+    keeping: Keeping,
+    /// What the keeper was told that the group wants.
+    wanted: Option<Wanted>,
+    /// Who waits for a checkpoint at or above an instance.
+    checkpoints: Vec<(Instance, CheckpointReply)>,
+    /// Checkpoints are taken every so often, and next then.
+    every: Option<(Duration, Time)>,
+    /// Nothing in the log above this is cleaned: as the user says, and as transfers need it.
+    limits_of_cleaning: (Instance, Instance),
     jobs: Vec<Job>,
     proposals: Waiters<(Time, ProposeReply)>,
     reads: Waiters<PendingRead>,
@@ -65,6 +80,7 @@ impl Hosted {
         me: Member,
         limits: Limits,
         applier: Applier,
+        keeping: Keeping,
         leader: watch::Sender<Option<NodeId>>,
     ) -> Self {
         Self {
@@ -73,13 +89,18 @@ impl Hosted {
             limits,
             core: None,
             outbox: Outbox::default(),
+            applied: applier.applied(),
             applier,
+            keeping,
+            wanted: None,
+            checkpoints: Vec::new(),
+            every: None,
+            limits_of_cleaning: (Instance::MAX, Instance::MAX),
             jobs: Vec::new(),
             proposals: Waiters::new(),
             reads: Waiters::new(),
             owed_outputs: Owed::new(),
             owed_answers: Owed::new(),
-            applied: Instance::ZERO,
             leader,
             failed: None,
             armed: None,
@@ -147,6 +168,12 @@ impl Hosted {
         if applied > self.applied {
             self.applied = applied;
             self.step(now, Input::Applied(applied));
+        }
+        if let Some((every, next)) = &mut self.every
+            && *next <= now
+        {
+            *next = now + *every;
+            self.step(now, Input::Checkpoint);
         }
         for _ in 0..TICKS_MAX {
             let deadline = self.core.as_ref().and_then(Group::deadline);
@@ -217,11 +244,73 @@ impl Hosted {
         let outputs = self.owed_outputs.settle(now, || Err(ProposeError::Unknown));
         let answers = self.owed_answers.settle(now, || Err(ReadError::TimedOut));
         let core = self.core.as_ref().and_then(Group::deadline);
-        core.into_iter().chain(outputs).chain(answers).min()
+        let every = self.every.map(|(_, next)| next);
+        core.into_iter().chain(outputs).chain(answers).chain(every).min()
+    }
+
+    /// Takes a checkpoint every so often.
+    pub(super) fn checkpoint_every(&mut self, every: Duration, now: Time) {
+        self.every = Some((every, now + every));
+    }
+
+    /// Somebody wants a checkpoint, and to hear of it.
+    pub(super) fn checkpoint(&mut self, now: Time, reply: CheckpointReply) {
+        let Some(status) = self.core.as_ref().map(Group::status) else { return };
+        if status.checkpoint >= status.handed_out {
+            return answer(reply, Ok(status.checkpoint));
+        }
+        self.checkpoints.push((status.handed_out, reply));
+        self.step(now, Input::Checkpoint);
+    }
+
+    /// A checkpoint did not come about.
+    pub(super) fn no_checkpoint(&mut self, now: Time, at: Instance, reason: &Arc<str>) {
+        tracing::debug!(group = self.id.0, instance = %at, %reason, "no checkpoint");
+        let is_meant = |(least, _): &mut (Instance, CheckpointReply)| *least <= at;
+        for (_, reply) in self.checkpoints.extract_if(.., is_meant) {
+            let reason = Arc::clone(reason);
+            answer(reply, Err(NodeError::NoCheckpoint { at, reason }));
+        }
+        self.step(now, Input::CheckpointFailed(at));
+    }
+
+    /// Lets the log be cleaned, or not.
+    pub(super) fn clean(&mut self, now: Time, is_on: bool) {
+        self.limits_of_cleaning.0 = if is_on { Instance::MAX } else { Instance::ZERO };
+        self.limit_cleaning(now);
+    }
+
+    fn limit_cleaning(&mut self, now: Time) {
+        let (users, transfers) = self.limits_of_cleaning;
+        self.step(now, Input::CleanLimit(users.min(transfers)));
+    }
+
+    /// What the keeper wants the group to know.
+    pub(super) fn kept(&mut self, now: Time, inputs: Vec<Input>) {
+        for input in inputs {
+            if let Input::CleanLimit(limit) = input {
+                self.limits_of_cleaning.1 = limit;
+                self.limit_cleaning(now);
+            } else {
+                self.step(now, input);
+            }
+        }
+    }
+
+    /// A peer said something about a transfer.
+    pub(super) fn transferred(&self, from: NodeId, message: TransferMessage) {
+        if self.core.is_some() {
+            self.keeping.receive(from, message);
+        }
     }
 
     /// Traces what happened, and publishes who leads.
     pub(super) fn report(&mut self) {
+        let wanted = self.core.as_ref().and_then(Group::wanted);
+        if wanted != self.wanted {
+            self.wanted.clone_from(&wanted);
+            self.keeping.want(wanted);
+        }
         if self.outbox.events.is_empty() {
             return;
         }
@@ -229,6 +318,12 @@ impl Hosted {
         let mut led = false;
         let mut failed = None;
         for event in self.outbox.events.drain(..) {
+            if matches!(
+                event,
+                Event::Checkpointed(_) | Event::Installed(_) | Event::InstallRefused(_)
+            ) {
+                self.keeping.happened(&event);
+            }
             match event {
                 Event::Canvassing(ballot) => {
                     tracing::debug!(node, group, %ballot, "would like to lead");
@@ -254,7 +349,11 @@ impl Hosted {
                     tracing::warn!(node, group, %first, %last, "the disk lost chosen values");
                 }
                 Event::Checkpointed(at) => {
-                    tracing::info!(node, group, instance = %at, "checkpoint")
+                    tracing::info!(node, group, instance = %at, "checkpoint");
+                    let is_served = |(least, _): &mut (Instance, CheckpointReply)| *least <= at;
+                    for (_, reply) in self.checkpoints.extract_if(.., is_served) {
+                        answer(reply, Ok(at));
+                    }
                 }
                 Event::Cleaned(upto) => tracing::info!(node, group, instance = %upto, "cleaned"),
                 Event::Installed(at) => {
@@ -319,6 +418,8 @@ impl Hosted {
     /// The node has stopped: nothing of this group goes on.
     pub(super) fn halt(&mut self, reason: &Arc<str>) {
         self.core = None;
+        self.checkpoints.clear();
+        self.keeping.close();
         self.outbox = Outbox::default();
         self.failed.get_or_insert_with(|| Arc::clone(reason));
         self.fail(reason);
@@ -329,6 +430,7 @@ impl Hosted {
     pub(super) fn release(&mut self, propose: &ProposeError, read: &ReadError) {
         self.owed_outputs.clear();
         self.owed_answers.clear();
+        self.checkpoints.clear();
         for (_, reply) in self.proposals.clear() {
             answer(reply, Err(propose.clone()));
         }
@@ -348,6 +450,12 @@ impl Hosted {
 
     pub(super) fn receive(&mut self, now: Time, from: Member, message: Message) {
         self.step(now, Input::Receive { from, message });
+    }
+}
+
+impl Drop for Hosted {
+    fn drop(&mut self) {
+        self.keeping.close();
     }
 }
 

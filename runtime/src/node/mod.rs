@@ -6,6 +6,8 @@
 //! | log, one a node | writes and syncs what all groups have waiting | `log_thread` |
 //! | fetch, one a node | reads older entries for peers that are behind | `fetcher` |
 //! | machines, one a group | executes chosen commands, answers reads | `applier` |
+//! | checkpoints, one a group | keeps them, sends and receives them | `keeping` |
+//! | checkpoint, for each one | writes it down | `keeping` |
 
 mod applier;
 mod builder;
@@ -17,8 +19,10 @@ mod fetcher;
 mod handle;
 mod hosted;
 mod inbox;
+mod keeping;
 mod log_thread;
 mod note;
+mod policy;
 mod reply;
 mod start;
 mod status;
@@ -37,6 +41,7 @@ use synod_core::{GroupId, NodeId};
 pub use self::builder::NodeBuilder;
 pub use self::error::{NodeError, ProposeError, ReadError, StartError};
 pub use self::handle::{Committed, GroupHandle};
+pub use self::policy::CheckpointPolicy;
 pub use self::status::{GroupStatus, LinkStatus, NodeState, NodeStatus};
 
 use self::note::{Note, Shared};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use synod_core::{Durable, Fetch, GroupId, NodeId, SmId, Stored, Time};
+use synod_core::{
+    Durable, Fetch, GroupId, Input, Instance, NodeId, SmId, Stored, Time, TransferMessage,
+};
 use synod_proto::Packet;
 use tokio::sync::oneshot;
 
@@ -12,11 +14,15 @@ use super::applier::{Progress, ProposeReply, ReadReply};
 use super::clock::Clock;
 use super::error::{NodeError, ProposeError, ReadError};
 use super::inbox::Inbox;
+use super::keeping::{Keeping, Kept};
 use super::log_thread::Durably;
 use super::status::NodeStatus;
-use crate::MachineError;
+use crate::checkpoints::Store;
 use crate::log::{GroupLog, LogError};
+use crate::machines::Handles;
 use crate::transport::Inlet;
+use crate::vfs::Vfs;
+use crate::{CheckpointError, MachineError, Machines};
 
 /// One thing for the driver to look at. Groups are named by their slot.
 #[derive(Debug)]
@@ -46,6 +52,17 @@ pub(super) enum Note {
         slot: usize,
         reason: Arc<str>,
     },
+    /// What the keeper of the group's checkpoints wants sent, and the group told.
+    Kept {
+        slot: usize,
+        messages: Vec<(NodeId, TransferMessage)>,
+        inputs: Vec<Input>,
+    },
+    NoCheckpoint {
+        slot: usize,
+        at: Instance,
+        reason: Arc<str>,
+    },
 }
 
 /// What a user asks of a group.
@@ -54,15 +71,19 @@ pub(super) enum Request {
     Propose { slot: usize, sm: SmId, command: Bytes, deadline: Time, reply: ProposeReply },
     Read { slot: usize, sm: SmId, query: Bytes, deadline: Time, reply: ReadReply },
     Transfer { slot: usize, to: NodeId, reply: oneshot::Sender<Result<(), NodeError>> },
+    Checkpoint { slot: usize, reply: oneshot::Sender<Result<Instance, NodeError>> },
+    Cleaning { slot: usize, is_on: bool, reply: oneshot::Sender<Result<(), NodeError>> },
 }
 
 impl Request {
     /// Which group it is about.
     pub(super) const fn slot(&self) -> usize {
         match self {
-            Self::Propose { slot, .. } | Self::Read { slot, .. } | Self::Transfer { slot, .. } => {
-                *slot
-            }
+            Self::Propose { slot, .. }
+            | Self::Read { slot, .. }
+            | Self::Transfer { slot, .. }
+            | Self::Checkpoint { slot, .. }
+            | Self::Cleaning { slot, .. } => *slot,
         }
     }
 
@@ -70,7 +91,7 @@ impl Request {
     pub(super) const fn deadline(&self) -> Option<Time> {
         match self {
             Self::Propose { deadline, .. } | Self::Read { deadline, .. } => Some(*deadline),
-            Self::Transfer { .. } => None,
+            Self::Transfer { .. } | Self::Checkpoint { .. } | Self::Cleaning { .. } => None,
         }
     }
 
@@ -79,7 +100,10 @@ impl Request {
         match self {
             Self::Propose { reply, .. } => answer(reply, Err(propose)),
             Self::Read { reply, .. } => answer(reply, Err(read)),
-            Self::Transfer { reply, .. } => answer(reply, Err(other)),
+            Self::Transfer { reply, .. } | Self::Cleaning { reply, .. } => {
+                answer(reply, Err(other));
+            }
+            Self::Checkpoint { reply, .. } => answer(reply, Err(other)),
         }
     }
 }
@@ -212,12 +236,14 @@ impl Durably for FromLog {
 }
 
 /// What a group's applier says.
-pub(super) struct FromMachines {
+pub(super) struct FromMachines<V: Vfs> {
     pub(super) shared: Arc<Shared>,
     pub(super) slot: usize,
+    pub(super) store: Store<V>,
+    pub(super) keeping: Keeping,
 }
 
-impl Progress for FromMachines {
+impl<V: Vfs> Progress for FromMachines<V> {
     fn applied(&self) {
         self.shared.inbox.push(Note::Applied { slot: self.slot });
     }
@@ -225,6 +251,31 @@ impl Progress for FromMachines {
     fn failed(&self, error: &MachineError) {
         let reason = error.to_string().into();
         self.shared.inbox.push(Note::MachineFailed { slot: self.slot, reason });
+    }
+
+    fn checkpoint(&self, at: Instance, state: Bytes, handles: Result<Handles, CheckpointError>) {
+        self.keeping.write(at, state, handles);
+    }
+
+    fn load(&self, machines: &mut Machines, at: Instance) -> Result<(), MachineError> {
+        machines.load(at, |sm| Ok(self.store.part(at, sm)))
+    }
+}
+
+/// What the keeper of a group's checkpoints says.
+pub(super) struct FromKeeper {
+    pub(super) shared: Arc<Shared>,
+    pub(super) slot: usize,
+}
+
+impl Kept for FromKeeper {
+    fn kept(&self, messages: Vec<(NodeId, TransferMessage)>, inputs: Vec<Input>) {
+        self.shared.inbox.push(Note::Kept { slot: self.slot, messages, inputs });
+    }
+
+    fn failed(&self, at: Instance, error: &CheckpointError) {
+        let reason = error.to_string().into();
+        self.shared.inbox.push(Note::NoCheckpoint { slot: self.slot, at, reason });
     }
 }
 

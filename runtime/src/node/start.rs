@@ -21,9 +21,11 @@ use super::error::StartError;
 use super::fetcher::Fetcher;
 use super::handle::GroupHandle;
 use super::hosted::{Hosted, Limits};
+use super::keeping::Keeping;
 use super::log_thread::LogThread;
-use super::note::{FromLog, FromMachines, FromPeers, Note, Shared};
+use super::note::{FromKeeper, FromLog, FromMachines, FromPeers, Note, Shared};
 use crate::Machines;
+use crate::checkpoints::Keeper;
 use crate::log::{Log, LogConfig, Opened};
 use crate::transport::{Identity, Inlet, Settings, SharedIdentity, Transport};
 use crate::vfs::Vfs;
@@ -89,7 +91,7 @@ async fn set_up(
     drawn.sort_unstable();
     let salt = if builder.log.salt == 0 { random()? } else { builder.log.salt };
     let log_config = LogConfig { salt, ..builder.log.clone() };
-    let opened = Log::start(vfs, &data_dir, log_config, &drawn, builder.restart)
+    let opened = Log::start(vfs.clone(), &data_dir, log_config, &drawn, builder.restart)
         .map_err(|error| StartError::Log(data_dir.clone(), error.to_string()))?;
     let Opened { log, boot, batch, founding, groups: mut logs, report, renewed } = opened;
     tracing::info!(node = id.0, boot, batch, ?report, "log opened");
@@ -110,22 +112,44 @@ async fn set_up(
     let (mut groups, mut recovered, mut slots) = (Vec::new(), Vec::new(), BTreeMap::new());
     let mut handles = BTreeMap::new();
     for (group, make) in builder.groups {
-        let Some(its) = logs.remove(&group) else {
+        let Some(mut its) = logs.remove(&group) else {
             let text = "the log was not opened for it".to_owned();
             return Err(StartError::Recovered(group, text));
         };
         let machines = make();
         let ids: Arc<[SmId]> = machines.iter().map(|machine| machine.id()).collect();
-        let machines =
+        let mut machines =
             Machines::new(machines).map_err(|error| StartError::Machines(group, error))?;
         let slot = groups.len();
         let mut config = builder.config.clone();
+        builder.checkpoints.set(&mut config);
+        let recorded = its.recovered.checkpoint.as_ref().map(|(at, _)| *at);
+        let dir = data_dir.join("checkpoints").join(group.0.to_string());
+        let (keeper, is_whole) = Keeper::open(vfs.clone(), &dir, recorded, builder.transfers)
+            .map_err(StartError::System)?;
+        let store = keeper.store().clone();
+        if let Some(at) = recorded.filter(|_| is_whole) {
+            machines
+                .load(at, |sm| Ok(store.part(at, sm)))
+                .map_err(|error| StartError::Machines(group, error))?;
+        }
+        if !is_whole {
+            tracing::warn!(
+                node = id.0,
+                group = group.0,
+                "the last checkpoint is lost: a peer's will do"
+            );
+            its.recovered.files_lost = true;
+        }
+        let kept = Arc::new(FromKeeper { shared: Arc::clone(&shared), slot });
+        let keeping = Keeping::spawn(format!("synod-{id}-cp-{group}"), keeper, shared.clock, kept)
+            .map_err(StartError::System)?;
         config.seed = if config.seed == 0 { random()? } else { config.seed ^ u64::from(group.0) };
         let applier = Applier::spawn(
             format!("synod-{id}-sm-{group}"),
             machines,
             (config.apply_ahead_max / 4).max(1),
-            FromMachines { shared: Arc::clone(&shared), slot },
+            FromMachines { shared: Arc::clone(&shared), slot, store, keeping: keeping.clone() },
         )
         .map_err(StartError::System)?;
         let (leader, watched) = watch::channel(None);
@@ -147,7 +171,7 @@ async fn set_up(
         memories.push((group, its.incarnation));
         slots.insert(group, slot);
         recovered.push(Some((its.recovered, config)));
-        groups.push(Hosted::new(group, me, limits, applier, leader));
+        groups.push(Hosted::new(group, me, limits, applier, keeping, leader));
     }
     memories.sort_unstable();
 
@@ -205,6 +229,7 @@ async fn set_up(
         log: Some(log),
         room_min,
         fetcher,
+        checkpoint_every: builder.checkpoints.time,
         state: State::Forming(Vec::new()),
         turn: Turn::default(),
     };

@@ -213,7 +213,7 @@ impl Hosted {
 
     /// A checkpoint is to be taken of what the machines hold now.
     fn take(&mut self, at: Instance, state: Bytes) {
-        self.taking = Some(Taking { at, state, handles: self.machines.checkpoint() });
+        self.taking = Some(Taking { at, state, handles: self.machines.checkpoint(at) });
     }
 
     /// Answers the reads whose instance is executed.
