@@ -86,9 +86,10 @@ impl Executor {
         self.is_stateless
     }
 
-    /// Whether a checkpoint of a peer is being installed.
-    pub(crate) const fn is_installing(&self) -> bool {
-        self.installing.is_some()
+    /// Whether a checkpoint of a peer is being installed: from its record on until the state machines
+    /// have taken it over. Its files must stay as long, so no other takes its place meanwhile.
+    pub(crate) fn is_installing(&self) -> bool {
+        self.installing.is_some() || self.applied < self.jump.1
     }
 
     /// A checkpoint of a peer takes the place of everything up to `at`; its record is written.

@@ -1,6 +1,7 @@
 //! The receiver's side of a transfer.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -42,6 +43,8 @@ pub struct Receiver {
     from: NodeId,
     /// Questions in a row without an answer.
     unanswered: u32,
+    /// The same, whoever was asked: patience grows with it, for peers that are far away.
+    silence: u32,
     /// The next chunk that is missing of what was begun.
     coming: Option<Coming>,
 }
@@ -78,6 +81,7 @@ impl Receiver {
             state: State::Waiting(Time::ZERO),
             from: NodeId(0),
             unanswered: 0,
+            silence: 0,
             coming: None,
         }
     }
@@ -121,6 +125,7 @@ impl Receiver {
             State::Waiting(_) => self.go_on(now, out),
             State::Asking(_) | State::Fetching(_) => {
                 self.unanswered += 1;
+                self.silence = self.silence.saturating_add(1);
                 if matches!(self.state, State::Fetching(_)) && self.unanswered < PATIENT_TIMES {
                     self.fetch(now, out);
                 } else {
@@ -139,11 +144,19 @@ impl Receiver {
         message: TransferMessage,
         out: &mut Vec<ReceiverAction>,
     ) {
-        if self.wanted.is_none() || from != self.from {
+        let Some(wanted) = &self.wanted else { return };
+        // Late, it is as good: the peer may be further away than patience reached.
+        let is_late_offer = matches!(message, TransferMessage::Offer { .. })
+            && matches!(self.state, State::Asking(_) | State::Waiting(_))
+            && wanted.from.contains(&from);
+        if is_late_offer {
+            self.from = from;
+        }
+        if from != self.from {
             return;
         }
         match (self.state, message) {
-            (State::Asking(_), TransferMessage::Offer { id, manifest }) => {
+            (State::Asking(_) | State::Waiting(_), TransferMessage::Offer { id, manifest }) => {
                 self.offered(now, id, &manifest, out);
             }
             (State::Fetching(_), TransferMessage::Chunk { id, file, offset, bytes }) => {
@@ -188,6 +201,7 @@ impl Receiver {
         if let Some(coming) = &mut self.coming {
             coming.offset += bytes;
         }
+        self.silence = 0;
         self.fetch(now, out);
     }
 
@@ -208,6 +222,11 @@ impl Receiver {
         Some((at, state))
     }
 
+    /// How long to wait for an answer: longer and longer, up to eight times.
+    fn patience(&self) -> Duration {
+        self.config.patience * (1 << self.silence.min(3))
+    }
+
     fn go_on(&mut self, now: Time, out: &mut Vec<ReceiverAction>) {
         if self.unanswered > 0 {
             self.turn_to_another(now, out);
@@ -223,7 +242,7 @@ impl Receiver {
         if !from.contains(&self.from) {
             self.from = first;
         }
-        self.state = State::Asking(now + self.config.patience);
+        self.state = State::Asking(now + self.patience());
         out.push(ReceiverAction::Send(self.from, TransferMessage::Ask { next: *next }));
     }
 
@@ -271,6 +290,7 @@ impl Receiver {
 
     /// Asks for the next chunk that is missing, or finishes.
     fn fetch(&mut self, now: Time, out: &mut Vec<ReceiverAction>) {
+        let patience = self.patience();
         let Some(coming) = &mut self.coming else {
             self.state = State::Waiting(now + self.config.patience);
             return;
@@ -290,7 +310,7 @@ impl Receiver {
             out.push(ReceiverAction::Finish(id));
             return;
         }
-        self.state = State::Fetching(now + self.config.patience);
+        self.state = State::Fetching(now + patience);
         let len = self.config.chunk_bytes;
         let message = TransferMessage::Fetch { id, file, offset, len };
         out.push(ReceiverAction::Send(self.from, message));

@@ -114,6 +114,18 @@ fn a_checkpoint_that_leads_no_further_is_refused() {
 }
 
 #[test]
+fn no_other_is_installed_before_the_machines_have_taken_over_the_last() {
+    let mut node = node(Recovered::default());
+    node.install(4);
+    node.sync();
+    node.install(9);
+    assert_eq!(node.out.events.pop(), Some(Event::InstallRefused(Instance(9))));
+    node.step(Input::Applied(Instance(4)));
+    node.install(9);
+    assert_eq!(node.sync().len(), 2);
+}
+
+#[test]
 fn nothing_is_executed_between_the_record_and_its_sync() {
     let mut node = node(Recovered::default());
     node.install(4);

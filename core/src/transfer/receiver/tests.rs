@@ -256,6 +256,29 @@ fn what_failed_to_be_stored_begins_anew_with_another() {
 }
 
 #[test]
+fn a_peer_that_is_further_away_than_patience_reaches_is_heard_all_the_same() {
+    let sound = manifest(9, &[]);
+    let mut receiver = Receiver::new(config());
+    receiver.want(wanted(1, &[2, 3]));
+    let (mut out, mut now) = (Vec::new(), Time::ZERO);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        receiver.tick(now, &mut out);
+        let deadline = receiver.deadline().unwrap();
+        waits.push(deadline.since(now));
+        now = deadline;
+    }
+    assert_eq!(waits.last().copied(), Some(config().patience * 8), "{waits:?}");
+    let asked = out.iter().filter(|it| matches!(it, ReceiverAction::Send(NodeId(2), _))).count();
+    assert!(asked > 1 && asked < out.len(), "both are asked: {out:?}");
+    let other = if receiver.from == NodeId(2) { NodeId(3) } else { NodeId(2) };
+    let offer = TransferMessage::Offer { id: sound.id(), manifest: sound.encode() };
+    receiver.tick(now, &mut out);
+    receiver.receive(now, other, offer, &mut out);
+    assert!(matches!(out.last(), Some(ReceiverAction::Begin(..))), "{out:?}");
+}
+
+#[test]
 fn nobody_is_asked_once_nothing_is_wanted() {
     let mut world = World::new(&[(2, manifest(9, &[95]))]);
     assert!(!world.run(6));
