@@ -61,6 +61,9 @@ const RARE: &[(&[&str], u64)] = &[
             "ACCEPT_TOO_LARGE",
             "FORMING_LATE_ANSWER",
             "GAP_FILLED_WITH_NOOP",
+            "INSTALL_DEPOSES",
+            "INSTALL_OVERTAKES_CHECKPOINT",
+            "INSTALL_REFUSED",
             "LAST_BATCH_CUT",
             "LEADER_HANDS_OVER_DISK_STALLED",
             "LEADER_LEARNS_OWN_VALUE",
@@ -81,7 +84,11 @@ const RARE: &[(&[&str], u64)] = &[
             "REPORTS_DIFFER",
             "TAIL_TORN",
             "TORN_SEGMENT_REMOVED",
+            "TRANSFER_FAILED",
+            "TRANSFER_FROM_ANOTHER",
+            "TRANSFER_GOES_ON",
             "TRANSFER_OVERTAKEN",
+            "TRANSFER_TOO_MANY_READERS",
             "WRITES_FULL",
         ],
         3_000,
@@ -93,6 +100,10 @@ const RARE: &[(&[&str], u64)] = &[
             "HEADER_ONE_COPY_BAD",
             "LARGE_BATCH_DAMAGED",
             "TRANSFER_DROPPED",
+            "TRANSFER_GONE",
+            "TRANSFER_OFFER_REFUSED",
+            "TRANSFER_OVERTAKEN_BY_LEARNING",
+            "TRANSFER_RESUMED_AFTER_RESTART",
         ],
         30_000,
     ),
@@ -107,19 +118,18 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("CHAIN_BROKEN", NO_ROT),
     ("DEPOSED_BEYOND_WINDOW", TWO_LEADERS),
     ("DEPOSED_BY_FOREIGN_VALUE", TWO_LEADERS),
+    ("CHECKPOINT_RECORD_ONE_COPY_BAD", NO_ROT),
     ("EXECUTED_WHAT_WAS_LOST", NO_ROT),
     ("FORMING_CLUSTERS_DIFFER", FORMED),
     ("FORMING_FOUNDERS_DISAGREE", FORMED),
     ("FORMING_MEMORY_CHANGED", FORMED),
+    ("INSTALL_FOR_LOST_VALUES", NO_ROT),
     ("LEARNED_WHAT_WAS_LOST", NO_ROT),
-    ("LEARN_BELOW_CLEANED", NEVER_CLEANED),
-    ("LEARN_FROM_ANYBODY", "a leader would have to lack what it knows to be chosen; unit tests"),
     ("LOG_REFUSED", NO_ROT),
     ("LOST_BUT_HARMLESS", NO_ROT),
     ("LOST_BUT_KNOWN", NO_ROT),
     ("LOST_IN_THE_WAY", NO_ROT),
     ("LOST_VALUE_MOVED", NO_ROT),
-    ("PREPARE_BELOW_CLEANED", NEVER_CLEANED),
     ("PREPARE_RETRACTED", "a disk would have to stand still just before a node leads"),
     ("PROMISE_ODD", "no node says so: nobody lies here; unit tests"),
     ("PROMISE_REPORTS_LOST", NO_ROT),
@@ -135,7 +145,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 const FORMED: &str = "all founders are given one list, and keep their memory; tests of forming";
-const NEVER_CLEANED: &str = "no log is cleaned before there are checkpoints; unit tests";
 const NO_ROT: &str = "no disk rots; scenarios of the core, tests of the log";
 const ONE_THREAD: &str = "nothing is read beside the writer; tests of the log";
 const TWO_LEADERS: &str = "a leader would have to miss a whole election; scenarios of the core";
