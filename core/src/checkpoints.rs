@@ -54,8 +54,12 @@ impl Checkpoints {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         let is_boundary = interval > 0 && at.0.is_multiple_of(interval);
         let is_due = is_boundary || (bytes_max > 0 && self.bytes >= bytes_max);
-        mark!(CHECKPOINT_LEFT_OUT if is_due && self.taking.is_some());
-        is_due && self.taking.is_none()
+        if is_due && self.taking.is_some() {
+            mark!(CHECKPOINT_PUT_OFF);
+            self.wanted = true;
+            return false;
+        }
+        is_due
     }
 
     /// Whether one that was asked for can be taken at `at`.

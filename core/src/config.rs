@@ -71,8 +71,9 @@ pub struct Config {
     /// always fits.
     pub apply_bytes_max: usize,
 
-    /// A checkpoint is taken at every multiple of so many instances, on all nodes at the same ones;
-    /// one that comes while the last is still being written is left out. Default 0: never by this.
+    /// A checkpoint is taken at every multiple of so many instances, on all nodes at the same ones. One
+    /// that is due while the last is still being written is taken when that is done. Default 0: never
+    /// by this.
     pub checkpoint_interval: u64,
     /// A checkpoint is taken after so many bytes of values since the last. Default 0: never by this.
     pub checkpoint_bytes: u64,

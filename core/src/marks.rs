@@ -131,7 +131,7 @@ marks! {
     PROMISE_REPORTS_LOST = "a promise reports a vote for a value that the disk lost";
 
     // checkpoints.rs, group/install.rs
-    CHECKPOINT_LEFT_OUT = "a checkpoint is due while the last is still being written";
+    CHECKPOINT_PUT_OFF = "a checkpoint is due while the last is still being written";
     CLEANING_HELD_BACK = "the log is not cleaned as far as it could be, since cleaning is paused or a transfer needs it";
     INSTALL_DEPOSES = "a leader or candidate installs a checkpoint, and gives up";
     INSTALL_FOR_LOST_VALUES = "a checkpoint is installed in place of chosen values that the disk lost";

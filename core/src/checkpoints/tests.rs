@@ -57,7 +57,9 @@ fn checkpoints_are_due_at_multiples_and_after_bytes() {
     assert!(checkpoints.is_due(Instance(8), 0, config));
     checkpoints.take(Instance(8), Bytes::new());
     assert!(!checkpoints.is_due(Instance(12), 0, config), "the last is still being written");
+    assert!(!checkpoints.is_wanted(Instance(13)));
     checkpoints.on_failed(Instance(8));
+    assert!(checkpoints.is_wanted(Instance(13)), "as soon as the last is done");
     assert!(checkpoints.is_due(Instance(16), 0, config));
     checkpoints.take(Instance(16), Bytes::new());
     checkpoints.on_failed(Instance(16));

@@ -78,6 +78,12 @@ impl Cluster {
         if self.addresses.len() == 1 { builder.bootstrap(Bootstrap::Found) } else { builder }
     }
 
+    /// The socket of node `id`, the first time.
+    #[allow(dead_code, reason = "not every test starts nodes by itself")]
+    pub(crate) fn listener(&mut self, id: u64) -> Option<TcpListener> {
+        self.listeners[usize::try_from(id - 1).unwrap()].take()
+    }
+
     pub(crate) async fn start(&mut self, id: u64) -> Node {
         self.builder(id).start().await.unwrap()
     }
