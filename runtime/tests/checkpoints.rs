@@ -1,14 +1,15 @@
 //! Checkpoints between real nodes: taken, restarted from, and sent to one that is too far behind.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 mod common;
 
 use std::path::Path;
 
 use bytes::Bytes;
-use common::{Cluster, config, group, small_log, soon, until};
+use common::{Cluster, group, soon, until};
 use synod::{
-    Checkpoint, CheckpointError, CheckpointPolicy, Directory, GroupId, Instance, Node, NodeError,
-    Position, StateMachine, Stream, TransferConfig,
+    Checkpoint, CheckpointError, CheckpointPolicy, Directory, Instance, Node, NodeError, Position,
+    StateMachine, Stream, TransferConfig,
 };
 
 /// Adds up the lengths of commands.
@@ -35,29 +36,9 @@ impl StateMachine for Sum {
 }
 
 async fn start(cluster: &mut Cluster, id: u64, policy: CheckpointPolicy) -> Node {
-    let dir = cluster.dirs[usize::try_from(id - 1).unwrap()].path().to_owned();
-    let mut builder = Node::builder()
-        .id(id)
-        .data_dir(dir)
-        .config(config())
-        .log(small_log())
-        .timeout(common::SOON)
-        .checkpoints(policy)
-        .transfers(TransferConfig { chunk_bytes: 3, ..TransferConfig::default() })
-        .group(GroupId(0), || vec![Box::new(Sum::default())]);
-    builder = match cluster.listener(id) {
-        Some(listener) => builder.listener(listener),
-        None => builder.listen(cluster.addresses[usize::try_from(id - 1).unwrap()].clone()),
-    };
-    for (peer, address) in (1..).zip(&cluster.addresses) {
-        if peer != id {
-            builder = builder.peer(peer, address.clone());
-        }
-    }
-    if cluster.addresses.len() == 1 {
-        builder = builder.bootstrap(synod::Bootstrap::Found);
-    }
-    builder.start().await.unwrap()
+    let builder = cluster.hosting(id, || vec![Box::new(Sum::default())]);
+    let transfers = TransferConfig { chunk_bytes: 3, ..TransferConfig::default() };
+    builder.checkpoints(policy).transfers(transfers).start().await.unwrap()
 }
 
 async fn stop(node: Node) {

@@ -45,7 +45,9 @@ fn a_checkpoint_comes_back_by_its_parts() {
 fn what_no_record_names_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path(), 0);
-    (write(&store, 5), write(&store, 9), write(&store, 12));
+    for at in [5, 9, 12] {
+        write(&store, at);
+    }
     let (_, found) = open(dir.path(), 9);
     assert_eq!(found.map(|manifest| manifest.at), Some(Instance(9)));
     let names: Vec<_> =

@@ -59,13 +59,23 @@ impl Cluster {
         let index = usize::try_from(id - 1).unwrap();
         let executed = Executed::default();
         self.executed[index] = Arc::clone(&executed);
+        self.hosting(id, move || vec![Box::new(Memo(executed))])
+    }
+
+    /// A builder for node `id`, with these state machines for group 0.
+    pub(crate) fn hosting(
+        &mut self,
+        id: u64,
+        machines: impl FnOnce() -> Vec<Box<dyn StateMachine>> + Send + 'static,
+    ) -> NodeBuilder {
+        let index = usize::try_from(id - 1).unwrap();
         let mut builder = Node::builder()
             .id(id)
             .data_dir(self.dirs[index].path())
             .config(config())
             .log(small_log())
             .timeout(SOON)
-            .group(GroupId(0), move || vec![Box::new(Memo(executed))]);
+            .group(GroupId(0), machines);
         builder = match self.listeners[index].take() {
             Some(listener) => builder.listener(listener),
             None => builder.listen(self.addresses[index].clone()),
@@ -76,12 +86,6 @@ impl Cluster {
             }
         }
         if self.addresses.len() == 1 { builder.bootstrap(Bootstrap::Found) } else { builder }
-    }
-
-    /// The socket of node `id`, the first time.
-    #[allow(dead_code, reason = "not every test starts nodes by itself")]
-    pub(crate) fn listener(&mut self, id: u64) -> Option<TcpListener> {
-        self.listeners[usize::try_from(id - 1).unwrap()].take()
     }
 
     pub(crate) async fn start(&mut self, id: u64) -> Node {
