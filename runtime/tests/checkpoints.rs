@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use bytes::Bytes;
-use common::{Cluster, group, soon, until};
+use common::{Cluster, commands, group, soon, until};
 use synod::{
     Checkpoint, CheckpointError, CheckpointPolicy, Directory, Instance, Node, NodeError, Position,
     StateMachine, Stream, TransferConfig,
@@ -29,7 +29,7 @@ impl StateMachine for Sum {
     }
     fn load(&mut self, directory: &dyn Directory) -> Result<(), CheckpointError> {
         let bytes = Stream::load(directory)?;
-        let bytes = bytes.first_chunk().ok_or(CheckpointError::Contents("short".into()))?;
+        let bytes = bytes.first_chunk().ok_or_else(|| CheckpointError::Contents("short".into()))?;
         self.0 = u64::from_le_bytes(*bytes);
         Ok(())
     }
@@ -99,6 +99,7 @@ async fn a_machine_without_checkpoints_says_so() {
     assert!(matches!(error, NodeError::NoCheckpoint { .. }), "{error}");
     assert!(error.to_string().contains("does not support checkpoints"), "{error}");
     soon(group(&node).propose("b")).await.unwrap();
+    assert_eq!(commands(&cluster.executed[0]), ["a", "b"]);
     stop(node).await;
 }
 
