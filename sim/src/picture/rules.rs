@@ -30,6 +30,10 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "choices",
         "Two different values for one place in the log, or something taken for chosen that no quorum of disks holds. This is what consensus must never do.",
     ),
+    (
+        "checkpoints",
+        "A node's log says that it starts from a checkpoint, and the files of that are gone or do not open, though nobody harmed the disk.",
+    ),
     ("codec", "A node got bytes that it cannot read, though nobody damaged them."),
     ("damage", "A node says that its disk lost something, though nobody harmed that disk."),
     ("deadlines", "A node still sits on a request whose deadline has passed."),
