@@ -86,7 +86,7 @@ pub(crate) enum Next {
 }
 
 /// A batch of which at least one header was read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
     /// Where it starts.
     pub(crate) at: u64,
