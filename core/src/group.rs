@@ -15,6 +15,7 @@ use crate::ids::{Ballot, FetchId, Instance};
 use crate::input::{Input, Role, Start, StartError, Status};
 use crate::journal::Journal;
 use crate::learner::Learner;
+use crate::master::{Master, Steward};
 use crate::membership::History;
 use crate::mender::Mender;
 use crate::message::Message;
@@ -93,6 +94,7 @@ impl Group {
         let journal = Journal::new(group, boot, me.node, now);
         let history = History::founded(membership);
         let seed = config.seed;
+        let steward = Steward::new(boot, config.master_lease, seed, now);
         let env = Env { now, me, config, history, journal, failed: None };
         mark!(STARTED_WITHOUT_A_VOTE if !env.is_member());
         let mut election = Election::new(promised, seed);
@@ -107,7 +109,7 @@ impl Group {
             origin: Origin::new(me.incarnation, boot),
             reads: Reads::new(me, boot),
             questions: Questions::default(),
-            executor: Executor::new(cleaned),
+            executor: Executor::new(cleaned, steward),
             fetches: Fetches::default(),
             mender: Mender::default(),
             hinted: chosen,
@@ -149,6 +151,9 @@ impl Group {
                     leadership.transfer(to, ctx);
                 }
             }
+            Input::Master(ask) => {
+                self.executor.steward_mut().on_ask(ask, &mut self.origin, ctx);
+            }
             Input::Tick => self.tick(out),
         }
         self.drain(out);
@@ -174,6 +179,7 @@ impl Group {
         let deadline = role
             .min(self.origin.deadline(leader, self.env.now))
             .min(self.reads.deadline(leader, self.env.now))
+            .min(self.executor.steward().deadline(leader, &self.env))
             .min(self.learner.deadline(&self.env).unwrap_or(Time::MAX))
             .min(self.mender.deadline(&self.env).unwrap_or(Time::MAX));
         (deadline < Time::MAX).then_some(deadline)
@@ -207,6 +213,12 @@ impl Group {
             queued,
             window,
         }
+    }
+
+    /// What this node makes of the mastership.
+    #[must_use]
+    pub fn master(&self) -> Master {
+        self.executor.steward().view(self.env.me)
     }
 
     /// Why the group has stopped here, if it has.
@@ -243,6 +255,7 @@ impl Group {
         }
         let leader = self.election.leader();
         let ctx = &mut Ctx { env: &mut self.env, out };
+        self.executor.steward_mut().tick(leader, &mut self.origin, ctx);
         self.origin.flush(leader, &mut self.proposer, ctx);
         self.reads.flush(leader, ctx);
         self.drain(out);
@@ -385,6 +398,7 @@ fn refuse(input: Input, out: &mut Outbox) {
         | Input::Fetched { .. }
         | Input::Applied(_)
         | Input::Clean(_)
+        | Input::Master(_)
         | Input::Transfer(_)
         | Input::Tick => {}
     }

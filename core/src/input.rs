@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::config::{Config, ConfigError};
 use crate::ids::{Ballot, FetchId, GroupId, Instance, Member, NodeId, ProposalId, ReadId, SmId};
+use crate::master::MasterAsk;
 use crate::membership::Membership;
 use crate::message::Message;
 use crate::time::Time;
@@ -60,6 +61,8 @@ pub enum Input {
     /// The log may be forgotten up to this instance: every state machine holds a durable checkpoint
     /// at or above it.
     Clean(Instance),
+    /// The user asks something of this node's part in the mastership.
+    Master(MasterAsk),
     /// Hand leadership over to this node, if this node leads.
     Transfer(NodeId),
     /// Time passed. Step one at [`Group::deadline`](crate::Group::deadline).

@@ -28,6 +28,7 @@ mod ids;
 mod input;
 mod journal;
 mod learner;
+mod master;
 mod membership;
 mod mender;
 mod message;
@@ -54,6 +55,7 @@ pub use ids::{
     SmId, WriteSeq,
 };
 pub use input::{Input, Role, Start, StartError, Status};
+pub use master::{Holder, Master, MasterAsk, Mastership};
 pub use membership::{History, Membership, MembershipError, VoterSet};
 pub use message::{Gate, Message, Promise, Report, Reported};
 pub use outbox::{Apply, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown};

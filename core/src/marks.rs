@@ -188,6 +188,15 @@ marks! {
     LEARNED_INSTEAD = "a chosen value is learned where another was accepted";
     LEARNED_WHAT_WAS_LOST = "a chosen value is learned where the disk had lost one";
 
+    // master/
+    MASTER_ASKS = "a node asks for the mastership";
+    MASTER_CHANGED = "the mastership changes hands";
+    MASTER_FORGOT_ASKING = "an acquisition is chosen that this process does not remember asking for";
+    MASTER_OF_EARLIER_LIFE = "the mastership is that of an earlier process of this node";
+    MASTER_RELEASED = "the master releases the mastership";
+    MASTER_RENEWS = "the master renews its lease";
+    MASTER_TOO_LATE = "an acquisition or release builds on a mastership that is over";
+
     // origin.rs
     DEADLINE_PASSED = "a proposal's deadline passes";
     DEADLINE_PASSED_UNSENT = "a proposal's deadline passes before there was a leader to take it";
