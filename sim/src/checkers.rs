@@ -15,6 +15,7 @@ pub mod excuse;
 pub mod files;
 pub mod founding;
 pub mod guests;
+pub mod masters;
 pub mod once;
 pub mod order;
 pub mod promises;
@@ -121,6 +122,8 @@ pub struct Checkers {
     bounds: bounds::Bounds,
     voters: voters::Voters,
     storm: storm::Storm,
+    /// Who believes to be master.
+    pub masters: masters::Masters,
     /// What is said while there is nothing to do.
     pub quiet: quiet::Quiet,
     /// A disk lost or changed what it had synced.
@@ -148,6 +151,7 @@ impl Checkers {
             founded: founding::Founded::default(),
             bounds: bounds::Bounds::new(nodes, groups, config),
             voters: voters::Voters::new(nodes, groups),
+            masters: masters::Masters::new(nodes, groups),
             storm: storm::Storm::new(nodes, groups, config.election_timeout),
             quiet: quiet::Quiet::new(nodes, groups, config.heartbeat_interval),
             is_damaged: false,

@@ -14,6 +14,7 @@ mod lies;
 mod lonely;
 mod loops;
 mod machines;
+mod masters;
 mod partitions;
 mod pauses;
 mod relays;
@@ -251,7 +252,12 @@ pub enum Fault {
         #[serde(with = "text::duration")]
         lasting: Duration,
     },
-    /// Whoever leads a group is asked to hand leadership over.
+    /// Whoever is master of a group is asked to let go.
+    Release {
+        /// Which of the groups, as an index.
+        group: usize,
+    },
+    /// Whoever leads a group is asked to hand over.
     Transfer {
         /// Which of the groups, as an index.
         group: usize,
@@ -389,6 +395,7 @@ impl Fault {
             | Self::RestoredDisk { node, .. }
             | Self::SlowMachines { node, .. } => *node < nodes,
             Self::Blackout { down } => down.len() == nodes,
+            Self::Release { group } => *group < groups,
             Self::Transfer { group, to } => *group < groups && *to < nodes,
         }
     }
@@ -424,6 +431,7 @@ impl Fault {
             Self::SlowProcess { .. } => "slow processes",
             Self::ClockRate { .. } => "clock rates",
             Self::Wall { .. } => "clients cut off",
+            Self::Release { .. } => "releases",
             Self::Transfer { .. } => "transfers",
         }
     }
@@ -473,7 +481,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 28, "{kinds:?}");
+        assert_eq!(kinds.len(), 29, "{kinds:?}");
     }
 
     #[test]

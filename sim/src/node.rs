@@ -16,7 +16,7 @@ mod process;
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Config, Founding, Member, Message, NodeId, Role, Status, Time, mark};
+use synod_core::{Config, Founding, MasterAsk, Member, Message, NodeId, Role, Status, Time, mark};
 use synod_proto::{Packet, decode_frame};
 
 use crate::checkers::Violation;
@@ -192,6 +192,7 @@ impl Node {
                 .is_some_and(|it| it.role == Role::Leader && it.window > 0)));
         let machine = &mut self.machine;
         self.process = None;
+        env.checkers.masters.gone(machine.index);
         env.line(machine.index, || Note::crashed(how, down));
         match how {
             Crash::Kill => {
@@ -345,6 +346,13 @@ impl Node {
         let is_heard = process.ask(&mut self.machine, id, group, ask, deadline, env);
         self.machine.count(env);
         is_heard
+    }
+
+    /// Something is asked of this node's part in the mastership of a group.
+    pub fn master(&mut self, group: usize, ask: MasterAsk, env: &mut Env) {
+        if let Some(process) = &mut self.process {
+            process.master(&mut self.machine, group, ask, env);
+        }
     }
 
     /// The leader of a group is asked to hand over to another node.

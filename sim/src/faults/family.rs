@@ -7,7 +7,8 @@ use synod_core::Time;
 
 use super::{
     Fault, Planned, blackouts, clocks, crashes, disks, flaps, images, lies, lonely, loops,
-    machines, partitions, pauses, relays, rot, stops, topologies, transfers, walls, windows,
+    machines, masters, partitions, pauses, relays, rot, stops, topologies, transfers, walls,
+    windows,
 };
 use crate::rng::Rng;
 
@@ -22,6 +23,8 @@ pub enum Family {
     Disks,
     /// Slow state machines.
     Machines,
+    /// Masters asked to let go.
+    Masters,
     /// Leaders asked to hand over.
     Transfers,
     /// Crashes between two changes to a disk.
@@ -72,7 +75,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -92,10 +95,11 @@ impl Family {
         Self::Windows,
         Self::Lonely,
         Self::Blackouts,
+        Self::Masters,
     ];
 
     /// Those that leave on every disk what was synced.
-    pub const HARMLESS: [Self; 16] = [
+    pub const HARMLESS: [Self; 17] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -112,6 +116,7 @@ impl Family {
         Self::Windows,
         Self::Lonely,
         Self::Blackouts,
+        Self::Masters,
     ];
 
     /// The name of its stream of random numbers, and how one of its faults is drawn: usually one
@@ -122,6 +127,7 @@ impl Family {
             Self::Crashes => ("crashes", |rng, shape| once(crashes::draw(rng, shape))),
             Self::Disks => ("disks", |rng, shape| once(disks::draw(rng, shape))),
             Self::Machines => ("machines", |rng, shape| once(machines::draw(rng, shape))),
+            Self::Masters => ("masters", |rng, shape| once(masters::draw(rng, shape))),
             Self::Transfers => ("transfers", |rng, shape| once(transfers::draw(rng, shape))),
             Self::Stops => ("stops", |rng, shape| once(stops::draw(rng, shape))),
             Self::Relays => ("relays", |rng, shape| relays::draw(rng, shape).into()),

@@ -77,6 +77,7 @@ impl fmt::Display for Fault {
                 };
                 write!(f, "clients {what} {victim} for {lasting:?}")
             }
+            Self::Release { group } => write!(f, "the master of group {group} is to let go"),
             Self::Transfer { group, to } => {
                 write!(f, "the leader of group {group} is to hand over to n{}", to + 1)
             }

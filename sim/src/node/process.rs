@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use synod_core::{
-    Durable, Fetch, FormingInput, Founding, Group, GroupId, Input, Member, Message, NodeId, Outbox,
-    Outcome, ProposalId, ReadId, Start, Status, Stored, Time, WriteBatch,
+    Durable, Fetch, FormingInput, Founding, Group, GroupId, Input, MasterAsk, Member, Message,
+    NodeId, Outbox, Outcome, ProposalId, ReadId, Start, Status, Stored, Time, WriteBatch,
 };
 
 use super::Machine;
@@ -164,6 +164,19 @@ impl Process {
         true
     }
 
+    /// Something is asked of this node's part in the mastership of a group.
+    pub(super) fn master(
+        &mut self,
+        machine: &mut Machine,
+        group: usize,
+        ask: MasterAsk,
+        env: &mut Env,
+    ) {
+        if group < self.groups.len() {
+            self.step(machine, group, Input::Master(ask), env);
+        }
+    }
+
     /// Leadership of a group is to go to another node.
     pub(super) fn transfer(
         &mut self,
@@ -255,6 +268,7 @@ impl Process {
     pub(super) fn sleep_anew(&mut self, machine: &mut Machine, env: &mut Env) {
         for group in 0..self.groups.len() {
             self.groups[group].wake = Time::MAX;
+            self.believe(machine, group, env);
             self.sleep(machine, group, env);
         }
         self.entry.sleep(machine, env);
@@ -326,7 +340,8 @@ impl Process {
                 synod_core::Event::Preparing(_) => env.checkers.ran(place),
                 synod_core::Event::SteppedDown(..)
                 | synod_core::Event::Following(_)
-                | synod_core::Event::PeerLearns(_) => {}
+                | synod_core::Event::PeerLearns(_)
+                | synod_core::Event::Master(..) => {}
             }
         }
         if let Some(batch) = outbox.take_writes() {
@@ -378,7 +393,17 @@ impl Process {
         let hosted = &mut self.groups[group];
         let place = Place { node: machine.index, group };
         hosted.answer_reads(place, env);
+        self.believe(machine, group, env);
         self.sleep(machine, group, env);
+    }
+
+    /// Tells the rules whether this process takes itself for the master.
+    fn believe(&self, machine: &Machine, group: usize, env: &mut Env) {
+        let master = self.groups[group].group.master();
+        let until = master.is_mine.then(|| machine.clock.when(master.until));
+        let place = Place { node: machine.index, group };
+        let verdict = env.checkers.masters.believes(place, until, env.now);
+        env.checkers.note(verdict);
     }
 
     /// Wakes up at the group's deadline.

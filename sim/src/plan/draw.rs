@@ -9,7 +9,7 @@ use synod_core::{Config, Time};
 
 use super::{Disk, Ending, Load, Machine, Plan, Preset, requests};
 use crate::atlas::Budget;
-use crate::clock::Skew;
+use crate::clock::{DRIFT_MAX_PPM, Skew};
 use crate::disk::Sector;
 use crate::faults::{self, Shape};
 use crate::network::{Noise, Wan};
@@ -54,6 +54,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     if preset == Preset::LonelyLeader {
         load.read();
     }
+    core.master_lease = master_lease(seed, preset, election);
     let (mut clients, mut requests) = load.expand(seed, nodes, groups);
     let bursts = if preset == Preset::RestartsInWindow { 80 } else { 15 };
     requests::burst(&mut clients, &mut requests, seed, bursts);
@@ -117,8 +118,17 @@ const fn budget(preset: Preset) -> Budget {
         | Preset::Blackouts
         | Preset::Hell
         | Preset::Worn
-        | Preset::Liars => Budget::Within,
+        | Preset::Liars
+        | Preset::Leases => Budget::Within,
     }
+}
+
+/// For how long nodes ask to be master, if they do.
+fn master_lease(seed: u64, preset: Preset, election: Duration) -> Duration {
+    let mut rng = Rng::stream(seed, "masters");
+    let percent = if preset == Preset::Leases { 100 } else { 35 };
+    let lease = election * u32::try_from(rng.within(2, 8)).expect("small");
+    if rng.percent(percent) { lease } else { Duration::ZERO }
 }
 
 /// Whether nodes are in different regions, and the election timeout that fits.
@@ -139,7 +149,7 @@ fn clocks(seed: u64, preset: Preset, nodes: usize) -> Vec<Skew> {
     let percent = match preset {
         Preset::Calm => 0,
         Preset::Clock | Preset::Hell => 100,
-        Preset::LonelyLeader => 70,
+        Preset::LonelyLeader | Preset::Leases => 70,
         Preset::Mix
         | Preset::Swarm
         | Preset::Tight
@@ -157,7 +167,7 @@ fn clocks(seed: u64, preset: Preset, nodes: usize) -> Vec<Skew> {
     if !rng.percent(percent) {
         return Vec::new();
     }
-    let is_wild = rng.percent(30);
+    let is_wild = rng.percent(if preset == Preset::Leases { 5 } else { 30 });
     (0..nodes).map(|_| Skew::draw(&mut rng, is_wild)).collect()
 }
 
@@ -208,6 +218,8 @@ fn config(rng: &mut Rng, preset: Preset, election: Duration) -> Config {
         heartbeat_interval: election / u32::try_from(rng.within(4, 10)).expect("small"),
         retry_interval: election / u32::try_from(rng.within(3, 10)).expect("small"),
         priority: 0,
+        master_lease: Duration::ZERO, // see `master_lease`
+        clock_rate_bound_ppm: DRIFT_MAX_PPM,
         window_instances_max: to_index(window),
         window_bytes_max: to_index(window_bytes),
         batch_commands_max: to_index(batch_commands),

@@ -51,11 +51,13 @@ pub enum Preset {
     /// Disks that lie about syncs, and nodes that trust them: outside of every promise, so agreement
     /// is expected to break.
     Trusting,
+    /// Short leases, and everything that could let two nodes believe in one at once.
+    Leases,
 }
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Mix,
         Self::Calm,
         Self::Swarm,
@@ -73,6 +75,7 @@ impl Preset {
         Self::Liars,
         Self::Beyond,
         Self::Trusting,
+        Self::Leases,
     ];
 
     /// What it is called.
@@ -96,6 +99,7 @@ impl Preset {
             Self::Liars => "liars",
             Self::Beyond => "beyond",
             Self::Trusting => "trusting",
+            Self::Leases => "leases",
         }
     }
 
@@ -120,6 +124,7 @@ impl Preset {
             Self::Liars => "disks that lie or are replaced, and nobody who trusts them",
             Self::Beyond => "more lost disks than must be survived: may refuse, never serves wrong",
             Self::Trusting => "disks that lie, trusted all the same: EXPECTED TO BREAK rules",
+            Self::Leases => "short leases, and everything that could let two nodes believe in one",
         }
     }
 
@@ -137,7 +142,8 @@ impl Preset {
             (Self::Mix, 89..=90) => Self::Wan,
             (Self::Mix, 91..=94) => Self::LonelyLeader,
             (Self::Mix, 95..=96) => Self::RestartsInWindow,
-            (Self::Mix, 97..=98) => Self::Blackouts,
+            (Self::Mix, 97) => Self::Blackouts,
+            (Self::Mix, 98) => Self::Leases,
             (Self::Mix, _) => Self::Calm,
             (settled, _) => settled,
         }
@@ -159,6 +165,7 @@ impl Preset {
             | Self::Liars
             | Self::Beyond
             | Self::Trusting
+            | Self::Leases
             | Self::Clock
             | Self::Wan
             | Self::LonelyLeader
@@ -170,8 +177,8 @@ impl Preset {
     /// How many faults of each family a run of this kind may have.
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
-            Blackouts, Clocks, Crashes, Disks, Flaps, Images, Lies, Lonely, Loops, Partitions,
-            Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
+            Blackouts, Clocks, Crashes, Disks, Flaps, Images, Lies, Lonely, Loops, Masters,
+            Partitions, Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
         };
         match self {
             Self::Calm => Appetite::new(),
@@ -200,6 +207,15 @@ impl Preset {
             Self::LonelyLeader => [(Lonely, 8), (Transfers, 2), (Walls, 2), (Pauses, 2)].into(),
             Self::RestartsInWindow => [(Windows, 20), (Relays, 3), (Loops, 2)].into(),
             Self::Blackouts => [(Blackouts, 8), (Crashes, 4)].into(),
+            Self::Leases => [
+                (Masters, 10),
+                (Lonely, rng.pick(&[0, 4])),
+                (Partitions, rng.pick(&[0, 6])),
+                (Crashes, rng.pick(&[0, 8])),
+                (Transfers, rng.pick(&[0, 4])),
+                (Disks, rng.pick(&[0, 6])),
+            ]
+            .into(),
             Self::Hell => Family::HARMLESS.map(|family| (family, most(family))).into(),
             Self::Mix | Self::Swarm | Self::Tight => {
                 let some = Family::HARMLESS.map(|family| {
@@ -217,6 +233,7 @@ const fn most(family: Family) -> u64 {
     match family {
         Family::Partitions | Family::Crashes | Family::Disks => 14,
         Family::Transfers | Family::Stops => 10,
+        Family::Masters => 3,
         Family::Machines | Family::Relays => 4,
         Family::Rot | Family::Lies | Family::Images => 8,
         Family::Pauses | Family::Walls => 5,
@@ -239,6 +256,7 @@ const fn often(family: Family) -> u64 {
         | Family::Rot
         | Family::Lies
         | Family::Images => 50,
+        Family::Masters => 25,
         Family::Pauses | Family::Walls | Family::Clocks => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
         Family::Blackouts => 5,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use synod_core::{Ballot, Role};
+use synod_core::{Ballot, MasterAsk, Role};
 
 use super::World;
 use crate::atlas::Harm;
@@ -140,6 +140,11 @@ impl World {
                 self.effects[n] = vec![(node, node)];
                 passes = Some(*lasting);
             }
+            Fault::Release { group } => {
+                for node in &mut self.nodes {
+                    node.master(*group, MasterAsk::Release, &mut self.env);
+                }
+            }
             Fault::Transfer { group, to } => {
                 let Some(leader) = self.leader(*group) else { return };
                 self.nodes[leader].transfer(*group, *to, &mut self.env);
@@ -195,6 +200,7 @@ impl World {
             | Fault::WipedDisk { .. }
             | Fault::SavedDisk { .. }
             | Fault::RestoredDisk { .. }
+            | Fault::Release { .. }
             | Fault::Transfer { .. } => {}
         }
     }
