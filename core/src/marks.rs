@@ -188,6 +188,9 @@ marks! {
     LEARNED_INSTEAD = "a chosen value is learned where another was accepted";
     LEARNED_WHAT_WAS_LOST = "a chosen value is learned where the disk had lost one";
 
+    // mender.rs
+    WANTED_WHAT_WAS_LOST = "a peer asks for a value that the disk lost after it was executed";
+
     // origin.rs
     DEADLINE_PASSED = "a proposal's deadline passes";
     DEADLINE_PASSED_UNSENT = "a proposal's deadline passes before there was a leader to take it";
