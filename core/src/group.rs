@@ -273,6 +273,11 @@ impl Group {
         mark!(LEADER_HANDS_OVER_DISK_STALLED if reason == StepDown::DiskStalled && to.is_some());
         let ballot = leadership.ballot();
         self.step_down(reason, out);
+        if reason == StepDown::NoQuorum {
+            // Whoever still hears us has refused everybody else until now. That we ask tells it that
+            // we no longer lead: it may reach a quorum where we do not.
+            self.election.hurry(&self.env);
+        }
         if let Some(to) = to {
             // From here on nothing more is said in this ballot (I3), and no prepare that was sent
             // again while the disk stood still comes out late.

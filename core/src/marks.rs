@@ -131,6 +131,7 @@ marks! {
     PROMISE_REPORTS_LOST = "a promise reports a vote for a value that the disk lost";
 
     // election.rs
+    CANVASS_HASTENED = "a node that hears no leader either waits less, since another one asks to lead";
     CANVASS_REFUSED_COURTED = "a canvass is refused, since another candidate was promised a moment ago";
     CANVASS_REFUSED_LEADER_HEARD = "a canvass is refused by one who hears a leader";
     CANVASS_PUT_OFF_DISK_STALLED = "a node does not canvass, since its disk is stuck";
