@@ -101,6 +101,7 @@ const RARE: &[(&[&str], u64)] = &[
 
 /// Marks that seeds do not meet.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("ACCEPTED_BELOW_HINT", NO_ROT),
     ("ACCEPT_WHERE_ANOTHER_WAS_LEARNED", NO_ROT),
     ("ACCEPT_WHERE_LOST", NO_ROT),
     ("BATCH_BEFORE_LAST_UNREADABLE", NO_ROT),
@@ -115,13 +116,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("LEARN_BELOW_CLEANED", NEVER_CLEANED),
     ("LEARN_FROM_ANYBODY", "a leader would have to lack what it knows to be chosen; unit tests"),
     ("LOG_REFUSED", NO_ROT),
-    ("ACCEPTED_BELOW_HINT", NO_ROT),
     ("LOST_BUT_HARMLESS", NO_ROT),
     ("LOST_BUT_KNOWN", NO_ROT),
     ("LOST_IN_THE_WAY", NO_ROT),
     ("LOST_VALUE_MOVED", NO_ROT),
     ("PREPARE_BELOW_CLEANED", NEVER_CLEANED),
-    ("WANTED_WHAT_WAS_LOST", NO_ROT),
     ("PREPARE_RETRACTED", "a disk would have to stand still just before a node leads"),
     ("PROMISE_ODD", "no node says so: nobody lies here; unit tests"),
     ("PROMISE_REPORTS_LOST", NO_ROT),
@@ -134,6 +133,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("SPARE_PUT_OFF_DISK_FULL", "no disk gets full; tests of the log"),
     ("STARTED_WITHOUT_A_VOTE", "all nodes are members; scenarios of the core"),
     ("VALUE_LOST", NO_ROT),
+    ("WANTED_WHAT_WAS_LOST", NO_ROT),
 ];
 
 const FORMED: &str = "all founders are given one list, and keep their memory; tests of forming";
