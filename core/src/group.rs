@@ -286,6 +286,11 @@ impl Group {
         mark!(LEADER_HANDS_OVER_DISK_STALLED if reason == StepDown::DiskStalled && to.is_some());
         let ballot = leadership.ballot();
         self.step_down(reason, out);
+        if reason == StepDown::NoQuorum {
+            // Whoever still hears us has refused everybody else until now. That we ask tells it that
+            // we no longer lead: it may reach a quorum where we do not.
+            self.election.hurry(&self.env);
+        }
         if let Some(to) = to {
             // From here on nothing more is said in this ballot (I3), and no prepare that was sent
             // again while the disk stood still comes out late.
@@ -304,6 +309,9 @@ impl Group {
         };
         let run = (from.0..).zip(&stored).take_while(|(i, entry)| entry.instance.0 == *i).count();
         stored.truncate(run);
+        if purpose != Purpose::Apply {
+            self.mend(&stored);
+        }
         let ctx = &mut Ctx { env: &mut self.env, out };
         match purpose {
             Purpose::Apply => self.executor.on_fetched(stored, &mut self.origin, ctx),
@@ -313,6 +321,15 @@ impl Group {
             Purpose::Learn { to } => {
                 self.learner.on_fetched(to, from, stored, &self.entries, ctx);
             }
+        }
+    }
+
+    /// A peer asks for what our disk has lost since we executed it: we ask the others, so that it can
+    /// be had here again. What is not executed yet the executor asks for by itself.
+    fn mend(&mut self, stored: &[Stored]) {
+        let lost = stored.iter().find(|entry| entry.value.is_none());
+        if let Some(lost) = lost.filter(|lost| lost.instance <= self.executor.handed()) {
+            self.mender.want(lost.instance, &self.env);
         }
     }
 

@@ -131,6 +131,7 @@ marks! {
     PROMISE_REPORTS_LOST = "a promise reports a vote for a value that the disk lost";
 
     // election.rs
+    CANVASS_HASTENED = "a node that hears no leader either waits less, since another one asks to lead";
     CANVASS_REFUSED_COURTED = "a canvass is refused, since another candidate was promised a moment ago";
     CANVASS_REFUSED_LEADER_HEARD = "a canvass is refused by one who hears a leader";
     CANVASS_PUT_OFF_DISK_STALLED = "a node does not canvass, since its disk is stuck";
@@ -196,6 +197,8 @@ marks! {
     MASTER_RELEASED = "the master releases the mastership";
     MASTER_RENEWS = "the master renews its lease";
     MASTER_TOO_LATE = "an acquisition or release builds on a mastership that is over";
+    // mender.rs
+    WANTED_WHAT_WAS_LOST = "a peer asks for a value that the disk lost after it was executed";
 
     // origin.rs
     DEADLINE_PASSED = "a proposal's deadline passes";

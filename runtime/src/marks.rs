@@ -23,6 +23,9 @@ synod_core::marks! {
     LOG_FAILED = "the file system refuses something, and the log ends";
     SEGMENT_FULL = "a batch does not fit into the segment, and begins the next";
 
+    // log/index.rs
+    ACCEPTED_BELOW_HINT = "a node votes where it knew a chosen value, which its disk lost";
+
     // log/clean.rs
     LOST_VALUE_MOVED = "cleaning comes upon a value that the disk lost, and writes down that it did";
     SEGMENT_FREED = "a segment of which nothing is live is freed";

@@ -113,6 +113,7 @@ impl Group {
             Message::Learned { from: first, values, chosen, cleaned: _ } => {
                 self.learner.note(from.node, chosen);
                 self.executor.on_learned(first, &values, &mut self.origin, ctx);
+                self.mender.on_learned(first, &values, ctx);
                 for (above, value) in (0..).zip(&values) {
                     self.learn(Instance(first.0.saturating_add(above)), value, out);
                 }

@@ -169,7 +169,7 @@ impl<V: Vfs> Log<V> {
                 marks.push(Entry::bare(Kind::Formatted, group, 0, formatted));
                 marks.push(Entry::bare(Kind::Promised, group, 0, of.promised));
                 marks.push(Entry::bare(Kind::Cleaned, group, of.cleaned.0, zero));
-                marks.push(Entry::bare(Kind::Chosen, group, of.hint.0, zero));
+                marks.push(Entry::bare(Kind::Chosen, group, of.sure_hint().0, zero));
             }
             if let Some(founded) = shared.founding.as_ref().filter(|of| of.segment <= oldest) {
                 let entry = Entry::bare(Kind::Founded, GroupId(0), 0, zero);
@@ -226,22 +226,27 @@ impl<V: Vfs> Log<V> {
         while let Some((group, instance)) = self.moving.values.pop_front() {
             let found = {
                 let shared = self.shared.read();
-                let slot = shared.groups.get(&group).and_then(|of| of.slots.get(&instance));
-                slot.copied().zip(shared.files.get(&oldest).cloned())
+                let of = shared.groups.get(&group);
+                let slot = of.and_then(|of| {
+                    let slot = of.slots.get(&instance)?;
+                    Some((*slot, of.is_chosen(instance, slot)))
+                });
+                slot.zip(shared.files.get(&oldest).cloned())
             };
-            let Some((slot, file)) = found.filter(|(slot, _)| slot.segment == oldest) else {
-                continue;
-            };
+            let found = found.filter(|((slot, _), _)| slot.segment == oldest);
+            let Some(((slot, is_chosen), file)) = found else { continue };
             let value = read_value(file.as_ref(), &slot).map_err(LogError::io("read", &path))?;
             let kind = match &value {
                 None => {
                     mark!(LOST_VALUE_MOVED);
                     Kind::Lost
                 }
-                Some(_) if slot.ballot == Ballot::ZERO => Kind::Learned,
+                // It comes to stand after the hint, which would not be about a vote there.
+                Some(_) if is_chosen => Kind::Learned,
                 Some(_) => Kind::Accepted,
             };
-            let mut entry = Entry::bare(kind, group, instance.0, slot.ballot);
+            let ballot = if kind == Kind::Learned { Ballot::ZERO } else { slot.ballot };
+            let mut entry = Entry::bare(kind, group, instance.0, ballot);
             if let Some(value) = &value {
                 entry = entry.with_payload(value);
             }

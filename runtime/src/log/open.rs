@@ -526,7 +526,10 @@ fn recover_group<F: VfsFile>(
             None => None,
         };
         let value = value.and_then(|bytes| Value::parse(bytes).ok());
-        entries.push(Stored { instance, ballot: slot.ballot, value });
+        // Above a lost value the hint is still about the others: what it names is as good as learned.
+        let is_chosen = value.is_some() && of.is_chosen(instance, slot);
+        let ballot = if is_chosen { Ballot::ZERO } else { slot.ballot };
+        entries.push(Stored { instance, ballot, value });
     }
     Ok(Recovered { promised: of.promised, chosen, cleaned: of.cleaned, entries })
 }

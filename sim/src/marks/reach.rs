@@ -101,6 +101,7 @@ const RARE: &[(&[&str], u64)] = &[
 
 /// Marks that seeds do not meet.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("ACCEPTED_BELOW_HINT", NO_ROT),
     ("ACCEPT_WHERE_ANOTHER_WAS_LEARNED", NO_ROT),
     ("ACCEPT_WHERE_LOST", NO_ROT),
     ("BATCH_BEFORE_LAST_UNREADABLE", NO_ROT),
@@ -132,6 +133,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("SPARE_PUT_OFF_DISK_FULL", "no disk gets full; tests of the log"),
     ("STARTED_WITHOUT_A_VOTE", "all nodes are members; scenarios of the core"),
     ("VALUE_LOST", NO_ROT),
+    ("WANTED_WHAT_WAS_LOST", NO_ROT),
 ];
 
 const FORMED: &str = "all founders are given one list, and keep their memory; tests of forming";

@@ -143,8 +143,39 @@ fn a_chosen_value_that_is_lost_lowers_the_chosen_prefix_to_below_it() {
     assert_eq!(open(&intact).unwrap().groups[&GROUP].recovered.chosen, Instance(3));
     rot(&disk, 1, 4 + 1 + 3);
     let opened = open(&disk).unwrap();
-    assert_eq!(opened.groups[&GROUP].recovered.chosen, Instance(1));
+    let recovered = &opened.groups[&GROUP].recovered;
+    assert_eq!(recovered.chosen, Instance(1));
     assert_eq!(entries(&opened), [(2, false), (3, true)]);
+    let ballots: Vec<Ballot> = recovered.entries.iter().map(|stored| stored.ballot).collect();
+    assert_eq!(
+        ballots,
+        [ballot(1), Ballot::ZERO],
+        "the hint knows the value that is left as chosen"
+    );
+}
+
+/// A node that learned a value of a ballot that it never promised, and lost it, may vote for another
+/// one: the hint on its disk is older, and was about the lost one.
+#[test]
+fn what_is_accepted_where_a_chosen_value_was_lost_is_not_taken_for_chosen() {
+    let disk = SimVfs::new();
+    let mut opened = open(&disk).unwrap();
+    let learned = Record::Learned { instance: Instance(2), value: value(2, 9000) };
+    put(&mut opened.log, &[accepted(1, 1, 1, 9000), learned, accepted(3, 1, 3, 9)]);
+    put(&mut opened.log, &[Record::Chosen(Instance(3))]);
+    drop(opened);
+    rot(&disk, 1, 4 + 1 + 3);
+    let mut opened = open(&disk).unwrap();
+    put(&mut opened.log, &[accepted(2, 1, 7, 10)]);
+    drop(opened);
+    let mut opened = open(&disk).unwrap();
+    let recovered = &opened.groups[&GROUP].recovered;
+    assert_eq!(recovered.chosen, Instance(1));
+    assert_eq!(recovered.entries[0].ballot, ballot(1), "a vote, and nothing more");
+    assert_eq!(recovered.entries[1].ballot, Ballot::ZERO);
+    put(&mut opened.log, &[Record::Chosen(Instance(2))]);
+    drop(opened);
+    assert_eq!(open(&disk).unwrap().groups[&GROUP].recovered.chosen, Instance(3));
 }
 
 /// The reason for all the rewriting in recovery: a process that was killed between write and sync
