@@ -73,7 +73,7 @@ impl Group {
                 }
             }
             Message::Accept { ballot, instance, value, chosen } => {
-                let proposed = Proposed { ballot, instance, value };
+                let proposed = Proposed { ballot, instance, value, chosen };
                 if self.acceptor.on_accept(from.node, proposed, &mut self.entries, ctx) {
                     self.follow(from, ballot, chosen, out);
                 }
