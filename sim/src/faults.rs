@@ -9,6 +9,7 @@ mod crashes;
 mod disks;
 mod family;
 mod flaps;
+mod full;
 mod images;
 mod lies;
 mod lonely;
@@ -127,6 +128,17 @@ pub enum Fault {
         /// Whose.
         #[serde(with = "text::node")]
         node: usize,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// Of the space on a disk only that of so many segments is left, for a while.
+    FullDisk {
+        /// Whose.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// How many more segments there is room for.
+        segments: u64,
         /// For how long.
         #[serde(with = "text::duration")]
         lasting: Duration,
@@ -381,6 +393,7 @@ impl Fault {
             Self::FailedSync { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::StalledDisk { node, .. }
+            | Self::FullDisk { node, .. }
             | Self::Rot { node, .. }
             | Self::LyingDisk { node, .. }
             | Self::Astray { node, .. }
@@ -410,6 +423,7 @@ impl Fault {
             Self::FailedSync { .. } => "failed syncs",
             Self::SlowDisk { .. } => "slow disks",
             Self::StalledDisk { .. } => "stalled disks",
+            Self::FullDisk { .. } => "full disks",
             Self::Rot { extent: Extent::Bit, .. } => "rotted bits",
             Self::Rot { extent: Extent::Sector, .. } => "rotted sectors",
             Self::LyingDisk { .. } => "lying disks",

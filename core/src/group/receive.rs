@@ -116,7 +116,7 @@ impl Group {
                 for (above, value) in (0..).zip(&values) {
                     self.learn(Instance(first.0.saturating_add(above)), value, out);
                 }
-                let has_room = !self.env.writes_full();
+                let has_room = !self.env.takes_no_values();
                 self.learner.on_answer(from.node, self.entries.chosen(), has_room);
             }
             Message::Forward { ballot, spread, commands } => {
@@ -205,7 +205,7 @@ impl Group {
         let is_left = |reported: &Reported| {
             reported.instance > chosen && matches!(reported.entry, Report::Chosen(_))
         };
-        if self.env.writes_full() && promise.entries.iter().any(is_left) {
+        if self.env.takes_no_values() && promise.entries.iter().any(is_left) {
             // To take over what there is no room to learn would open a window as wide as this node
             // is behind. Asked again, the page comes when there is room.
             return;
@@ -227,6 +227,10 @@ impl Group {
     /// Runs phase 1, unless something as high was promised since the ballot was drawn.
     pub(super) fn run_for(&mut self, ballot: Ballot, out: &mut Outbox) {
         if ballot <= self.acceptor.promised() || !self.votes() {
+            return;
+        }
+        if !self.env.has_room {
+            mark!(RUN_PUT_OFF_DISK_FULL);
             return;
         }
         self.step_down(StepDown::Outbid, out);
@@ -266,7 +270,7 @@ impl Group {
     /// it voids its tallies and says nothing more in its ballot (I5).
     fn learn(&mut self, instance: Instance, value: &Value, out: &mut Outbox) {
         let ctx = &mut Ctx { env: &mut self.env, out };
-        if ctx.writes_full() {
+        if ctx.takes_no_values() {
             mark!(LEARN_WITHOUT_ROOM);
             return;
         }

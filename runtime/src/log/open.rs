@@ -131,6 +131,7 @@ impl<V: Vfs> Log<V> {
             unsynced: false,
             failed: None,
             spares: Spares::default(),
+            refused: super::room::Refused::default(),
             moving: super::clean::Moving::default(),
             scratch: Scratch::default(),
             lock,

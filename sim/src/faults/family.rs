@@ -6,7 +6,7 @@ use std::time::Duration;
 use synod_core::Time;
 
 use super::{
-    Fault, Planned, blackouts, clocks, crashes, disks, flaps, images, lies, lonely, loops,
+    Fault, Planned, blackouts, clocks, crashes, disks, flaps, full, images, lies, lonely, loops,
     machines, partitions, pauses, relays, rot, stops, topologies, transfers, walls, windows,
 };
 use crate::rng::Rng;
@@ -52,6 +52,8 @@ pub enum Family {
     Lonely,
     /// All nodes losing power, again and again.
     Blackouts,
+    /// Disks that get full.
+    Full,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -72,7 +74,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -92,10 +94,11 @@ impl Family {
         Self::Windows,
         Self::Lonely,
         Self::Blackouts,
+        Self::Full,
     ];
 
     /// Those that leave on every disk what was synced.
-    pub const HARMLESS: [Self; 16] = [
+    pub const HARMLESS: [Self; 17] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -112,6 +115,7 @@ impl Family {
         Self::Windows,
         Self::Lonely,
         Self::Blackouts,
+        Self::Full,
     ];
 
     /// The name of its stream of random numbers, and how one of its faults is drawn: usually one
@@ -136,6 +140,7 @@ impl Family {
             Self::Walls => ("walls", |rng, shape| once(walls::draw(rng, shape))),
             Self::Windows => ("windows", |rng, shape| once(windows::draw(rng, shape))),
             Self::Lonely => ("lonely", lonely::draw),
+            Self::Full => ("full disks", full::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }
