@@ -23,6 +23,9 @@ synod_core::marks! {
     LOG_FAILED = "the file system refuses something, and the log ends";
     SEGMENT_FULL = "a batch does not fit into the segment, and begins the next";
 
+    // log/gaps.rs
+    SECTOR_UNREADABLE = "part of a file cannot be read, and counts as rotten";
+
     // log/room.rs
     BATCH_WAITS_FOR_ROOM = "a batch waits, since a full disk has no room for it";
     LOG_HAS_NO_ROOM = "the disk refuses space for another segment";

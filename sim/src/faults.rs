@@ -281,6 +281,8 @@ pub enum Extent {
     Bit,
     /// A sector.
     Sector,
+    /// A sector, which cannot be read at all until it is written anew.
+    Unreadable,
 }
 
 /// Who a fault strikes.
@@ -426,6 +428,7 @@ impl Fault {
             Self::FullDisk { .. } => "full disks",
             Self::Rot { extent: Extent::Bit, .. } => "rotted bits",
             Self::Rot { extent: Extent::Sector, .. } => "rotted sectors",
+            Self::Rot { extent: Extent::Unreadable, .. } => "unreadable sectors",
             Self::LyingDisk { .. } => "lying disks",
             Self::Astray { .. } => "writes astray",
             Self::WipedDisk { .. } => "wiped disks",

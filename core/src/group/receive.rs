@@ -332,6 +332,66 @@ mod tests {
     }
 
     #[test]
+    fn a_group_without_room_takes_no_value_and_goes_on_promising() {
+        let voters = alloc::vec![member(1), member(2), member(3)];
+        let mut group = Group::start(Start {
+            group: GroupId(0),
+            me: member(1),
+            boot: 1,
+            membership: Membership::new(voters, Vec::new()).unwrap(),
+            recovered: Recovered::default(),
+            config: Config::default(),
+            now: Time::ZERO,
+        })
+        .unwrap();
+        let mut out = Outbox::default();
+        let mut records = |input| {
+            group.step(Time::ZERO, input, &mut out);
+            let batch = out.take_writes();
+            let records = batch.as_ref().map_or_else(Vec::new, |batch| batch.records().to_vec());
+            if let Some(batch) = batch {
+                group.step(Time::ZERO, Input::Durable(batch.durable()), &mut out);
+            }
+            (records, mem::take(&mut out.outcomes))
+        };
+        let hear = |message| Input::Receive { from: member(2), message };
+        let accept = || Message::Accept {
+            ballot: ballot(2, 2),
+            instance: Instance(1),
+            value: crate::testing::value(1),
+            chosen: Instance::ZERO,
+        };
+        let learned = || Message::Learned {
+            from: Instance(1),
+            values: alloc::vec![crate::testing::value(1)],
+            chosen: Instance(1),
+            cleaned: Instance::ZERO,
+        };
+        let propose = || Input::Propose {
+            id: crate::ids::ProposalId(1),
+            sm: crate::ids::SmId(0),
+            command: bytes::Bytes::new(),
+            deadline: Time::MAX,
+        };
+        records(Input::Room(false));
+        let prepare = Message::Prepare { ballot: ballot(2, 2), from: Instance(1) };
+        assert_eq!(records(hear(prepare)).0, [crate::write::Record::Promised(ballot(2, 2))]);
+        assert_eq!(records(hear(accept())).0, []);
+        assert_eq!(records(hear(learned())).0, []);
+        let (_, outcomes) = records(propose());
+        let refused = crate::outbox::Outcome::Refused(
+            crate::ids::ProposalId(1),
+            crate::outbox::Refusal::Overloaded,
+        );
+        assert_eq!(outcomes, [refused]);
+        let transfer = Message::Transfer { ballot: ballot(2, 2) };
+        assert_eq!(records(hear(transfer)).0, [], "it does not run");
+        records(Input::Room(true));
+        assert_eq!(records(hear(accept())).0.len(), 1);
+        assert_eq!(records(propose()).1, []);
+    }
+
+    #[test]
     fn an_acceptor_waits_for_a_candidate_that_asks_for_further_pages() {
         let voters = alloc::vec![member(1), member(2), member(3)];
         let start = Start {

@@ -191,8 +191,11 @@ impl<V: Vfs> Log<V> {
 
     /// A whole spare segment at once; says whether there is space, and asks no disk that refused.
     pub(crate) fn allocate_spare(&mut self) -> Result<bool, LogError> {
+        if self.is_refused() {
+            return Ok(false);
+        }
         mark!(SPARE_MISSING);
-        Ok(!self.is_refused() && self.fill_spare(u64::MAX)? == Maintained::More)
+        Ok(self.fill_spare(u64::MAX)? == Maintained::More)
     }
 
     /// A file for a batch that is larger than a segment is.
@@ -263,4 +266,4 @@ const MARKS: u32 = 3;
 
 /// How long a full disk is left alone at first, and at most.
 const RETRY_MIN: Duration = Duration::from_millis(20);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_secs(1);

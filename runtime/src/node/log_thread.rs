@@ -288,3 +288,6 @@ const IDLE_AFTER: Duration = Duration::from_millis(10);
 
 /// Values gathered under one sync.
 const GATHERED_BYTES_MAX: u64 = BATCH_BYTES_MAX / 4;
+
+#[cfg(test)]
+mod tests;

@@ -290,6 +290,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether a full disk is going to be asked again.
+    pub(super) const fn retries(&self) -> bool {
+        self.retries
+    }
+
     /// Whether the log takes values; the node is told so now.
     pub(super) fn told_room(&mut self) -> bool {
         self.is_telling = false;

@@ -254,7 +254,9 @@ impl Process {
     pub(super) fn hurry(&self, machine: &Machine, env: &mut Env) {
         machine.later(Duration::from_millis(1), Inside::Sync, env);
         machine.later(Duration::from_millis(2), Inside::Told, env);
-        machine.later(Duration::from_millis(1), Inside::Retry, env);
+        if self.journal.retries() {
+            machine.later(Duration::from_millis(1), Inside::Retry, env);
+        }
         for group in 0..self.groups.len() {
             machine.later(Duration::from_millis(2), Inside::Execute(group), env);
         }

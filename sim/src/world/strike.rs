@@ -245,6 +245,7 @@ impl World {
                 disk.corrupt(path, at + byte, 1, 1 << (mix(place ^ 1) % 8));
             }
             Extent::Sector => disk.corrupt(path, *at, len, 0x5a),
+            Extent::Unreadable => disk.spoil(path, *at),
         }
         self.nodes[node].rots();
         true
