@@ -129,8 +129,9 @@ impl Acceptor {
         }
         // Our own proposals were bounded by our window before they were made.
         let own = from == ctx.me.node;
-        if ctx.writes_full() && !own {
-            mark!(ACCEPT_DROPPED_DISK_BUSY);
+        if ctx.takes_no_values() && !own {
+            mark!(ACCEPT_DROPPED_DISK_BUSY if ctx.writes_full());
+            mark!(ACCEPT_DROPPED_DISK_FULL if !ctx.has_room);
             return true;
         }
         mark!(ACCEPT_RAISES_PROMISE if ballot > self.promised);

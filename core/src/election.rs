@@ -182,7 +182,8 @@ impl Election {
 
     /// Canvasses if it is time to; returns the ballot to run for if we are a quorum by ourselves.
     ///
-    /// Only voters run, and not while their own disk is stuck: they could not even promise.
+    /// Only voters run, and not while their own disk is stuck or full: they could not even
+    /// promise, or not propose.
     pub(crate) fn tick(&mut self, acceptor: &Acceptor, ctx: &mut Ctx<'_>) -> Option<Ballot> {
         if !self.live(ctx) {
             self.leader = Ballot::ZERO;
@@ -195,6 +196,10 @@ impl Election {
         let slot = ctx.history.newest().slot(me)?;
         if ctx.journal.stalled(ctx.now, ctx.config.election_timeout) {
             mark!(CANVASS_PUT_OFF_DISK_STALLED);
+            return None;
+        }
+        if !ctx.has_room {
+            mark!(CANVASS_PUT_OFF_DISK_FULL);
             return None;
         }
         let ballot = self.next_ballot(acceptor.promised(), me);

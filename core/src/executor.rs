@@ -131,7 +131,7 @@ impl Executor {
         let before = self.handed;
         for (above, value) in (0..).zip(values) {
             let instance = Instance(first.0.saturating_add(above));
-            if self.missing(ctx) == Some(instance) && !ctx.writes_full() {
+            if self.missing(ctx) == Some(instance) && !ctx.takes_no_values() {
                 mark!(EXECUTED_WHAT_WAS_LOST);
                 ctx.write(Record::Learned { instance, value: value.clone() });
                 self.hand_out(instance, value, origin, ctx);

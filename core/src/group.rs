@@ -95,7 +95,7 @@ impl Group {
         let history = History::founded(membership);
         let seed = config.seed;
         let steward = Steward::new(boot, config.master_lease, seed, now);
-        let env = Env { now, me, config, history, journal, failed: None };
+        let env = Env { now, me, config, history, journal, failed: None, has_room: true };
         mark!(STARTED_WITHOUT_A_VOTE if !env.is_member());
         let mut election = Election::new(promised, seed);
         election.wait(&env);
@@ -146,6 +146,7 @@ impl Group {
             Input::Fetched { id, entries } => self.fetched(id, entries, out),
             Input::Applied(instance) => self.executor.on_applied(instance),
             Input::Clean(up_to) => self.clean(up_to, out),
+            Input::Room(has_room) => self.room(has_room),
             Input::Transfer(to) => {
                 if let Some(leadership) = self.proposer.leading() {
                     leadership.transfer(to, ctx);
@@ -236,6 +237,17 @@ impl Group {
         }
     }
 
+    /// The log has no room for values any more, or has again. A candidate gives up: with its promises
+    /// it would have to propose.
+    fn room(&mut self, has_room: bool) {
+        self.env.has_room = has_room;
+        if !has_room && matches!(self.proposer, Proposer::Preparing(_)) {
+            mark!(CANDIDATE_GIVES_UP_DISK_FULL);
+            self.proposer = Proposer::Idle;
+            self.election.vacant(&self.env);
+        }
+    }
+
     fn tick(&mut self, out: &mut Outbox) {
         let ctx = &mut Ctx { env: &mut self.env, out };
         match &mut self.proposer {
@@ -275,15 +287,19 @@ impl Group {
         let release = leadership.release_to(&self.env);
         let stalled = self.env.journal.stalled(self.env.now, patience);
         let lonely = self.env.now > leadership.contact() + patience;
+        // A node alone goes on: it can still serve reads.
+        let full = leadership.successor(&self.env).filter(|_| !self.env.has_room);
         let (to, reason) = match release {
             Some(to) => (Some(to), StepDown::Transferred),
             None if stalled => (leadership.successor(&self.env), StepDown::DiskStalled),
             None if lonely => (None, StepDown::NoQuorum),
+            None if full.is_some() => (full, StepDown::DiskFull),
             None => return,
         };
         mark!(TRANSFER_DONE if reason == StepDown::Transferred);
         mark!(LEADER_SILENCED if reason == StepDown::NoQuorum);
         mark!(LEADER_HANDS_OVER_DISK_STALLED if reason == StepDown::DiskStalled && to.is_some());
+        mark!(LEADER_HANDS_OVER_DISK_FULL if reason == StepDown::DiskFull);
         let ballot = leadership.ballot();
         self.step_down(reason, out);
         if reason == StepDown::NoQuorum {
@@ -416,6 +432,7 @@ fn refuse(input: Input, out: &mut Outbox) {
         | Input::Applied(_)
         | Input::Clean(_)
         | Input::Master(_)
+        | Input::Room(_)
         | Input::Transfer(_)
         | Input::Tick => {}
     }

@@ -68,7 +68,7 @@ impl Mender {
 
     /// When to ask somebody else.
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
-        self.asked.filter(|_| !env.writes_full()).map(|question| question.until)
+        self.asked.filter(|_| !env.takes_no_values()).map(|question| question.until)
     }
 
     fn ask_next(&mut self, missing: Option<Instance>, ctx: &mut Ctx<'_>) {
@@ -78,7 +78,7 @@ impl Mender {
             return;
         };
         let is_open = self.asked.is_some_and(|it| it.from == from && ctx.now < it.until);
-        if is_open || ctx.writes_full() {
+        if is_open || ctx.takes_no_values() {
             return;
         }
         if missing.is_none()

@@ -255,6 +255,9 @@ impl Origin {
         } else if !env.history.newest().has(self.incarnation) {
             mark!(PROPOSAL_REFUSED_NOT_MEMBER);
             Some(Refusal::NotMember)
+        } else if !env.has_room {
+            mark!(PROPOSAL_REFUSED_DISK_FULL);
+            Some(Refusal::Overloaded)
         } else if self.count >= env.config.proposals_max
             || span >= crate::sessions::SESSION_WINDOW
             || over

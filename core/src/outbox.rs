@@ -161,6 +161,8 @@ pub enum StepDown {
     NoQuorum,
     /// Its own disk has not finished a write for an election timeout.
     DiskStalled,
+    /// This node's disk is full, so it can propose nothing.
+    DiskFull,
     /// It handed over.
     Transferred,
     /// It learned a value that it had not proposed in its own window (I5).

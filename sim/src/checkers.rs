@@ -267,6 +267,11 @@ impl Checkers {
         self.voters.outside(place);
     }
 
+    /// A node's member of a group is the one that the founding lists.
+    pub fn seated(&mut self, place: Place) {
+        self.voters.inside(place);
+    }
+
     /// Something happened to a node's disk: values may be lost, but not what was promised.
     pub fn harmed(&mut self, place: Place) {
         self.is_damaged = true;

@@ -156,6 +156,10 @@ pub enum Inside {
     Told,
     /// The log had nothing to write for a while, since it wrote so many batches.
     Idle(u64),
+    /// A full disk is asked for space again.
+    Retry,
+    /// The node hears whether its log has room for values.
+    Room,
     /// State machines execute what they were handed.
     Execute(usize),
     /// Older entries were read.
@@ -269,6 +273,8 @@ impl Env {
                     Inside::Idle(batch) => 5 + (batch << 8),
                     Inside::Sync => 2,
                     Inside::Told => 3,
+                    Inside::Retry => 6,
+                    Inside::Room => 7,
                     Inside::Execute(group) => 32 + to_u64(*group),
                     Inside::Fetched(group, fetch) => 48 + to_u64(*group) + fetch.from.0,
                 };

@@ -9,6 +9,7 @@ mod crashes;
 mod disks;
 mod family;
 mod flaps;
+mod full;
 mod images;
 mod lies;
 mod lonely;
@@ -128,6 +129,17 @@ pub enum Fault {
         /// Whose.
         #[serde(with = "text::node")]
         node: usize,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// Of the space on a disk only that of so many segments is left, for a while.
+    FullDisk {
+        /// Whose.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// How many more segments there is room for.
+        segments: u64,
         /// For how long.
         #[serde(with = "text::duration")]
         lasting: Duration,
@@ -275,6 +287,8 @@ pub enum Extent {
     Bit,
     /// A sector.
     Sector,
+    /// A sector, which cannot be read at all until it is written anew.
+    Unreadable,
 }
 
 /// Who a fault strikes.
@@ -387,6 +401,7 @@ impl Fault {
             Self::FailedSync { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::StalledDisk { node, .. }
+            | Self::FullDisk { node, .. }
             | Self::Rot { node, .. }
             | Self::LyingDisk { node, .. }
             | Self::Astray { node, .. }
@@ -417,8 +432,10 @@ impl Fault {
             Self::FailedSync { .. } => "failed syncs",
             Self::SlowDisk { .. } => "slow disks",
             Self::StalledDisk { .. } => "stalled disks",
+            Self::FullDisk { .. } => "full disks",
             Self::Rot { extent: Extent::Bit, .. } => "rotted bits",
             Self::Rot { extent: Extent::Sector, .. } => "rotted sectors",
+            Self::Rot { extent: Extent::Unreadable, .. } => "unreadable sectors",
             Self::LyingDisk { .. } => "lying disks",
             Self::Astray { .. } => "writes astray",
             Self::WipedDisk { .. } => "wiped disks",
@@ -481,7 +498,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 29, "{kinds:?}");
+        assert_eq!(kinds.len(), 30, "{kinds:?}");
     }
 
     #[test]

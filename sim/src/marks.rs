@@ -19,6 +19,7 @@ synod_core::marks! {
     CRASH_WHILE_STARTING = "a node stops while it recovers";
     LEADER_CRASHED_WITH_OPEN_WINDOW = "a leader crashes with proposals under way";
     POWER_LOST_SOON_AFTER_KILL = "power fails on what a killed process left in the page cache";
+    START_PUT_OFF_DISK_FULL = "a node does not start, since its disk is full";
     STARTED_FROM_CACHE = "a node recovers what may be in the page cache only";
 }
 

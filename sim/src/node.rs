@@ -169,6 +169,15 @@ impl Node {
                 env.crash = Some((self.machine.index, Crash::Power, down.unwrap_or_default()));
                 return Ok(());
             }
+            Err(Failed::Full) => {
+                // Whoever looks after the machine starts the node again, until there is room.
+                mark!(START_PUT_OFF_DISK_FULL);
+                env.line(self.machine.index, || "does not start: the disk is full".to_owned());
+                let down = self.machine.core.election_timeout;
+                self.machine.mood.has_cache = has_cache;
+                env.crash = Some((self.machine.index, Crash::Kill, down));
+                return Ok(());
+            }
             Err(Failed::Broken(violation)) => return Err(violation),
         }
         if has_cache {
@@ -500,6 +509,16 @@ impl Node {
         self.machine.mood.stalled_until = self.machine.mood.stalled_until.max(until);
     }
 
+    /// Of the space on the disk so many segments are left.
+    pub fn fill_disk(&mut self, segments: u64) {
+        self.machine.files.fill(segments);
+    }
+
+    /// The disk has space again.
+    pub fn give_room(&mut self) {
+        self.machine.files.give_room();
+    }
+
     /// State machines take so much longer.
     pub const fn slow_machines(&mut self, delay: Duration) {
         self.machine.mood.delay = delay;
@@ -518,6 +537,7 @@ impl Node {
         }
         machine.disarm();
         machine.files.vfs().lie(false);
+        machine.files.give_room();
         machine.lodging.disarm();
         machine.mood = Mood::default();
         machine.delay = machine.delay.min(Duration::from_micros(50));

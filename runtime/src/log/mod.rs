@@ -5,6 +5,8 @@
 //! - `segment`: the files.
 //! - `writer`: [`Log::write`] and [`Log::sync`].
 //! - `clean`: how segments are freed and reused.
+//! - `room`: what a full disk still takes; **why it never reaches a batch**.
+//! - `gaps`: reading past sectors that cannot be read.
 //! - `scan`: reading a segment back; **where a torn tail is told from damage**.
 //! - `open`: [`Log::open`]; what is rewritten and synced before a recovered node says anything.
 //! - `rewrite`: rewriting the last batch in place, so that a power loss meanwhile costs nothing.
@@ -20,6 +22,7 @@ mod config;
 mod error;
 mod format;
 mod founding;
+mod gaps;
 mod index;
 mod inspect;
 mod open;
@@ -27,6 +30,7 @@ mod opened;
 mod reader;
 mod renew;
 mod rewrite;
+mod room;
 mod scan;
 mod scrub;
 mod segment;

@@ -39,8 +39,8 @@ pub(super) struct Driver {
     pub(super) identity: SharedIdentity,
     pub(super) transport: Transport,
     pub(super) log: Option<LogThread>,
-    /// Below so many bytes of room in the log, proposals are refused.
-    pub(super) room_min: u64,
+    /// Whether the log takes values; groups that start later are told.
+    pub(super) has_room: bool,
     pub(super) fetcher: Fetcher,
     pub(super) state: State,
     pub(super) turn: Turn,
@@ -156,6 +156,7 @@ impl Driver {
                 self.groups[slot].fetched(now, fetch.id, entries);
             }
             Note::Founded => self.form(now, FormingInput::Durable),
+            Note::Room(has_room) => self.room(now, has_room),
             Note::Renewed(groups) => self.renewed(now, groups),
             Note::Request(request) => self.request(now, request),
             Note::Status(reply) => answer(reply, self.status()),
@@ -185,9 +186,6 @@ impl Driver {
         }
         match request {
             Request::Propose { slot, sm, command, deadline, reply } => {
-                if self.log.as_ref().is_none_or(|log| log.room() < self.room_min) {
-                    return answer(reply, Err(ProposeError::Overloaded));
-                }
                 self.mark(slot);
                 self.groups[slot].propose(now, sm, command, deadline, reply);
             }
@@ -205,6 +203,21 @@ impl Driver {
                     answer(reply, Err(NodeError::NotLeader(group.leader())));
                 }
             }
+        }
+    }
+
+    /// The disk is full, or has room again.
+    fn room(&mut self, now: Time, has_room: bool) {
+        let node = self.shared.node.0;
+        if has_room {
+            tracing::info!(node, "the disk has room again: proposals are taken");
+        } else {
+            tracing::warn!(node, "the disk is full: proposals are refused until there is room");
+        }
+        self.has_room = has_room;
+        for slot in 0..self.groups.len() {
+            self.mark(slot);
+            self.groups[slot].step(now, Input::Room(has_room));
         }
     }
 
@@ -349,7 +362,10 @@ impl Driver {
                 now,
             };
             match Group::start(start) {
-                Ok(core) => self.groups[slot].run(core),
+                Ok(core) => {
+                    self.groups[slot].run(core);
+                    self.groups[slot].step(now, Input::Room(self.has_room));
+                }
                 Err(error) => self.groups[slot].fail(&error.to_string().into()),
             }
             self.mark(slot);

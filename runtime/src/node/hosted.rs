@@ -250,6 +250,12 @@ impl Hosted {
                 Event::ValuesLost(first, last) => {
                     tracing::warn!(node, group, %first, %last, "the disk lost chosen values");
                 }
+                Event::Master(Some(holder), version) => {
+                    tracing::info!(node, group, %holder, %version, "master");
+                }
+                Event::Master(None, version) => {
+                    tracing::info!(node, group, %version, "nobody is master");
+                }
                 Event::Failed(reason, instance) => failed = Some((reason, instance)),
             }
         }

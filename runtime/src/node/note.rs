@@ -36,6 +36,8 @@ pub(super) enum Note {
         entries: Vec<Stored>,
     },
     Founded,
+    /// Whether the log takes values.
+    Room(bool),
     Renewed(BTreeMap<GroupId, GroupLog>),
     LogFailed(Arc<str>),
     /// Look at what the group's applier has applied.
@@ -198,6 +200,10 @@ impl Durably for FromLog {
 
     fn founded(&self) {
         self.0.inbox.push(Note::Founded);
+    }
+
+    fn room(&self, has_room: bool) {
+        self.0.inbox.push(Note::Room(has_room));
     }
 
     fn renewed(&self, groups: BTreeMap<GroupId, GroupLog>) {

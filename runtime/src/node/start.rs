@@ -152,7 +152,6 @@ async fn set_up(
     memories.sort_unstable();
 
     let reader = log.reader();
-    let room_min = builder.log.segment_bytes / 8;
     let room_low = builder.log.segment_bytes / 2;
     let name = format!("synod-{id}-log");
     let durable_batch = Arc::new(AtomicU64::new(batch));
@@ -203,7 +202,7 @@ async fn set_up(
         identity,
         transport,
         log: Some(log),
-        room_min,
+        has_room: true,
         fetcher,
         state: State::Forming(Vec::new()),
         turn: Turn::default(),

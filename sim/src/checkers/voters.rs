@@ -26,6 +26,11 @@ impl Voters {
         *self.outside.at(place) = true;
     }
 
+    /// A node's member of a group has the incarnation that the founding lists.
+    pub fn inside(&mut self, place: Place) {
+        *self.outside.at(place) = false;
+    }
+
     /// Whether a node's member of a group votes.
     pub fn votes(&mut self, place: Place) -> bool {
         !*self.outside.at(place)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use synod_core::Time;
 
 use super::{
-    Fault, Planned, blackouts, clocks, crashes, disks, flaps, images, lies, lonely, loops,
+    Fault, Planned, blackouts, clocks, crashes, disks, flaps, full, images, lies, lonely, loops,
     machines, masters, partitions, pauses, relays, rot, stops, topologies, transfers, walls,
     windows,
 };
@@ -55,6 +55,8 @@ pub enum Family {
     Lonely,
     /// All nodes losing power, again and again.
     Blackouts,
+    /// Disks that get full.
+    Full,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -75,7 +77,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -96,10 +98,11 @@ impl Family {
         Self::Lonely,
         Self::Blackouts,
         Self::Masters,
+        Self::Full,
     ];
 
     /// Those that leave on every disk what was synced.
-    pub const HARMLESS: [Self; 17] = [
+    pub const HARMLESS: [Self; 18] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -117,6 +120,7 @@ impl Family {
         Self::Lonely,
         Self::Blackouts,
         Self::Masters,
+        Self::Full,
     ];
 
     /// The name of its stream of random numbers, and how one of its faults is drawn: usually one
@@ -142,6 +146,7 @@ impl Family {
             Self::Walls => ("walls", |rng, shape| once(walls::draw(rng, shape))),
             Self::Windows => ("windows", |rng, shape| once(windows::draw(rng, shape))),
             Self::Lonely => ("lonely", lonely::draw),
+            Self::Full => ("full disks", full::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

@@ -35,6 +35,9 @@ impl fmt::Display for Fault {
             Self::StalledDisk { node, lasting } => {
                 write!(f, "disk of n{} stalled for {lasting:?}", node + 1)
             }
+            Self::FullDisk { node, segments, lasting } => {
+                write!(f, "disk of n{} full but for {segments} segments, for {lasting:?}", node + 1)
+            }
             Self::Rot { node, place, extent } => {
                 write!(f, "one {extent:?} of the disk of n{} rots, place {place}", node + 1)
             }

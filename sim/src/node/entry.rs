@@ -12,7 +12,7 @@ use synod_proto::Packet;
 use super::disk::Journal;
 use super::process::Failed;
 use super::{Machine, node_id};
-use crate::checkers::Violation;
+use crate::checkers::{Place, Violation};
 use crate::env::{Env, Inside};
 use crate::rng::to_index;
 use crate::trace::Note;
@@ -84,6 +84,10 @@ impl Entry {
             FormingState::Founded(founding) | FormingState::Excluded { founding, .. } => {
                 let founding = founding.clone();
                 env.checkers.founded(machine.index, &founding);
+                machine.memory.founded(machine.id(), &founding);
+                for group in (0..founding.groups.len()).filter(|&at| machine.memory.votes(at)) {
+                    env.checkers.seated(Place { node: machine.index, group });
+                }
                 Ok(self.held.take().map(|held| (founding, held)))
             }
             FormingState::Waiting { .. }

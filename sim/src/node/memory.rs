@@ -5,7 +5,7 @@
 //! as does one that goes on with the old ones although it found damage that may have cost a vote.
 
 use synod::log::{Opened, Renewed, Restart};
-use synod_core::{Founding, GroupId, Incarnation};
+use synod_core::{Founding, GroupId, Incarnation, NodeId};
 
 use super::Machine;
 use crate::checkers::Violation;
@@ -58,6 +58,18 @@ impl Memory {
 
     pub(super) fn now(&self) -> &[(GroupId, Incarnation)] {
         &self.now
+    }
+
+    /// The cluster is founded: those that it lists vote. A node that started anew while it was being
+    /// founded, and whose every start takes new incarnations, has others than it began with.
+    pub(super) fn founded(&mut self, me: NodeId, founding: &Founding) {
+        for (group, voter) in &mut self.voters {
+            let of = founding.groups.iter().find(|(other, _)| other == group);
+            let mut voters = of.iter().flat_map(|(_, membership)| membership.voters());
+            if let Some(listed) = voters.find(|listed| listed.node == me) {
+                *voter = listed.incarnation;
+            }
+        }
     }
 
     /// Those that vote.

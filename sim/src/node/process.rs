@@ -33,6 +33,8 @@ pub(super) struct Process {
 pub(super) enum Failed {
     /// It was stopped on purpose.
     Stopped,
+    /// The disk is full, which is said so.
+    Full,
     /// A rule was broken.
     Broken(Violation),
 }
@@ -65,7 +67,7 @@ impl Process {
             Ok(Some((founding, held))) => self.join(machine, &founding, held, env),
             Ok(None) => Ok(()),
             Err(Failed::Broken(violation)) => Err(violation),
-            Err(Failed::Stopped) => {
+            Err(Failed::Stopped | Failed::Full) => {
                 machine.stopped(env);
                 Ok(())
             }
@@ -114,6 +116,9 @@ impl Process {
         }
         for index in 0..self.groups.len() {
             self.settle(machine, index, env);
+        }
+        if !self.journal.told_room() {
+            machine.later(Duration::ZERO, Inside::Room, env); // since before the groups ran
         }
         Ok(())
     }
@@ -221,6 +226,15 @@ impl Process {
                 machine.moment(crate::faults::Moment::Told, env);
             }
             Inside::Idle(batch) => self.journal.idle(batch, machine, env)?,
+            Inside::Retry => self.journal.retry(machine, env)?,
+            Inside::Room => {
+                let has_room = self.journal.told_room();
+                let is = if has_room { "has" } else { "has no" };
+                env.line(machine.index, || format!("hears that the log {is} room for values"));
+                for group in 0..self.groups.len() {
+                    self.step(machine, group, Input::Room(has_room), env);
+                }
+            }
             Inside::Execute(group) => {
                 let place = Place { node: machine.index, group };
                 let (applied, is_more) = self.groups[group].execute(place, env)?;
@@ -253,6 +267,9 @@ impl Process {
     pub(super) fn hurry(&self, machine: &Machine, env: &mut Env) {
         machine.later(Duration::from_millis(1), Inside::Sync, env);
         machine.later(Duration::from_millis(2), Inside::Told, env);
+        if self.journal.retries() {
+            machine.later(Duration::from_millis(1), Inside::Retry, env);
+        }
         for group in 0..self.groups.len() {
             machine.later(Duration::from_millis(2), Inside::Execute(group), env);
         }

@@ -132,8 +132,10 @@ impl Preset {
     pub(super) fn settle(self, rng: &mut Rng) -> Self {
         let draw = rng.below(100);
         match (self, draw) {
-            (Self::Mix, 0..=39) => Self::Swarm,
-            (Self::Mix, 40..=52) => Self::Hell,
+            (Self::Mix, 0..=35) => Self::Swarm,
+            (Self::Mix, 36..=39) => Self::Worn,
+            (Self::Mix, 40..=43) => Self::Liars,
+            (Self::Mix, 44..=52) => Self::Hell,
             (Self::Mix, 53..=65) => Self::Tight,
             (Self::Mix, 66..=72) => Self::Churn,
             (Self::Mix, 73..=80) => Self::Network,
@@ -177,7 +179,7 @@ impl Preset {
     /// How many faults of each family a run of this kind may have.
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
-            Blackouts, Clocks, Crashes, Disks, Flaps, Images, Lies, Lonely, Loops, Masters,
+            Blackouts, Clocks, Crashes, Disks, Flaps, Full, Images, Lies, Lonely, Loops, Masters,
             Partitions, Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
         };
         match self {
@@ -192,7 +194,7 @@ impl Preset {
                 (Walls, rng.pick(&[0, 4])),
             ]
             .into(),
-            Self::Disk => [(Disks, 20), (Crashes, 6), (Stops, 10)].into(),
+            Self::Disk => [(Disks, 20), (Crashes, 6), (Stops, 10), (Full, 4)].into(),
             Self::Churn => [(Crashes, 30), (Stops, 15), (Loops, rng.pick(&[0, 5]))].into(),
             Self::Worn => {
                 [(Rot, 40), (Images, 2), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
@@ -237,7 +239,7 @@ const fn most(family: Family) -> u64 {
         Family::Machines | Family::Relays => 4,
         Family::Rot | Family::Lies | Family::Images => 8,
         Family::Pauses | Family::Walls => 5,
-        Family::Clocks | Family::Windows => 3,
+        Family::Clocks | Family::Windows | Family::Full => 3,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
         Family::Blackouts => 1,
     }
@@ -257,7 +259,7 @@ const fn often(family: Family) -> u64 {
         | Family::Lies
         | Family::Images => 50,
         Family::Masters => 25,
-        Family::Pauses | Family::Walls | Family::Clocks => 25,
+        Family::Pauses | Family::Walls | Family::Clocks | Family::Full => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
         Family::Blackouts => 5,
     }
@@ -289,7 +291,7 @@ mod tests {
     #[test]
     fn the_mix_has_all_kinds() {
         let presets: BTreeSet<Preset> = (0..300).map(|seed| Plan::of(seed).preset).collect();
-        assert_eq!(presets.len(), Preset::ALL.len() - 5, "{presets:?}");
+        assert_eq!(presets.len(), Preset::ALL.len() - 3, "{presets:?}");
         assert!(!presets.contains(&Preset::Mix));
     }
 

@@ -76,6 +76,10 @@ impl World {
                 let until = until(*lasting);
                 self.nodes[*node].stall_disk(until);
             }
+            Fault::FullDisk { node, segments, lasting } => {
+                self.nodes[*node].fill_disk(*segments);
+                passes = Some(*lasting);
+            }
             Fault::Rot { node, place, extent } => {
                 if !self.rot(*node, *place, *extent) {
                     return;
@@ -172,6 +176,7 @@ impl World {
                 effects.iter().for_each(|&(from, to)| self.env.network.slow(from, to, 1));
             }
             Fault::SlowDisk { node, .. } => self.nodes[*node].slow_disk(1),
+            Fault::FullDisk { node, .. } => self.nodes[*node].give_room(),
             Fault::LyingDisk { node, .. } => self.nodes[*node].disk().lie(false),
             Fault::SlowMachines { node, .. } => self.nodes[*node].slow_machines(Duration::ZERO),
             Fault::SlowProcess { .. } => {
@@ -246,6 +251,7 @@ impl World {
                 disk.corrupt(path, at + byte, 1, 1 << (mix(place ^ 1) % 8));
             }
             Extent::Sector => disk.corrupt(path, *at, len, 0x5a),
+            Extent::Unreadable => disk.spoil(path, *at),
         }
         self.nodes[node].rots();
         true

@@ -445,3 +445,57 @@ fn a_batch_before_the_last_ones_sync_is_our_own_mistake() {
     write(&mut opened.log, &[Record::Promised(Ballot::ZERO)]).unwrap();
     write(&mut opened.log, &[Record::Promised(Ballot::ZERO)]).unwrap();
 }
+
+#[test]
+fn a_sector_that_cannot_be_read_is_damage_of_its_bytes_and_no_more() {
+    for block in 0..LARGE_END {
+        let (unreadable, rotten) = (two_batches(), two_batches());
+        unreadable.spoil(&segment(1), block * BLOCK);
+        rot(&rotten, 1, block);
+        let (one, other) = (open(&unreadable).unwrap(), open(&rotten).unwrap());
+        assert_eq!(one.report, other.report, "block {block}");
+        assert_eq!(entries(&one), entries(&other), "block {block}");
+        drop(one);
+        unreadable.crash_process();
+        assert_eq!(entries(&open(&unreadable).unwrap()), entries(&other), "block {block}, again");
+    }
+}
+
+#[test]
+fn both_headers_that_cannot_be_read_are_refused_like_rotten_ones() {
+    let disk = two_batches();
+    drop(open(&disk).unwrap());
+    disk.crash_process();
+    // Of the first segment, which the second one vouches for.
+    disk.spoil(&segment(1), SMALL * BLOCK);
+    disk.spoil(&segment(1), (SMALL + 1) * BLOCK);
+    assert!(matches!(open(&disk).unwrap_err(), OpenError::Damaged { .. }));
+}
+
+#[test]
+fn a_running_log_reads_and_cleans_past_what_cannot_be_read() {
+    let disk = SimVfs::new();
+    let log = &mut open(&disk).unwrap().log;
+    put(log, &[Record::Promised(ballot(3)), accepted(1, 3, 1, 12_000), accepted(2, 3, 2, 12_000)]);
+    disk.spoil(&segment(1), (SMALL + 2) * BLOCK);
+    let found = log.reader().read(GROUP, Instance(1), Instance(2), usize::MAX).unwrap();
+    assert_eq!(found.iter().map(|e| e.value.is_some()).collect::<Vec<_>>(), [false, true]);
+    for seq in 3..=200 {
+        put(log, &[accepted(3, 3, seq, 3000)]);
+        while log.maintain().unwrap() == Maintained::More {}
+    }
+    assert!(disk.open(&segment(1)).is_err(), "the segment was freed all the same");
+    let found = log.reader().read(GROUP, Instance(1), Instance(2), usize::MAX).unwrap();
+    assert_eq!(found.iter().map(|e| e.value.is_some()).collect::<Vec<_>>(), [false, true]);
+}
+
+#[test]
+fn a_file_of_which_nothing_can_be_read_is_an_error_of_the_device() {
+    let disk = two_batches();
+    let size = disk.size_of(&segment(1)).unwrap();
+    for at in (0..size).step_by(512) {
+        disk.spoil(&segment(1), at);
+    }
+    let error = open(&disk).unwrap_err();
+    assert!(matches!(error, OpenError::Io { action: "read", .. }), "{error}");
+}
