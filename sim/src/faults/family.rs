@@ -6,7 +6,7 @@ use std::time::Duration;
 use synod_core::Time;
 
 use super::{
-    Fault, Planned, blackouts, clocks, crashes, disks, flaps, images, lies, lonely, loops,
+    Fault, Planned, blackouts, clocks, copies, crashes, disks, flaps, images, lies, lonely, loops,
     machines, partitions, pauses, relays, rot, stops, topologies, transfers, walls, windows,
 };
 use crate::rng::Rng;
@@ -52,6 +52,8 @@ pub enum Family {
     Lonely,
     /// All nodes losing power, again and again.
     Blackouts,
+    /// Older copies of a disk that come back, and directories of two processes.
+    Copies,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -72,7 +74,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -92,6 +94,7 @@ impl Family {
         Self::Windows,
         Self::Lonely,
         Self::Blackouts,
+        Self::Copies,
     ];
 
     /// Those that leave on every disk what was synced.
@@ -136,6 +139,7 @@ impl Family {
             Self::Walls => ("walls", |rng, shape| once(walls::draw(rng, shape))),
             Self::Windows => ("windows", |rng, shape| once(windows::draw(rng, shape))),
             Self::Lonely => ("lonely", lonely::draw),
+            Self::Copies => ("copies", copies::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

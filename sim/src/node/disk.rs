@@ -3,11 +3,12 @@
 //! As in production: one batch is written and synced at a time, and while it is under way everything
 //! else gathers. Between the write, the sync and the node hearing of it there is time for a crash.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use synod::log::{Log, LogConfig, Maintained, OpenError};
+use synod::log::{GroupLog, Log, LogConfig, Maintained, OpenError};
 use synod::vfs::Vfs;
 use synod_core::{Fetch, Founding, GroupId, Incarnation, Stored, WriteBatch};
 
@@ -100,6 +101,8 @@ pub(super) struct Journal {
     phase: Phase,
     /// How many batches it wrote.
     turns: u64,
+    /// The number of the log's last durable batch.
+    durable: u64,
 }
 
 /// How far the batch under way is.
@@ -116,11 +119,35 @@ enum Phase {
 impl Journal {
     /// The journal over a log that was opened.
     pub(super) const fn new(log: Log<SimVfs>) -> Self {
-        Self { log, waiting: Vec::new(), flying: Vec::new(), phase: Phase::Idle, turns: 0 }
+        let durable = log.batch();
+        Self { log, waiting: Vec::new(), flying: Vec::new(), phase: Phase::Idle, turns: 0, durable }
+    }
+
+    /// The number of the log's last durable batch, as hellos say it.
+    pub(super) const fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Gives every group a new incarnation, durably, and says what is left of them. A write that is
+    /// under way comes first, as in production, and whoever waits for it never hears.
+    pub(super) fn renew(
+        &mut self,
+        machine: &Machine,
+        drawn: &[(GroupId, Incarnation)],
+    ) -> Result<BTreeMap<GroupId, GroupLog>, Failed> {
+        let failed = |error| machine.failed("does not take new incarnations", &error);
+        if self.phase == Phase::Written {
+            self.log.sync().map_err(failed)?;
+        }
+        let logs = self.log.renew(drawn).map_err(failed)?;
+        self.durable = self.log.batch();
+        Ok(logs)
     }
 
     pub(super) fn found(&mut self, machine: &Machine, founding: &Founding) -> Result<(), Failed> {
-        self.log.found(founding).map_err(|error| machine.failed("does not found", &error))
+        self.log.found(founding).map_err(|error| machine.failed("does not found", &error))?;
+        self.durable = self.log.batch();
+        Ok(())
     }
 
     /// Takes a batch that a group wants written.
@@ -176,6 +203,7 @@ impl Journal {
             return machine.ended("does not sync", &error, env);
         }
         self.phase = Phase::Synced;
+        self.durable = self.log.batch();
         env.stats.syncs += 1;
         env.line(machine.index, || Note::synced(&self.flying));
         for batch in &self.flying {
@@ -231,7 +259,10 @@ impl Journal {
         env.line(machine.index, || "looks after its log".to_owned());
         env.stats.upkeep += 1;
         match self.log.maintain() {
-            Ok(maintained) => Ok(maintained),
+            Ok(maintained) => {
+                self.durable = self.log.batch();
+                Ok(maintained)
+            }
             Err(error) => {
                 machine.ended("does not maintain itself", &error, env)?;
                 Ok(Maintained::Done)

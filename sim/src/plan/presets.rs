@@ -46,6 +46,9 @@ pub enum Preset {
     /// Disks that lie about syncs or are replaced by older copies, and nodes that know better than to
     /// trust them.
     Liars,
+    /// Older copies of a disk that come back, and directories of two processes, while all peers are
+    /// there to tell.
+    Copies,
     /// More disks that rot or are lost than the protocol must survive: it may refuse to serve.
     Beyond,
     /// Disks that lie about syncs, and nodes that trust them: outside of every promise, so agreement
@@ -55,7 +58,7 @@ pub enum Preset {
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Mix,
         Self::Calm,
         Self::Swarm,
@@ -71,6 +74,7 @@ impl Preset {
         Self::Hell,
         Self::Worn,
         Self::Liars,
+        Self::Copies,
         Self::Beyond,
         Self::Trusting,
     ];
@@ -94,6 +98,7 @@ impl Preset {
             Self::Hell => "hell",
             Self::Worn => "worn",
             Self::Liars => "liars",
+            Self::Copies => "copies",
             Self::Beyond => "beyond",
             Self::Trusting => "trusting",
         }
@@ -118,6 +123,7 @@ impl Preset {
             Self::Hell => "everything at once",
             Self::Worn => "disks that rot or are wiped",
             Self::Liars => "disks that lie or are replaced, and nobody who trusts them",
+            Self::Copies => "disks replaced by older copies while all peers remember more",
             Self::Beyond => "more lost disks than must be survived: may refuse, never serves wrong",
             Self::Trusting => "disks that lie, trusted all the same: EXPECTED TO BREAK rules",
         }
@@ -127,7 +133,8 @@ impl Preset {
     pub(super) fn settle(self, rng: &mut Rng) -> Self {
         let draw = rng.below(100);
         match (self, draw) {
-            (Self::Mix, 0..=39) => Self::Swarm,
+            (Self::Mix, 0..=37) => Self::Swarm,
+            (Self::Mix, 38..=39) => Self::Copies,
             (Self::Mix, 40..=52) => Self::Hell,
             (Self::Mix, 53..=65) => Self::Tight,
             (Self::Mix, 66..=72) => Self::Churn,
@@ -148,7 +155,7 @@ impl Preset {
         let coin = rng.percent(50);
         match self {
             Self::Hell => true,
-            Self::Calm => false,
+            Self::Calm | Self::Copies => false,
             Self::Mix
             | Self::Swarm
             | Self::Tight
@@ -170,8 +177,8 @@ impl Preset {
     /// How many faults of each family a run of this kind may have.
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
-            Blackouts, Clocks, Crashes, Disks, Flaps, Images, Lies, Lonely, Loops, Partitions,
-            Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
+            Blackouts, Clocks, Copies, Crashes, Disks, Flaps, Images, Lies, Lonely, Loops,
+            Partitions, Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
         };
         match self {
             Self::Calm => Appetite::new(),
@@ -190,6 +197,7 @@ impl Preset {
             Self::Worn => {
                 [(Rot, 40), (Images, 2), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
+            Self::Copies => [(Copies, 1)].into(),
             Self::Beyond => {
                 [(Rot, 60), (Images, 6), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
@@ -222,7 +230,7 @@ const fn most(family: Family) -> u64 {
         Family::Pauses | Family::Walls => 5,
         Family::Clocks | Family::Windows => 3,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
-        Family::Blackouts => 1,
+        Family::Blackouts | Family::Copies => 1,
     }
 }
 
@@ -241,7 +249,7 @@ const fn often(family: Family) -> u64 {
         | Family::Images => 50,
         Family::Pauses | Family::Walls | Family::Clocks => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
-        Family::Blackouts => 5,
+        Family::Blackouts | Family::Copies => 5,
     }
 }
 
