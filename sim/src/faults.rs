@@ -5,6 +5,7 @@
 
 mod blackouts;
 mod clocks;
+mod copies;
 mod crashes;
 mod disks;
 mod family;
@@ -196,6 +197,12 @@ pub enum Fault {
         /// How long it stays down.
         #[serde(with = "text::duration")]
         down: Duration,
+    },
+    /// A second process of the same directory and start says hello to everyone.
+    SecondProcess {
+        /// Whose directory it is.
+        #[serde(with = "text::node")]
+        node: usize,
     },
     /// State machines take so long for each step, for a while.
     SlowMachines {
@@ -408,6 +415,7 @@ impl Fault {
             | Self::WipedDisk { node, .. }
             | Self::SavedDisk { node }
             | Self::RestoredDisk { node, .. }
+            | Self::SecondProcess { node }
             | Self::SlowMachines { node, .. } => *node < nodes,
             Self::Blackout { down } => down.len() == nodes,
             Self::Release { group } => *group < groups,
@@ -441,6 +449,7 @@ impl Fault {
             Self::WipedDisk { .. } => "wiped disks",
             Self::SavedDisk { .. } => "copied disks",
             Self::RestoredDisk { .. } => "restored disks",
+            Self::SecondProcess { .. } => "second processes",
             Self::SlowMachines { .. } => "slow machines",
             Self::Around { .. } => "awkward topologies",
             Self::Pause { is_frozen: false, .. } => "pauses",
@@ -498,7 +507,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 30, "{kinds:?}");
+        assert_eq!(kinds.len(), 31, "{kinds:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod disk;
 mod entry;
+mod hello;
 mod hosted;
 mod inspect;
 mod lodging;
@@ -33,6 +34,7 @@ use crate::trace::Note;
 
 use disk::Files;
 use entry::Entry;
+use hello::Arrived;
 use lodging::Lodging;
 use memory::{Image, Memory};
 use pace::Pace;
@@ -69,6 +71,8 @@ struct Machine {
     /// What would be left of that after a power loss.
     saved: Vec<Kv>,
     mood: Mood,
+    /// Of the random numbers of hellos, by life.
+    hello_seed: u64,
     /// Hears of syncs that have not happened: see [`Plan::canary`].
     is_lied_to: bool,
 }
@@ -124,6 +128,7 @@ impl Node {
             stores: keeps.then(|| (0..plan.groups).map(|_| Store::default()).collect()),
             saved: vec![Kv::default(); plan.groups],
             mood: Mood::default(),
+            hello_seed: Rng::numbered(plan.seed, "hellos", id).bits(),
             is_lied_to: plan.canary,
             rng,
         };
@@ -291,11 +296,12 @@ impl Node {
     /// connection.
     pub fn deliver(
         &mut self,
-        from: usize,
+        (from, life): (usize, u64),
         frame: Bytes,
         is_damaged: bool,
         env: &mut Env,
     ) -> Result<(), Violation> {
+        let arrived = Arrived { from, life };
         let Some(process) = &mut self.process else { return Ok(()) };
         if is_damaged {
             if let Some(packet) = taken_for(frame) {
@@ -308,6 +314,11 @@ impl Node {
             return Ok(());
         }
         match decode_frame(frame) {
+            Ok(Packet::Group { .. } | Packet::Founding(_))
+                if !process.hellos.knows(&self.machine, arrived, env) =>
+            {
+                Ok(())
+            }
             Ok(Packet::Group { group, from: incarnation, message }) => {
                 let from = Member { node: node_id(from), incarnation };
                 process.receive(&mut self.machine, group, from, message, env);
@@ -319,7 +330,10 @@ impl Node {
                 env.line(self.machine.index, || Note::heard_founding(id, from, &message));
                 process.form(&mut self.machine, Entry::heard(from, message), env)
             }
-            Ok(Packet::Hello(_) | Packet::Judged(_)) => Ok(()),
+            Ok(Packet::Hello(hello)) => process.greeted(&self.machine, arrived, &hello, env),
+            Ok(Packet::Judged(judgement)) => {
+                process.judged(&mut self.machine, arrived, &judgement, env)
+            }
             Err(error) => {
                 let what = format!("a frame from n{} does not decode: {error}", from + 1);
                 Err(Violation::new("codec", what))
@@ -361,6 +375,19 @@ impl Node {
     pub fn master(&mut self, group: usize, ask: MasterAsk, env: &mut Env) {
         if let Some(process) = &mut self.process {
             process.master(&mut self.machine, group, ask, env);
+        }
+    }
+
+    /// Whether the groups run.
+    #[must_use]
+    pub fn has_entered(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::has_entered)
+    }
+
+    /// A second process of the same directory and start says hello to everyone.
+    pub fn say_twice(&mut self, env: &mut Env) {
+        if let Some(process) = &mut self.process {
+            process.say_twice(&self.machine, env);
         }
     }
 

@@ -155,9 +155,9 @@ impl World {
     fn act(&mut self, event: Event) -> Result<bool, Violation> {
         let env = &mut self.env;
         match event {
-            Event::Deliver { from, to, frame, message, is_damaged, .. } => {
+            Event::Deliver { from, life, to, frame, message, is_damaged, .. } => {
                 env.arriving = message;
-                self.nodes[to].deliver(from, frame, is_damaged, env)?;
+                self.nodes[to].deliver((from, life), frame, is_damaged, env)?;
             }
             Event::Node { node, life, what } => self.nodes[node].inside(life, what, env)?,
             Event::Ask { id, deadline } => {
@@ -213,6 +213,7 @@ impl World {
         self.nodes[node].crash(how, down, &mut self.env);
         for id in self.clients.lost(node, self.env.now) {
             self.env.line(node, || Note::abandoned(id));
+            self.recovery.ended(id, false);
             if let Some(client) = self.clients.client(id) {
                 self.go_on(client, false);
             }

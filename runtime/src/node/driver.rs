@@ -13,9 +13,8 @@ use synod_core::{
     Config, Fetch, Forming, FormingInput, FormingOutbox, FormingState, Founding, Group, GroupId,
     Input, Member, Recovered, Start, Time, WriteBatch,
 };
-use synod_proto::Packet;
+use synod_proto::{Packet, Welcome};
 
-use super::entry::Entry;
 use super::error::{NodeError, ProposeError, ReadError};
 use super::fetcher::Fetcher;
 use super::hosted::Hosted;
@@ -34,7 +33,7 @@ pub(super) struct Driver {
     pub(super) slots: BTreeMap<GroupId, usize>,
     /// What the log gave back, until the groups run.
     pub(super) recovered: Vec<Option<(Recovered, Config)>>,
-    pub(super) entry: Entry,
+    pub(super) welcome: Welcome,
     pub(super) forming: Forming,
     pub(super) identity: SharedIdentity,
     pub(super) transport: Transport,
@@ -240,7 +239,7 @@ impl Driver {
         if self.forming.deadline().is_some_and(|deadline| deadline <= now) {
             self.form(now, FormingInput::Tick);
         }
-        if matches!(self.state, State::Forming(_)) && self.entry.silent_until <= now {
+        if self.welcome.deadline().is_some_and(|deadline| deadline <= now) {
             self.enter(now);
         }
         if let State::Forming(early) = &mut self.state {
@@ -267,8 +266,8 @@ impl Driver {
         let mut also = |time: Time| next = Some(next.map_or(time, |next| next.min(time)));
         match &self.state {
             State::Forming(early) => {
-                if self.forming.founding().is_some() && !self.entry.renewing {
-                    also(self.entry.silent_until);
+                if self.forming.founding().is_some() {
+                    self.welcome.deadline().into_iter().for_each(&mut also);
                 }
                 early.iter().filter_map(Request::deadline).for_each(also);
             }
@@ -355,7 +354,7 @@ impl Driver {
             let start = Start {
                 group: *group,
                 me: self.groups[slot].me,
-                boot: self.entry.boot,
+                boot: self.welcome.boot(),
                 membership: membership.clone(),
                 recovered,
                 config,

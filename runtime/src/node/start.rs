@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use synod_core::{Bootstrap, Forming, FormingStart, Founder, GroupId, Incarnation, Member, SmId};
+use synod_proto::Welcome;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
@@ -16,7 +17,6 @@ use super::applier::Applier;
 use super::builder::{NodeBuilder, Valid};
 use super::clock::Clock;
 use super::driver::{Driver, Guard, State, Turn};
-use super::entry::Entry;
 use super::error::StartError;
 use super::fetcher::Fetcher;
 use super::handle::GroupHandle;
@@ -197,7 +197,7 @@ async fn set_up(
         groups,
         slots,
         recovered,
-        entry: Entry::new(boot, nonce, shared_now + builder.config.election_timeout),
+        welcome: Welcome::new(id, boot, nonce, shared_now + builder.config.election_timeout),
         forming,
         identity,
         transport,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use synod_core::Time;
 
 use super::{
-    Fault, Planned, blackouts, clocks, crashes, disks, flaps, full, images, lies, lonely, loops,
-    machines, masters, partitions, pauses, relays, rot, stops, topologies, transfers, walls,
+    Fault, Planned, blackouts, clocks, copies, crashes, disks, flaps, full, images, lies, lonely,
+    loops, machines, masters, partitions, pauses, relays, rot, stops, topologies, transfers, walls,
     windows,
 };
 use crate::rng::Rng;
@@ -57,6 +57,8 @@ pub enum Family {
     Blackouts,
     /// Disks that get full.
     Full,
+    /// Older copies of a disk that come back, and directories of two processes.
+    Copies,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -77,7 +79,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -99,6 +101,7 @@ impl Family {
         Self::Blackouts,
         Self::Masters,
         Self::Full,
+        Self::Copies,
     ];
 
     /// Those that leave on every disk what was synced.
@@ -147,6 +150,7 @@ impl Family {
             Self::Windows => ("windows", |rng, shape| once(windows::draw(rng, shape))),
             Self::Lonely => ("lonely", lonely::draw),
             Self::Full => ("full disks", full::draw),
+            Self::Copies => ("copies", copies::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

@@ -54,6 +54,9 @@ impl fmt::Display for Fault {
             Self::RestoredDisk { node, down } => {
                 write!(f, "the disk of n{} is replaced by its copy, down for {down:?}", node + 1)
             }
+            Self::SecondProcess { node } => {
+                write!(f, "a second process speaks for the directory of n{}", node + 1)
+            }
             Self::SlowMachines { node, delay, lasting } => {
                 write!(f, "machines of n{} slow by {delay:?} for {lasting:?}", node + 1)
             }

@@ -61,6 +61,7 @@ const RARE: &[(&[&str], u64)] = &[
             "ACCEPT_TOO_LARGE",
             "BATCH_BEFORE_LAST_UNREADABLE",
             "CANVASS_PUT_OFF_DISK_FULL",
+            "CLONE_SEEN",
             "FORMING_LATE_ANSWER",
             "GAP_FILLED_WITH_NOOP",
             "LAST_BATCH_CUT",
@@ -88,6 +89,7 @@ const RARE: &[(&[&str], u64)] = &[
             "READ_FROM_COPY",
             "READ_REFUSED",
             "REFUSAL_DECIDES_NOTHING",
+            "REFUSED_BEFORE_ENTRY",
             "REPORTS_DIFFER",
             "SECTOR_UNREADABLE",
             "SPARE_PUT_OFF_DISK_FULL",
@@ -141,6 +143,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("READ_BESIDE_CLEANING", ONE_THREAD),
     ("READ_BESIDE_FORGETTING", ONE_THREAD),
     ("READ_LOST", NO_ROT),
+    ("REFUSED_WHILE_RUNNING", "whoever could tell is reached in time here; tests of the world"),
     ("WANTED_WHAT_WAS_LOST", NO_ROT),
 ];
 

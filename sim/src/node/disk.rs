@@ -3,11 +3,12 @@
 //! As in production: one batch is written and synced at a time, and while it is under way everything
 //! else gathers. Between the write, the sync and the node hearing of it there is time for a crash.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use synod::log::{Log, LogConfig, Maintained, OpenError};
+use synod::log::{GroupLog, Log, LogConfig, Maintained, OpenError};
 use synod::vfs::Vfs;
 use synod_core::{Fetch, Founding, GroupId, Incarnation, Stored, WriteBatch};
 
@@ -120,6 +121,8 @@ pub(super) struct Journal {
     is_telling: bool,
     /// A full disk is going to be asked again.
     retries: bool,
+    /// The number of the log's last durable batch.
+    durable: u64,
 }
 
 /// How far the batch under way is.
@@ -137,6 +140,7 @@ impl Journal {
     /// The journal over a log that was opened.
     pub(super) fn new(log: Log<SimVfs>) -> Self {
         Self {
+            durable: log.batch(),
             log,
             waiting: Vec::new(),
             flying: Vec::new(),
@@ -148,8 +152,31 @@ impl Journal {
         }
     }
 
+    /// The number of the log's last durable batch, as hellos say it.
+    pub(super) const fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Gives every group a new incarnation, durably, and says what is left of them. A write that is
+    /// under way comes first, as in production, and whoever waits for it never hears.
+    pub(super) fn renew(
+        &mut self,
+        machine: &Machine,
+        drawn: &[(GroupId, Incarnation)],
+    ) -> Result<BTreeMap<GroupId, GroupLog>, Failed> {
+        let failed = |error| machine.failed("does not take new incarnations", &error);
+        if self.phase == Phase::Written {
+            self.log.sync().map_err(failed)?;
+        }
+        let logs = self.log.renew(drawn).map_err(failed)?;
+        self.durable = self.log.batch();
+        Ok(logs)
+    }
+
     pub(super) fn found(&mut self, machine: &Machine, founding: &Founding) -> Result<(), Failed> {
-        self.log.found(founding).map_err(|error| machine.failed("does not found", &error))
+        self.log.found(founding).map_err(|error| machine.failed("does not found", &error))?;
+        self.durable = self.log.batch();
+        Ok(())
     }
 
     /// Takes a batch that a group wants written.
@@ -211,6 +238,7 @@ impl Journal {
             return machine.ended("does not sync", &error, env);
         }
         self.phase = Phase::Synced;
+        self.durable = self.log.batch();
         env.stats.syncs += 1;
         env.line(machine.index, || Note::synced(&self.flying));
         for batch in &self.flying {
@@ -268,7 +296,10 @@ impl Journal {
         let maintained = self.log.maintain();
         self.tell_room(machine, env);
         match maintained {
-            Ok(maintained) => Ok(maintained),
+            Ok(maintained) => {
+                self.durable = self.log.batch();
+                Ok(maintained)
+            }
             Err(error) => {
                 machine.ended("does not maintain itself", &error, env)?;
                 Ok(Maintained::Done)

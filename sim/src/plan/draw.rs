@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use synod_core::{Config, Time};
 
-use super::{Disk, Ending, Load, Machine, Plan, Preset, requests};
+use super::{Disk, Ending, First, Load, Machine, Plan, Preset, requests};
 use crate::atlas::Budget;
 use crate::clock::{DRIFT_MAX_PPM, Skew};
 use crate::disk::Sector;
@@ -36,6 +36,8 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let noise = Noise { wan, ..noise(&mut rng, preset) };
     let noise = if preset == Preset::Calm {
         noise
+    } else if preset == Preset::Copies {
+        noise.quick(election)
     } else {
         noise.roughened(seed, election, preset == Preset::Hell)
     };
@@ -58,6 +60,11 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let (mut clients, mut requests) = load.expand(seed, nodes, groups);
     let bursts = if preset == Preset::RestartsInWindow { 80 } else { 15 };
     requests::burst(&mut clients, &mut requests, seed, bursts);
+    let mut ending = Ending::draw(seed, nodes, is_forming);
+    if preset == Preset::Copies {
+        // Whoever could tell that a disk is an older one is there to the end.
+        ending.first = First::All;
+    }
     Plan {
         seed,
         preset,
@@ -76,7 +83,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         clients,
         until,
         recovery: election * 30,
-        ending: Ending::draw(seed, nodes, is_forming),
+        ending,
         canary: false,
         faults: faults::draw(seed, &appetite, &shape),
         requests,
@@ -103,6 +110,7 @@ fn noise(rng: &mut Rng, preset: Preset) -> Noise {
 const fn budget(preset: Preset) -> Budget {
     match preset {
         Preset::Beyond => Budget::Exceeded,
+        Preset::Copies => Budget::Remembered,
         Preset::Trusting => Budget::Unpromised,
         Preset::Mix
         | Preset::Calm
@@ -135,7 +143,7 @@ fn master_lease(seed: u64, preset: Preset, election: Duration) -> Duration {
 fn wan(seed: u64, preset: Preset, nodes: usize, election: Duration) -> (Option<Wan>, Duration) {
     let mut rng = Rng::stream(seed, "wan");
     let percent = if preset == Preset::Wan { 100 } else { 5 };
-    if preset == Preset::Calm || !rng.percent(percent) {
+    if matches!(preset, Preset::Calm | Preset::Copies) || !rng.percent(percent) {
         return (None, election);
     }
     let wan = Wan::draw(&mut rng, nodes);
@@ -147,7 +155,7 @@ fn wan(seed: u64, preset: Preset, nodes: usize, election: Duration) -> (Option<W
 fn clocks(seed: u64, preset: Preset, nodes: usize) -> Vec<Skew> {
     let mut rng = Rng::stream(seed, "clocks");
     let percent = match preset {
-        Preset::Calm => 0,
+        Preset::Calm | Preset::Copies => 0,
         Preset::Clock | Preset::Hell => 100,
         Preset::LonelyLeader | Preset::Leases => 70,
         Preset::Mix

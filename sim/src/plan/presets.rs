@@ -46,6 +46,9 @@ pub enum Preset {
     /// Disks that lie about syncs or are replaced by older copies, and nodes that know better than to
     /// trust them.
     Liars,
+    /// Older copies of a disk that come back, and directories of two processes, while all peers are
+    /// there to tell.
+    Copies,
     /// More disks that rot or are lost than the protocol must survive: it may refuse to serve.
     Beyond,
     /// Disks that lie about syncs, and nodes that trust them: outside of every promise, so agreement
@@ -57,7 +60,7 @@ pub enum Preset {
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Mix,
         Self::Calm,
         Self::Swarm,
@@ -73,6 +76,7 @@ impl Preset {
         Self::Hell,
         Self::Worn,
         Self::Liars,
+        Self::Copies,
         Self::Beyond,
         Self::Trusting,
         Self::Leases,
@@ -97,6 +101,7 @@ impl Preset {
             Self::Hell => "hell",
             Self::Worn => "worn",
             Self::Liars => "liars",
+            Self::Copies => "copies",
             Self::Beyond => "beyond",
             Self::Trusting => "trusting",
             Self::Leases => "leases",
@@ -122,6 +127,7 @@ impl Preset {
             Self::Hell => "everything at once",
             Self::Worn => "disks that rot or are wiped",
             Self::Liars => "disks that lie or are replaced, and nobody who trusts them",
+            Self::Copies => "disks replaced by older copies while all peers remember more",
             Self::Beyond => "more lost disks than must be survived: may refuse, never serves wrong",
             Self::Trusting => "disks that lie, trusted all the same: EXPECTED TO BREAK rules",
             Self::Leases => "short leases, and everything that could let two nodes believe in one",
@@ -132,7 +138,8 @@ impl Preset {
     pub(super) fn settle(self, rng: &mut Rng) -> Self {
         let draw = rng.below(100);
         match (self, draw) {
-            (Self::Mix, 0..=35) => Self::Swarm,
+            (Self::Mix, 0..=33) => Self::Swarm,
+            (Self::Mix, 34..=35) => Self::Copies,
             (Self::Mix, 36..=39) => Self::Worn,
             (Self::Mix, 40..=43) => Self::Liars,
             (Self::Mix, 44..=52) => Self::Hell,
@@ -156,7 +163,7 @@ impl Preset {
         let coin = rng.percent(50);
         match self {
             Self::Hell => true,
-            Self::Calm => false,
+            Self::Calm | Self::Copies => false,
             Self::Mix
             | Self::Swarm
             | Self::Tight
@@ -179,8 +186,8 @@ impl Preset {
     /// How many faults of each family a run of this kind may have.
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
-            Blackouts, Clocks, Crashes, Disks, Flaps, Full, Images, Lies, Lonely, Loops, Masters,
-            Partitions, Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
+            Blackouts, Clocks, Copies, Crashes, Disks, Flaps, Full, Images, Lies, Lonely, Loops,
+            Masters, Partitions, Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
         };
         match self {
             Self::Calm => Appetite::new(),
@@ -199,6 +206,7 @@ impl Preset {
             Self::Worn => {
                 [(Rot, 40), (Images, 2), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
+            Self::Copies => [(Copies, 1)].into(),
             Self::Beyond => {
                 [(Rot, 60), (Images, 6), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
@@ -241,7 +249,7 @@ const fn most(family: Family) -> u64 {
         Family::Pauses | Family::Walls => 5,
         Family::Clocks | Family::Windows | Family::Full => 3,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
-        Family::Blackouts => 1,
+        Family::Blackouts | Family::Copies => 1,
     }
 }
 
@@ -261,7 +269,7 @@ const fn often(family: Family) -> u64 {
         Family::Masters => 25,
         Family::Pauses | Family::Walls | Family::Clocks | Family::Full => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
-        Family::Blackouts => 5,
+        Family::Blackouts | Family::Copies => 5,
     }
 }
 
