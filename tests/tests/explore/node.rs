@@ -104,6 +104,17 @@ impl Node {
         self.known.contains_key(&instance)
     }
 
+    /// Whether the answer to a message waits for the disk already: to hear it again would make another
+    /// wait behind it, without end.
+    pub(crate) fn is_about_to_answer(&self, message: &Message) -> bool {
+        let Message::Accept { ballot, instance, chosen, .. } = message else { return false };
+        let is_it = |record: &Record| {
+            matches!(record, Record::Accepted { instance: i, ballot: b, .. }
+                if (i, b) == (instance, ballot))
+        };
+        (*chosen == Instance::ZERO || self.knows(chosen.0)) && self.pending.iter().any(is_it)
+    }
+
     /// Whether a message can make no difference here, now and later: its ballot is passed on disk, or
     /// nobody acts in it any more. If this node crashes no more, that goes for what was taken in, too.
     pub(crate) fn is_deaf_to(&self, message: &Message, is_last: bool) -> bool {

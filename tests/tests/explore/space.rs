@@ -265,9 +265,14 @@ impl Model for Space {
                 (0..=known.pending.len()).for_each(|kept| may(Does::Crash(kept)));
             }
         }
+        let nodes = self.nodes(state);
         let tables = self.tables.read().unwrap();
         for id in &state.net {
-            let node = tables.packets[usize::from(*id)].to;
+            let Packet { to, message, .. } = &*tables.packets[usize::from(*id)];
+            let node = *to;
+            if nodes[node].is_about_to_answer(message) {
+                continue;
+            }
             actions.push(Action { node, does: Does::Hear(*id) });
         }
     }
