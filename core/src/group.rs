@@ -1,5 +1,6 @@
 //! One node's member of one Paxos group: routes inputs to its parts, and decides nothing.
 
+mod lookup;
 mod receive;
 mod usage;
 
@@ -25,6 +26,7 @@ use crate::reads::{Questions, Reads};
 use crate::time::Time;
 use crate::write::{Record, Recovered, Stored};
 
+pub use lookup::ChosenAt;
 pub use usage::Usage;
 
 /// One node's member of one Paxos group: acceptor, proposer and learner; no I/O, clock or rand.

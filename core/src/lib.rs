@@ -48,7 +48,7 @@ pub use forming::{
     Bootstrap, Forming, FormingConflict, FormingInput, FormingOutbox, FormingStart, FormingState,
 };
 pub use founding::{ClusterId, Founder, Founding, FoundingMessage};
-pub use group::{Group, Usage};
+pub use group::{ChosenAt, Group, Usage};
 pub use ids::{
     Ballot, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position, ProposalId, ReadId,
     SmId, WriteSeq,

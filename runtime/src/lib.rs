@@ -6,6 +6,7 @@ mod machines;
 pub mod marks;
 #[cfg(feature = "node")]
 mod node;
+mod proposal;
 mod state_machine;
 #[cfg(feature = "node")]
 mod transport;
@@ -14,9 +15,10 @@ pub mod vfs;
 pub use machines::{Executed, MachineError, Machines};
 #[cfg(feature = "node")]
 pub use node::{
-    Committed, GroupHandle, GroupStatus, LinkStatus, Node, NodeBuilder, NodeError, NodeState,
-    NodeStatus, ProposeError, ReadError, StartError,
+    ChosenCommand, Committed, GetError, GroupHandle, GroupStatus, LinkStatus, Node, NodeBuilder,
+    NodeError, NodeState, NodeStatus, ProposeError, ReadError, StartError,
 };
+pub use proposal::{Context, Proposal};
 pub use state_machine::{CheckpointError, StateMachine};
 pub use synod_core::{
     Apply, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Instance, NodeId,

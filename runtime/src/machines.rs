@@ -13,6 +13,7 @@ use synod_core::{Apply, Instance, Position, ProposalId, SmId};
 use thiserror::Error;
 
 use crate::StateMachine;
+use crate::proposal::Context;
 
 /// The state machines of one group by their [`SmId`].
 ///
@@ -139,6 +140,32 @@ impl Machines {
         let answer = catch_unwind(AssertUnwindSafe(|| hosted.machine.read(query)));
         answer.map_err(|panic| {
             let error = panicked(sm, "answering a query", &*panic);
+            self.failed = Some(error.clone());
+            error
+        })
+    }
+
+    /// Shows a state machine that a command which it has just executed was proposed here, with this
+    /// context.
+    ///
+    /// # Errors
+    ///
+    /// If the machine panics: from then on always that error.
+    pub fn proposed_here(
+        &mut self,
+        sm: SmId,
+        at: Position,
+        output: &Bytes,
+        context: Context,
+    ) -> Result<(), MachineError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let hosted = self.machines.get(&sm).ok_or(MachineError::Unknown(sm))?;
+        let shown =
+            catch_unwind(AssertUnwindSafe(|| hosted.machine.proposed_here(at, output, context)));
+        shown.map_err(|panic| {
+            let error = panicked(sm, format!("after {at}, shown its context"), &*panic);
             self.failed = Some(error.clone());
             error
         })

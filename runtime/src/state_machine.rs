@@ -6,6 +6,8 @@ use bytes::Bytes;
 use synod_core::{Position, SmId};
 use thiserror::Error;
 
+use crate::proposal::Context;
+
 /// A replicated state machine: the application's own code, executed in the same order on every node.
 ///
 /// Every node of a group calls [`apply`](Self::apply) with the same commands at the same positions,
@@ -56,6 +58,18 @@ pub trait StateMachine: Send + 'static {
     /// Executes a chosen command; positions ascend, each comes once. The output goes to whoever
     /// proposed it, and is dropped on the other nodes.
     fn apply(&mut self, at: Position, command: Bytes) -> Bytes;
+
+    /// Called right after [`apply`](Self::apply) of a command that was proposed at this node, in this
+    /// life of the process, with a [`Proposal::context`](crate::Proposal::context): to answer its
+    /// proposer with more than bytes, or to tell others in this process.
+    ///
+    /// The other nodes, and a replay after a restart, execute the command without it. So the state
+    /// must not depend on it: that is why it is given `&self`, and not to `apply`. What it needs to
+    /// know of the execution is kept by `apply`, on every node. Default: drops the context.
+    fn proposed_here(&self, at: Position, output: &Bytes, context: Context) {
+        let _: (Position, &Bytes) = (at, output);
+        drop(context);
+    }
 
     /// Answers a question about the state without changing it. Called only when everything that was
     /// acknowledged before the question was asked has been applied here.

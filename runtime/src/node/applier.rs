@@ -7,16 +7,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
-use synod_core::{Apply, Instance, SmId};
+use synod_core::{Apply, Instance, Position, SmId};
 use tokio::sync::oneshot;
 
 use super::error::{ProposeError, ReadError};
 use super::handle::Committed;
 use super::reply::Reply;
+use super::ticket::Ticket;
+use crate::proposal::Context;
 use crate::{Executed, MachineError, Machines};
 
-/// Where the outcome of a proposal goes.
-pub(super) type ProposeReply = oneshot::Sender<Result<Committed, ProposeError>>;
 /// Where the answer of a read goes.
 pub(super) type ReadReply = oneshot::Sender<Result<Bytes, ReadError>>;
 
@@ -24,9 +24,16 @@ pub(super) type ReadReply = oneshot::Sender<Result<Bytes, ReadError>>;
 #[derive(Debug)]
 pub(super) enum Job {
     /// What the core handed out, and who waits for it here.
-    Apply(Apply, Option<Reply<Result<Committed, ProposeError>>>),
+    Apply(Apply, Option<Proposer>),
     /// A query, once this instance is applied.
-    Read(Instance, SmId, Bytes, Reply<Result<Bytes, ReadError>>),
+    Read(Instance, SmId, Bytes, Reply<ReadReply>),
+}
+
+/// Who waits here for a command, and what its state machine is to see of the proposal.
+#[derive(Debug)]
+pub(super) struct Proposer {
+    pub(super) reply: Reply<Ticket>,
+    pub(super) context: Option<Context>,
 }
 
 /// The driver's end. Dropping it ends the thread when it has finished what it is doing; whoever
@@ -122,7 +129,7 @@ impl Shared {
 }
 
 /// A read that waits for an instance to be applied.
-type HeldRead = (SmId, Bytes, Reply<Result<Bytes, ReadError>>);
+type HeldRead = (SmId, Bytes, Reply<ReadReply>);
 
 struct Worker<P> {
     shared: Arc<Shared>,
@@ -165,23 +172,30 @@ impl<P: Progress> Worker<P> {
                 self.held.entry(at).or_default().push((sm, query, reply));
             }
             Job::Read(_, sm, query, reply) => self.read(sm, query, &reply),
-            Job::Apply(apply, reply) => {
+            Job::Apply(apply, proposer) => {
                 let failed_before = self.machines.failed().is_some();
+                let sm = match &apply {
+                    Apply::Command { sm, .. } => *sm,
+                    Apply::Through(_) => SmId(0),
+                };
                 match self.machines.apply(apply) {
                     Ok(Executed::Command { position, output, .. }) => {
-                        if let Some(reply) = reply {
+                        if let Some(Proposer { reply, context }) = proposer {
+                            if let Some(context) = context {
+                                self.show(sm, position, &output, context);
+                            }
                             reply.answer(Ok(Committed { position, output }));
                         }
                     }
                     // Its output was lost with the process that proposed it.
                     Ok(Executed::Skipped { .. }) => {
-                        if let Some(reply) = reply {
+                        if let Some(Proposer { reply, .. }) = proposer {
                             reply.answer(Err(ProposeError::Unknown));
                         }
                     }
                     Ok(Executed::Through(instance)) => self.through(instance),
                     Err(error) => {
-                        if let Some(reply) = reply {
+                        if let Some(Proposer { reply, .. }) = proposer {
                             let reason = error.to_string().into();
                             reply.answer(Err(ProposeError::Failed { reason }));
                         }
@@ -191,6 +205,13 @@ impl<P: Progress> Worker<P> {
                     }
                 }
             }
+        }
+    }
+
+    /// The command is executed whatever comes of this; a panic stops what comes after it.
+    fn show(&mut self, sm: SmId, position: Position, output: &Bytes, context: Context) {
+        if let Err(error) = self.machines.proposed_here(sm, position, output, context) {
+            self.fail(&error);
         }
     }
 
@@ -209,7 +230,7 @@ impl<P: Progress> Worker<P> {
         }
     }
 
-    fn read(&mut self, sm: SmId, query: Bytes, reply: &Reply<Result<Bytes, ReadError>>) {
+    fn read(&mut self, sm: SmId, query: Bytes, reply: &Reply<ReadReply>) {
         self.shared.reads.fetch_sub(1, Ordering::Relaxed);
         let failed_before = self.machines.failed().is_some();
         let read = self.machines.read(sm, query);
@@ -242,7 +263,7 @@ mod tests {
     use crate::StateMachine;
     use std::sync::mpsc;
     use std::time::Duration;
-    use synod_core::{CommandKey, Position};
+    use synod_core::CommandKey;
 
     struct Sum(u64);
 
@@ -279,7 +300,7 @@ mod tests {
         (Applier::spawn("test".into(), machines, tell_every, Tell(tell)).unwrap(), told)
     }
 
-    fn add(instance: u64, payload: &'static [u8], reply: Option<ProposeReply>) -> [Job; 2] {
+    fn add(instance: u64, payload: &'static [u8], reply: Option<Ticket>) -> [Job; 2] {
         let position = Position { instance: Instance(instance), index: 0 };
         let apply = Apply::Command {
             position,
@@ -289,7 +310,10 @@ mod tests {
             proposal: None,
         };
         [
-            Job::Apply(apply, reply.map(Reply::new)),
+            Job::Apply(
+                apply,
+                reply.map(|reply| Proposer { reply: Reply::new(reply), context: None }),
+            ),
             Job::Apply(Apply::Through(Instance(instance)), None),
         ]
     }
@@ -300,13 +324,13 @@ mod tests {
     fn a_read_waits_until_its_instance_is_applied() {
         let (applier, told) = applier(2);
         let (reply, mut answer) = oneshot::channel();
-        let (first, _) = oneshot::channel();
+        let (first, _) = Ticket::new(None, &Arc::default());
         let mut jobs = vec![Job::Read(Instance(2), SmId(0), Bytes::new(), Reply::new(reply))];
         jobs.extend(add(1, &[1], Some(first)));
         applier.push(&mut jobs);
         assert!(answer.try_recv().is_err());
         assert_eq!(applier.reads(), 1);
-        let (second, committed) = oneshot::channel();
+        let (second, committed) = Ticket::new(None, &Arc::default());
         applier.push(&mut add(2, &[2], Some(second)).into());
         let committed = committed.blocking_recv().unwrap().unwrap();
         assert_eq!(committed.output, "3");
@@ -319,7 +343,7 @@ mod tests {
     fn a_panic_answers_everybody_and_is_told_once() {
         let (applier, told) = applier(1);
         let (reply, held) = oneshot::channel();
-        let (proposed, committed) = oneshot::channel();
+        let (proposed, committed) = Ticket::new(None, &Arc::default());
         let mut jobs = vec![Job::Read(Instance(9), SmId(0), Bytes::new(), Reply::new(reply))];
         jobs.extend(add(1, &[], Some(proposed)));
         jobs.extend(add(2, &[1], None));

@@ -17,10 +17,11 @@ use synod_proto::Packet;
 
 use super::entry::Entry;
 use super::error::{NodeError, ProposeError, ReadError};
-use super::fetcher::Fetcher;
+use super::fetcher::{Fetcher, Want};
 use super::hosted::Hosted;
 use super::log_thread::LogThread;
-use super::note::{Note, Request, Shared, answer};
+use super::note::{Note, REQUESTS_MAX, Request, Shared, answer};
+use super::reply::Sink;
 use super::status::{NodeState, NodeStatus};
 use crate::transport::{SharedIdentity, Transport};
 
@@ -174,6 +175,13 @@ impl Driver {
     /// What users ask for.
     fn request(&mut self, now: Time, request: Request) {
         match &mut self.state {
+            State::Forming(early) if early.len() >= REQUESTS_MAX => {
+                return request.refuse(
+                    ProposeError::Overloaded,
+                    ReadError::Overloaded,
+                    NodeError::Overloaded,
+                );
+            }
             State::Forming(early) => return early.push(request),
             State::Leaving { .. } | State::Failed | State::Done => {
                 return self.shared.refuse(request);
@@ -186,7 +194,7 @@ impl Driver {
         match request {
             Request::Propose { slot, sm, command, deadline, reply } => {
                 if self.log.as_ref().is_none_or(|log| log.room() < self.room_min) {
-                    return answer(reply, Err(ProposeError::Overloaded));
+                    return reply.give(Err(ProposeError::Overloaded));
                 }
                 self.mark(slot);
                 self.groups[slot].propose(now, sm, command, deadline, reply);
@@ -194,6 +202,9 @@ impl Driver {
             Request::Read { slot, sm, query, deadline, reply } => {
                 self.mark(slot);
                 self.groups[slot].read(now, sm, query, deadline, reply);
+            }
+            Request::Get { slot, instance, deadline: _, reply } => {
+                self.groups[slot].get(instance, reply, &self.fetcher);
             }
             Request::Transfer { slot, to, reply } => {
                 let group = &mut self.groups[slot];
@@ -301,7 +312,9 @@ impl Driver {
         // What the fetcher has no room for waits here, for one of its answers to wake this loop. The
         // core asks for no more than one at a time for itself and for each peer.
         let (fetcher, groups) = (&self.fetcher, &self.groups);
-        self.turn.fetches.retain(|(slot, fetch)| !fetcher.fetch(*slot, groups[*slot].id, *fetch));
+        self.turn.fetches.retain(|&(slot, fetch)| {
+            fetcher.ask(groups[slot].id, Want::Core(slot, fetch)).is_err()
+        });
         self.turn.dirty = dirty;
         self.turn.dirty.clear();
     }

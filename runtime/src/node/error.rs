@@ -77,6 +77,13 @@ pub enum ProposeError {
     /// No state machine of the group has this id. The command was not taken.
     #[error("the group has no state machine {}", .0.0)]
     NoMachine(SmId),
+    /// The [`before_propose`](crate::NodeBuilder::before_propose) hook refused the command. It was
+    /// not taken.
+    #[error("refused before it was proposed: {reason}")]
+    Rejected {
+        /// What the hook said.
+        reason: Arc<str>,
+    },
     /// This node's memory is not a member of the group: it was wiped, or removed. The command was
     /// not taken; propose at another node.
     #[error("this node's memory is not in the membership of the group: propose at another node")]

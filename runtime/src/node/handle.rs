@@ -8,7 +8,8 @@ use bytes::Bytes;
 use synod_core::{GroupId, NodeId, Position, SmId, Time};
 use tokio::sync::{oneshot, watch};
 
-use super::error::{NodeError, ProposeError, ReadError};
+use super::error::{NodeError, ReadError};
+use super::front::Front;
 use super::note::{Note, REQUESTS_MAX, Request, Shared};
 use super::status::{GroupStatus, NodeStatus};
 
@@ -30,6 +31,7 @@ pub struct GroupHandle {
     pub(super) shared: Arc<Shared>,
     pub(super) slot: usize,
     pub(super) group: GroupId,
+    pub(super) front: Arc<Front>,
     pub(super) machines: Arc<[SmId]>,
     pub(super) command_bytes_max: usize,
     pub(super) timeout: Duration,
@@ -41,50 +43,6 @@ impl GroupHandle {
     #[must_use]
     pub const fn id(&self) -> GroupId {
         self.group
-    }
-
-    /// Has a command chosen, and executed once on every node; answers when this node has executed
-    /// it. For the group's first state machine, with the builder's
-    /// [`timeout`](crate::NodeBuilder::timeout).
-    ///
-    /// Any node may propose: one that does not lead passes the command on.
-    ///
-    /// # Errors
-    ///
-    /// See [`ProposeError`], each of which says whether the command may still be executed.
-    pub async fn propose(&self, command: impl Into<Bytes>) -> Result<Committed, ProposeError> {
-        self.propose_with(self.machines[0], command, self.timeout).await
-    }
-
-    /// As [`propose`](Self::propose), for this state machine and within this time.
-    ///
-    /// # Errors
-    ///
-    /// See [`ProposeError`].
-    pub async fn propose_with(
-        &self,
-        sm: SmId,
-        command: impl Into<Bytes>,
-        timeout: Duration,
-    ) -> Result<Committed, ProposeError> {
-        let command = command.into();
-        if command.len() > self.command_bytes_max {
-            let (bytes, max) = (command.len(), self.command_bytes_max);
-            return Err(ProposeError::TooLarge { bytes, max });
-        }
-        if !self.machines.contains(&sm) {
-            return Err(ProposeError::NoMachine(sm));
-        }
-        if !self.shared.is_open() {
-            return Err(self.shared.propose_error());
-        }
-        let (reply, answer) = oneshot::channel();
-        let (slot, deadline) = (self.slot, self.deadline(timeout));
-        let request = Request::Propose { slot, sm, command, deadline, reply };
-        if self.shared.inbox.offer(Note::Request(request), REQUESTS_MAX).is_err() {
-            return Err(self.shared.propose_refusal());
-        }
-        answer.await.unwrap_or_else(|_| Err(self.shared.propose_error()))
     }
 
     /// Asks the group's first state machine, here, at a state that contains everything that was
@@ -178,7 +136,7 @@ impl GroupHandle {
         mine.ok_or(NodeError::NoGroup(self.group))
     }
 
-    fn deadline(&self, timeout: Duration) -> Time {
+    pub(super) fn deadline(&self, timeout: Duration) -> Time {
         self.shared.clock.now() + timeout
     }
 }

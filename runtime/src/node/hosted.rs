@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use synod_core::{
-    Apply, Event, FetchId, Group, GroupId, Input, Instance, Member, Message, NodeId, Outbox,
-    Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time,
+    Apply, ChosenAt, Event, FetchId, Group, GroupId, Input, Instance, Member, Message, NodeId,
+    Outbox, Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time,
 };
 use synod_proto::Packet;
 use tokio::sync::watch;
 
-use super::applier::{Applier, Job, ProposeReply, ReadReply};
-use super::error::{ProposeError, ReadError};
-use super::handle::Committed;
+use super::applier::{Applier, Job, Proposer, ReadReply};
+use super::chosen::{GetError, GetReply, commands};
+use super::error::{NodeError, ProposeError, ReadError};
+use super::fetcher::{Fetcher, Want};
+use super::front::Front;
 use super::note::answer;
-use super::reply::Owed;
+use super::reply::{Owed, Sink};
 use super::status::GroupStatus;
+use super::ticket::Ticket;
 use super::waiters::Waiters;
 use crate::transport::Transport;
 
@@ -45,10 +48,11 @@ pub(super) struct Hosted {
     pub(super) outbox: Outbox,
     applier: Applier,
     jobs: Vec<Job>,
-    proposals: Waiters<(Time, ProposeReply)>,
+    pub(super) front: Arc<Front>,
+    proposals: Waiters<(Time, Ticket)>,
     reads: Waiters<PendingRead>,
-    owed_outputs: Owed<Result<Committed, ProposeError>>,
-    owed_answers: Owed<Result<Bytes, ReadError>>,
+    owed_outputs: Owed<Ticket>,
+    owed_answers: Owed<ReadReply>,
     /// What the core was told is applied.
     applied: Instance,
     leader: watch::Sender<Option<NodeId>>,
@@ -65,6 +69,7 @@ impl Hosted {
         me: Member,
         limits: Limits,
         applier: Applier,
+        front: Arc<Front>,
         leader: watch::Sender<Option<NodeId>>,
     ) -> Self {
         Self {
@@ -75,6 +80,7 @@ impl Hosted {
             outbox: Outbox::default(),
             applier,
             jobs: Vec::new(),
+            front,
             proposals: Waiters::new(),
             reads: Waiters::new(),
             owed_outputs: Owed::new(),
@@ -104,16 +110,18 @@ impl Hosted {
         sm: SmId,
         command: Bytes,
         deadline: Time,
-        reply: ProposeReply,
+        reply: Ticket,
     ) {
         if let Some(reason) = &self.failed {
             let reason = Arc::clone(reason);
-            return answer(reply, Err(ProposeError::Failed { reason }));
+            return reply.give(Err(ProposeError::Failed { reason }));
         }
         let max = self.limits.command_bytes_max;
         if command.len() > max {
-            return answer(reply, Err(ProposeError::TooLarge { bytes: command.len(), max }));
+            return reply.give(Err(ProposeError::TooLarge { bytes: command.len(), max }));
         }
+        self.front.stats.proposed.add(1);
+        self.front.stats.proposed_bytes.add(u64::try_from(command.len()).unwrap_or(u64::MAX));
         let id = ProposalId(self.proposals.insert((deadline, reply)));
         self.step(now, Input::Propose { id, sm, command, deadline });
     }
@@ -132,8 +140,34 @@ impl Hosted {
         if self.applier.reads() >= self.limits.reads_max {
             return answer(reply, Err(ReadError::Overloaded));
         }
+        self.front.stats.reads.add(1);
         let id = ReadId(self.reads.insert(PendingRead { sm, query, deadline, reply }));
         self.step(now, Input::Read { id, deadline });
+    }
+
+    /// Shows what was chosen at an instance; what is not in memory is asked of the disk.
+    pub(super) fn get(&self, instance: Instance, reply: GetReply, fetcher: &Fetcher) {
+        let Some(core) = &self.core else {
+            let reason = reason(self.failed.as_ref());
+            return answer(reply, Err(NodeError::Failed { reason }.into()));
+        };
+        match core.chosen_at(instance) {
+            ChosenAt::Value(value) => answer(reply, Ok(commands(&value))),
+            ChosenAt::Nothing => {
+                let chosen = core.status().chosen;
+                answer(reply, Err(GetError::NotChosen { asked: instance, chosen }));
+            }
+            ChosenAt::Cleaned => {
+                let first_kept = core.status().cleaned.next();
+                answer(reply, Err(GetError::Cleaned { asked: instance, first_kept }));
+            }
+            ChosenAt::OnDisk => {
+                if let Err(Want::User(_, reply)) = fetcher.ask(self.id, Want::User(instance, reply))
+                {
+                    answer(reply, Err(NodeError::Overloaded.into()));
+                }
+            }
+        }
     }
 
     pub(super) fn fetched(&mut self, now: Time, id: FetchId, entries: Vec<Stored>) {
@@ -171,12 +205,12 @@ impl Hosted {
             match outcome {
                 Outcome::Refused(ProposalId(id), refusal) => {
                     if let Some((_, reply)) = self.proposals.remove(id) {
-                        answer(reply, Err(refused(refusal, self.failed.as_ref())));
+                        reply.give(Err(refused(refusal, self.failed.as_ref())));
                     }
                 }
                 Outcome::Unknown(ProposalId(id)) => {
                     if let Some((_, reply)) = self.proposals.remove(id) {
-                        answer(reply, Err(ProposeError::Unknown));
+                        reply.give(Err(ProposeError::Unknown));
                     }
                 }
                 Outcome::ReadAt(ReadId(id), instance) => {
@@ -194,14 +228,16 @@ impl Hosted {
             }
         }
         for apply in self.outbox.applies.drain(..) {
-            let reply = match &apply {
-                Apply::Command { proposal: Some(ProposalId(id)), .. } => self
-                    .proposals
-                    .remove(*id)
-                    .map(|(deadline, reply)| self.owed_outputs.push(deadline, reply)),
+            let proposer = match &apply {
+                Apply::Command { proposal: Some(ProposalId(id)), .. } => {
+                    self.proposals.remove(*id).map(|(deadline, mut ticket)| {
+                        let context = ticket.take_context();
+                        Proposer { reply: self.owed_outputs.push(deadline, ticket), context }
+                    })
+                }
                 Apply::Command { proposal: None, .. } | Apply::Through(_) => None,
             };
-            self.jobs.push(Job::Apply(apply, reply));
+            self.jobs.push(Job::Apply(apply, proposer));
         }
         if !self.jobs.is_empty() {
             self.applier.push(&mut self.jobs);
@@ -211,6 +247,9 @@ impl Hosted {
     /// At the end of a turn: gives up what the machines owe for too long, and says when to look at
     /// this group again.
     pub(super) fn deadline(&mut self, now: Time) -> Option<Time> {
+        if let Some(core) = &self.core {
+            self.front.stats.take(&core.status(), self.applier.applied());
+        }
         let outputs = self.owed_outputs.settle(now, || Err(ProposeError::Unknown));
         let answers = self.owed_answers.settle(now, || Err(ReadError::TimedOut));
         let core = self.core.as_ref().and_then(Group::deadline);
@@ -317,7 +356,7 @@ impl Hosted {
         self.owed_outputs.clear();
         self.owed_answers.clear();
         for (_, reply) in self.proposals.clear() {
-            answer(reply, Err(propose.clone()));
+            reply.give(Err(propose.clone()));
         }
         for PendingRead { reply, .. } in self.reads.clear() {
             answer(reply, Err(read.clone()));

@@ -9,21 +9,27 @@
 
 mod applier;
 mod builder;
+mod chosen;
 mod clock;
 mod driver;
 mod entry;
 mod error;
 mod fetcher;
+mod front;
 mod handle;
 mod hosted;
 mod inbox;
 mod log_thread;
 mod note;
+mod propose;
 mod reply;
 mod start;
+#[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "read by the metrics only"))]
+mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod waiters;
 
 use std::collections::BTreeMap;
@@ -35,6 +41,7 @@ use std::time::Duration;
 use synod_core::{GroupId, NodeId};
 
 pub use self::builder::NodeBuilder;
+pub use self::chosen::{ChosenCommand, GetError};
 pub use self::error::{NodeError, ProposeError, ReadError, StartError};
 pub use self::handle::{Committed, GroupHandle};
 pub use self::status::{GroupStatus, LinkStatus, NodeState, NodeStatus};

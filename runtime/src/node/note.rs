@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use synod_core::{Durable, Fetch, GroupId, NodeId, SmId, Stored, Time};
+use synod_core::{Durable, Fetch, GroupId, Instance, NodeId, SmId, Stored, Time};
 use synod_proto::Packet;
 use tokio::sync::oneshot;
 
-use super::applier::{Progress, ProposeReply, ReadReply};
+use super::applier::{Progress, ReadReply};
+use super::chosen::GetReply;
 use super::clock::Clock;
 use super::error::{NodeError, ProposeError, ReadError};
 use super::inbox::Inbox;
 use super::log_thread::Durably;
+use super::reply::Sink;
 use super::status::NodeStatus;
+use super::ticket::Ticket;
 use crate::MachineError;
 use crate::log::{GroupLog, LogError};
 use crate::transport::Inlet;
@@ -51,8 +54,9 @@ pub(super) enum Note {
 /// What a user asks of a group.
 #[derive(Debug)]
 pub(super) enum Request {
-    Propose { slot: usize, sm: SmId, command: Bytes, deadline: Time, reply: ProposeReply },
+    Propose { slot: usize, sm: SmId, command: Bytes, deadline: Time, reply: Ticket },
     Read { slot: usize, sm: SmId, query: Bytes, deadline: Time, reply: ReadReply },
+    Get { slot: usize, instance: Instance, deadline: Time, reply: GetReply },
     Transfer { slot: usize, to: NodeId, reply: oneshot::Sender<Result<(), NodeError>> },
 }
 
@@ -60,16 +64,19 @@ impl Request {
     /// Which group it is about.
     pub(super) const fn slot(&self) -> usize {
         match self {
-            Self::Propose { slot, .. } | Self::Read { slot, .. } | Self::Transfer { slot, .. } => {
-                *slot
-            }
+            Self::Propose { slot, .. }
+            | Self::Read { slot, .. }
+            | Self::Get { slot, .. }
+            | Self::Transfer { slot, .. } => *slot,
         }
     }
 
     /// When to give up.
     pub(super) const fn deadline(&self) -> Option<Time> {
         match self {
-            Self::Propose { deadline, .. } | Self::Read { deadline, .. } => Some(*deadline),
+            Self::Propose { deadline, .. }
+            | Self::Read { deadline, .. }
+            | Self::Get { deadline, .. } => Some(*deadline),
             Self::Transfer { .. } => None,
         }
     }
@@ -77,8 +84,9 @@ impl Request {
     /// Answers with whichever of the errors fits.
     pub(super) fn refuse(self, propose: ProposeError, read: ReadError, other: NodeError) {
         match self {
-            Self::Propose { reply, .. } => answer(reply, Err(propose)),
+            Self::Propose { reply, .. } => reply.give(Err(propose)),
             Self::Read { reply, .. } => answer(reply, Err(read)),
+            Self::Get { reply, .. } => answer(reply, Err(other.into())),
             Self::Transfer { reply, .. } => answer(reply, Err(other)),
         }
     }

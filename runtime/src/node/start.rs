@@ -19,10 +19,12 @@ use super::driver::{Driver, Guard, State, Turn};
 use super::entry::Entry;
 use super::error::StartError;
 use super::fetcher::Fetcher;
+use super::front::Front;
 use super::handle::GroupHandle;
 use super::hosted::{Hosted, Limits};
 use super::log_thread::LogThread;
 use super::note::{FromLog, FromMachines, FromPeers, Note, Shared};
+use super::stats::GroupStats;
 use crate::Machines;
 use crate::log::{Log, LogConfig, Opened};
 use crate::transport::{Identity, Inlet, Settings, SharedIdentity, Transport};
@@ -132,12 +134,17 @@ async fn set_up(
         let me = Member { node: id, incarnation: its.incarnation };
         let limits =
             Limits { command_bytes_max: config.command_bytes_max, reads_max: config.reads_max };
+        let front = Arc::new(Front {
+            stats: Arc::new(GroupStats::default()),
+            before_propose: builder.before_propose.clone(),
+        });
         handles.insert(
             group,
             GroupHandle {
                 shared: Arc::clone(&shared),
                 slot,
                 group,
+                front: Arc::clone(&front),
                 machines: ids,
                 command_bytes_max: config.command_bytes_max,
                 timeout: builder.timeout,
@@ -147,7 +154,7 @@ async fn set_up(
         memories.push((group, its.incarnation));
         slots.insert(group, slot);
         recovered.push(Some((its.recovered, config)));
-        groups.push(Hosted::new(group, me, limits, applier, leader));
+        groups.push(Hosted::new(group, me, limits, applier, front, leader));
     }
     memories.sort_unstable();
 

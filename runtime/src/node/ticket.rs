@@ -1,0 +1,61 @@
+//! What a proposal carries through the node: the way back to its proposer, and what is released
+//! with it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::error::ProposeError;
+use super::handle::Committed;
+use super::reply::Sink;
+use super::stats::GroupStats;
+use crate::proposal::Context;
+
+/// How a proposal ends.
+pub(super) type Outcome = Result<Committed, ProposeError>;
+
+/// Held by whoever has the proposal now. Dropping it tells the proposer that the node has ended.
+pub(super) struct Ticket {
+    reply: oneshot::Sender<Outcome>,
+    since: Instant,
+    stats: Arc<GroupStats>,
+    context: Option<Context>,
+}
+
+impl Ticket {
+    /// A ticket, and where its answer arrives.
+    pub(super) fn new(
+        context: Option<Context>,
+        stats: &Arc<GroupStats>,
+    ) -> (Self, oneshot::Receiver<Outcome>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { reply, since: Instant::now(), stats: Arc::clone(stats), context }, answer)
+    }
+
+    /// What the proposer gave for the state machine, once.
+    pub(super) const fn take_context(&mut self) -> Option<Context> {
+        self.context.take()
+    }
+}
+
+impl Sink for Ticket {
+    type Answer = Outcome;
+
+    fn give(self, outcome: Outcome) {
+        match &outcome {
+            Ok(_) => self.stats.commit.record(self.since.elapsed()),
+            Err(ProposeError::Unknown) => self.stats.unknown.add(1),
+            Err(_) => self.stats.refused.add(1),
+        }
+        // Whoever asked may have gone, and then nobody is told.
+        drop(self.reply.send(outcome));
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("context", &self.context.is_some()).finish_non_exhaustive()
+    }
+}
