@@ -15,8 +15,9 @@ pub mod vfs;
 pub use machines::{Executed, MachineError, Machines};
 #[cfg(feature = "node")]
 pub use node::{
-    ChosenCommand, Committed, GetError, GroupHandle, GroupStatus, LinkStatus, Node, NodeBuilder,
-    NodeError, NodeState, NodeStatus, ProposeError, ReadError, StartError,
+    ChosenCommand, Committed, GetError, GroupHandle, GroupState, GroupStatus, GroupWatch,
+    LinkStatus, Node, NodeBuilder, NodeError, NodeState, NodeStatus, ProposeError, ReadError,
+    StartError,
 };
 pub use proposal::{Context, Proposal};
 pub use state_machine::{CheckpointError, StateMachine};

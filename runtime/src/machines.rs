@@ -224,12 +224,17 @@ impl fmt::Debug for Machines {
 }
 
 fn panicked(sm: SmId, during: impl Into<String>, panic: &(dyn Any + Send)) -> MachineError {
-    let reason = panic
+    let reason = panic_message(panic);
+    MachineError::Panicked { sm, during: during.into(), reason }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
-    MachineError::Panicked { sm, during: during.into(), reason }
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::error::{NodeError, ReadError};
 use super::front::Front;
 use super::note::{Note, REQUESTS_MAX, Request, Shared};
-use super::status::{GroupStatus, NodeStatus};
+use super::status::{GroupState, GroupStatus, NodeStatus};
 
 /// A command was chosen, and executed here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct GroupHandle {
     pub(super) machines: Arc<[SmId]>,
     pub(super) command_bytes_max: usize,
     pub(super) timeout: Duration,
-    pub(super) leader: watch::Receiver<Option<NodeId>>,
+    pub(super) state: watch::Receiver<GroupState>,
 }
 
 impl GroupHandle {
@@ -80,34 +80,6 @@ impl GroupHandle {
             return Err(self.shared.read_refusal());
         }
         answer.await.unwrap_or_else(|_| Err(self.shared.read_error()))
-    }
-
-    /// Who leads, as far as this node knows; `None` while nobody does.
-    #[must_use]
-    pub fn leader(&self) -> Option<NodeId> {
-        *self.leader.borrow()
-    }
-
-    /// Waits until somebody leads, and says who.
-    ///
-    /// # Errors
-    ///
-    /// If the node ends. Waits for ever otherwise: wrap it in a timeout.
-    pub async fn wait_leader(&self) -> Result<NodeId, NodeError> {
-        let mut leader = self.leader.clone();
-        let found = leader.wait_for(Option::is_some).await;
-        found.ok().and_then(|found| *found).ok_or_else(|| self.shared.node_error())
-    }
-
-    /// Waits until another node leads than this one, or nobody does, and says who.
-    ///
-    /// # Errors
-    ///
-    /// If the node ends. Waits for ever otherwise: wrap it in a timeout.
-    pub async fn leader_changed(&self, from: Option<NodeId>) -> Result<Option<NodeId>, NodeError> {
-        let mut leader = self.leader.clone();
-        let found = leader.wait_for(|&now| now != from).await;
-        found.map(|found| *found).map_err(|_| self.shared.node_error())
     }
 
     /// Asks this node, which has to lead, to hand leadership over. Returns when it has begun to;

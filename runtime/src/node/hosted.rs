@@ -1,5 +1,6 @@
 //! One group on a node: the core's `Group`, who waits for it, and the thread of its machines.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,9 +18,10 @@ use super::fetcher::{Fetcher, Want};
 use super::front::Front;
 use super::note::answer;
 use super::reply::{Owed, Sink};
-use super::status::GroupStatus;
+use super::status::{GroupState, GroupStatus};
 use super::ticket::Ticket;
 use super::waiters::Waiters;
+use crate::machines::panic_message;
 use crate::transport::Transport;
 
 /// A read that waits for its read point.
@@ -55,7 +57,7 @@ pub(super) struct Hosted {
     owed_answers: Owed<ReadReply>,
     /// What the core was told is applied.
     applied: Instance,
-    leader: watch::Sender<Option<NodeId>>,
+    state: watch::Sender<GroupState>,
     failed: Option<Arc<str>>,
     /// The deadline under which the driver's timers hold this group.
     pub(super) armed: Option<Time>,
@@ -70,7 +72,7 @@ impl Hosted {
         limits: Limits,
         applier: Applier,
         front: Arc<Front>,
-        leader: watch::Sender<Option<NodeId>>,
+        state: watch::Sender<GroupState>,
     ) -> Self {
         Self {
             id,
@@ -86,7 +88,7 @@ impl Hosted {
             owed_outputs: Owed::new(),
             owed_answers: Owed::new(),
             applied: Instance::ZERO,
-            leader,
+            state,
             failed: None,
             armed: None,
             dirty: false,
@@ -96,11 +98,23 @@ impl Hosted {
     /// The cluster is founded, and this node is in it.
     pub(super) fn run(&mut self, core: Group) {
         self.core = Some(core);
+        self.publish();
     }
 
+    /// Steps the core. A panic in there is an invariant that does not hold, a bug: the group stops
+    /// here as if the node had crashed for this group alone, at the end of the step before. That is
+    /// safe at any moment, since what it had said was durable; the next start reads it from the log.
     pub(super) fn step(&mut self, now: Time, input: Input) {
-        if let Some(core) = &mut self.core {
-            core.step(now, input, &mut self.outbox);
+        let Some(core) = &mut self.core else { return };
+        let outbox = &mut self.outbox;
+        let stepped = catch_unwind(AssertUnwindSafe(|| core.step(now, input, outbox)));
+        if let Err(panic) = stepped {
+            self.core = None;
+            // What this turn had gathered and not said dies with it.
+            self.outbox = Outbox::default();
+            let message = panic_message(&*panic);
+            let reason = format!("group {} broke an invariant: {message}; report it", self.id);
+            self.fail(&reason.into());
         }
     }
 
@@ -262,24 +276,28 @@ impl Hosted {
             return;
         }
         let (node, group) = (self.me.node.0, self.id.0);
-        let mut led = false;
+        let mut moved = false;
         let mut failed = None;
         for event in self.outbox.events.drain(..) {
             match event {
                 Event::Canvassing(ballot) => {
+                    moved = true;
                     tracing::debug!(node, group, %ballot, "would like to lead");
                 }
-                Event::Preparing(ballot) => tracing::debug!(node, group, %ballot, "phase 1"),
+                Event::Preparing(ballot) => {
+                    moved = true;
+                    tracing::debug!(node, group, %ballot, "phase 1");
+                }
                 Event::Leading(ballot) => {
-                    led = true;
+                    moved = true;
                     tracing::info!(node, group, %ballot, "leads");
                 }
                 Event::SteppedDown(ballot, reason) => {
-                    led = true;
+                    moved = true;
                     tracing::info!(node, group, %ballot, ?reason, "no longer leads");
                 }
                 Event::Following(ballot) => {
-                    led = true;
+                    moved = true;
                     tracing::info!(node, group, %ballot, "follows");
                 }
                 Event::Chosen(instance) => tracing::trace!(node, group, %instance, "chosen"),
@@ -295,14 +313,25 @@ impl Hosted {
         if let Some((reason, instance)) = failed {
             self.fail(&format!("group {} at {instance}: {reason}", self.id).into());
         }
-        if led {
+        if moved {
             self.publish();
         }
     }
 
     fn publish(&self) {
-        let leader = self.leader();
-        self.leader.send_if_modified(|now| std::mem::replace(now, leader) != leader);
+        let core = self.core.as_ref().map(Group::status);
+        let state = GroupState {
+            leader: self.leader(),
+            role: core.map(|status| status.role),
+            votes: core.is_some_and(|status| status.votes),
+            failed: self.failed.clone(),
+        };
+        self.front.stats.failed.set(u64::from(state.failed.is_some()));
+        self.state.send_if_modified(|now| {
+            let changed = *now != state;
+            *now = state;
+            changed
+        });
     }
 
     /// Who leads, as far as is known here.
@@ -340,6 +369,7 @@ impl Hosted {
             &ProposeError::Failed { reason: Arc::clone(reason) },
             &ReadError::Failed { reason: Arc::clone(reason) },
         );
+        self.publish();
     }
 
     /// The node has stopped: nothing of this group goes on.
@@ -348,7 +378,6 @@ impl Hosted {
         self.outbox = Outbox::default();
         self.failed.get_or_insert_with(|| Arc::clone(reason));
         self.fail(reason);
-        self.publish();
     }
 
     /// Answers everybody who waits.

@@ -31,6 +31,7 @@ mod status;
 mod tests;
 mod ticket;
 mod waiters;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -44,7 +45,8 @@ pub use self::builder::NodeBuilder;
 pub use self::chosen::{ChosenCommand, GetError};
 pub use self::error::{NodeError, ProposeError, ReadError, StartError};
 pub use self::handle::{Committed, GroupHandle};
-pub use self::status::{GroupStatus, LinkStatus, NodeState, NodeStatus};
+pub use self::status::{GroupState, GroupStatus, LinkStatus, NodeState, NodeStatus};
+pub use self::watch::GroupWatch;
 
 use self::note::{Note, Shared};
 

@@ -25,6 +25,7 @@ use super::hosted::{Hosted, Limits};
 use super::log_thread::LogThread;
 use super::note::{FromLog, FromMachines, FromPeers, Note, Shared};
 use super::stats::GroupStats;
+use super::status::GroupState;
 use crate::Machines;
 use crate::log::{Log, LogConfig, Opened};
 use crate::transport::{Identity, Inlet, Settings, SharedIdentity, Transport};
@@ -130,7 +131,7 @@ async fn set_up(
             FromMachines { shared: Arc::clone(&shared), slot },
         )
         .map_err(StartError::System)?;
-        let (leader, watched) = watch::channel(None);
+        let (state, watched) = watch::channel(GroupState::default());
         let me = Member { node: id, incarnation: its.incarnation };
         let limits =
             Limits { command_bytes_max: config.command_bytes_max, reads_max: config.reads_max };
@@ -148,13 +149,13 @@ async fn set_up(
                 machines: ids,
                 command_bytes_max: config.command_bytes_max,
                 timeout: builder.timeout,
-                leader: watched,
+                state: watched,
             },
         );
         memories.push((group, its.incarnation));
         slots.insert(group, slot);
         recovered.push(Some((its.recovered, config)));
-        groups.push(Hosted::new(group, me, limits, applier, front, leader));
+        groups.push(Hosted::new(group, me, limits, applier, front, state));
     }
     memories.sort_unstable();
 
