@@ -1,4 +1,5 @@
 //! Groups do not share their fate: what stops one leaves the others, and its votes, alone.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 mod common;
 

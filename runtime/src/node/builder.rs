@@ -16,6 +16,7 @@ use super::front::BeforePropose;
 use super::start::start;
 use crate::StateMachine;
 use crate::log::{LogConfig, Restart};
+use crate::observer::Observer;
 use crate::vfs::StdVfs;
 
 type MakeMachines = Box<dyn FnOnce() -> Vec<Box<dyn StateMachine>> + Send>;
@@ -35,6 +36,7 @@ pub struct NodeBuilder {
     pub(super) restart: Restart,
     pub(super) timeout: Duration,
     pub(super) before_propose: Option<BeforePropose>,
+    pub(super) observer: Option<Box<dyn Observer>>,
 }
 
 impl NodeBuilder {
@@ -52,6 +54,7 @@ impl NodeBuilder {
             restart: Restart::TrustDisk,
             timeout: Duration::from_secs(5),
             before_propose: None,
+            observer: None,
         }
     }
 
@@ -151,6 +154,12 @@ impl NodeBuilder {
         hook: impl Fn(GroupId, SmId, Bytes) -> Result<Bytes, String> + Send + Sync + 'static,
     ) -> Self {
         self.before_propose = Some(Arc::new(hook));
+        self
+    }
+
+    /// Hears what happens in the node, on a thread of its own.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Box::new(observer));
         self
     }
 

@@ -75,14 +75,14 @@ impl GroupHandle {
     /// Every instance up to this one is known chosen at this node. Never goes back; does not wait.
     #[must_use]
     pub fn chosen(&self) -> Instance {
-        self.front.stats.chosen()
+        self.front.stats.chosen_up_to()
     }
 
     /// The lowest instance that this node's log keeps, which [`get`](Self::get) may ask for once it
     /// is chosen. Does not wait.
     #[must_use]
     pub fn first_kept(&self) -> Instance {
-        self.front.stats.cleaned().next()
+        self.front.stats.cleaned_up_to().next()
     }
 }
 

@@ -21,6 +21,7 @@ use super::fetcher::{Fetcher, Want};
 use super::hosted::Hosted;
 use super::log_thread::LogThread;
 use super::note::{Note, REQUESTS_MAX, Request, Shared, answer};
+use super::observing::Seen;
 use super::reply::Sink;
 use super::status::{NodeState, NodeStatus};
 use crate::transport::{SharedIdentity, Transport};
@@ -95,13 +96,14 @@ impl Driver {
         loop {
             let mut notes = std::mem::take(&mut self.turn.notes);
             self.shared.inbox.drain_into(&mut notes);
-            let now = self.now();
+            let (now, count) = (self.now(), notes.len());
             for note in notes.drain(..) {
                 self.take(now, note);
             }
             self.turn.notes = notes;
             self.on_time(now);
             self.flush(now);
+            self.count(count, now);
             if matches!(self.state, State::Done) {
                 break;
             }
@@ -126,6 +128,19 @@ impl Driver {
             }
         }
         self.end();
+    }
+
+    fn count(&self, notes: usize, begun: Time) {
+        let stats = &self.shared.stats;
+        stats.turns.add(1);
+        stats.inbox.set(u64::try_from(notes).unwrap_or(u64::MAX));
+        if let Some(log) = &self.log {
+            stats.log_room.set(log.room());
+        }
+        if self.shared.observing.is_on() {
+            let took = self.now().since(begun);
+            self.shared.observing.tell(|| Seen::Turn(notes, took));
+        }
     }
 
     fn now(&self) -> Time {
@@ -296,7 +311,7 @@ impl Driver {
         for &slot in &dirty {
             let group = &mut self.groups[slot];
             group.dirty = false;
-            group.report();
+            group.report(now);
             group.execute();
             let deadline = group.deadline(now);
             if deadline != group.armed {
@@ -414,6 +429,7 @@ impl Driver {
         }
         tracing::error!(node = self.shared.node.0, %reason, "node has stopped");
         self.shared.fail(reason);
+        self.shared.observing.tell(|| Seen::NodeFailed(Arc::clone(reason)));
         self.transport.close();
         self.log = None;
         self.turn.timers.clear();

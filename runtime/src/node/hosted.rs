@@ -17,6 +17,7 @@ use super::error::{NodeError, ProposeError, ReadError};
 use super::fetcher::{Fetcher, Want};
 use super::front::Front;
 use super::note::answer;
+use super::observing::Seen;
 use super::reply::{Owed, Sink};
 use super::status::{GroupState, GroupStatus};
 use super::ticket::Ticket;
@@ -59,6 +60,8 @@ pub(super) struct Hosted {
     applied: Instance,
     state: watch::Sender<GroupState>,
     failed: Option<Arc<str>>,
+    /// When its phase 1 or its leadership began.
+    since: Time,
     /// The deadline under which the driver's timers hold this group.
     pub(super) armed: Option<Time>,
     /// Whether it was stepped since the last flush.
@@ -90,6 +93,7 @@ impl Hosted {
             applied: Instance::ZERO,
             state,
             failed: None,
+            since: Time::ZERO,
             armed: None,
             dirty: false,
         }
@@ -134,6 +138,7 @@ impl Hosted {
         if command.len() > max {
             return reply.give(Err(ProposeError::TooLarge { bytes: command.len(), max }));
         }
+        self.front.observing.tell(|| Seen::Proposed(self.id, sm, command.len()));
         self.front.stats.proposed.add(1);
         self.front.stats.proposed_bytes.add(u64::try_from(command.len()).unwrap_or(u64::MAX));
         let id = ProposalId(self.proposals.insert((deadline, reply)));
@@ -185,6 +190,10 @@ impl Hosted {
     }
 
     pub(super) fn fetched(&mut self, now: Time, id: FetchId, entries: Vec<Stored>) {
+        if let Some(first) = entries.first() {
+            let (from, count) = (first.instance, entries.len());
+            self.front.observing.tell(|| Seen::Fetched(self.id, from, count));
+        }
         self.step(now, Input::Fetched { id, entries });
     }
 
@@ -194,6 +203,7 @@ impl Hosted {
         let applied = self.applier.applied();
         if applied > self.applied {
             self.applied = applied;
+            self.front.observing.tell(|| Seen::Applied(self.id, applied));
             self.step(now, Input::Applied(applied));
         }
         for _ in 0..TICKS_MAX {
@@ -208,7 +218,10 @@ impl Hosted {
     /// Hands messages over to the network.
     pub(super) fn send(&mut self, transport: &mut Transport) {
         let (group, from) = (self.id, self.me.incarnation);
+        let (stats, observing) = (&self.front.stats, &self.front.observing);
         for (to, message) in self.outbox.messages.drain(..) {
+            stats.sent.add(1);
+            observing.tell(|| Seen::Sent(group, to, message.kind(), message.value_bytes()));
             transport.send(to, &Packet::Group { group, from, message });
         }
     }
@@ -235,6 +248,7 @@ impl Hosted {
                     }
                 }
                 Outcome::ReadFailed(ReadId(id), refusal) => {
+                    self.front.stats.reads_failed.add(1);
                     if let Some(PendingRead { reply, .. }) = self.reads.remove(id) {
                         answer(reply, Err(read_refused(refusal, self.failed.as_ref())));
                     }
@@ -271,41 +285,59 @@ impl Hosted {
     }
 
     /// Traces what happened, and publishes who leads.
-    pub(super) fn report(&mut self) {
+    pub(super) fn report(&mut self, now: Time) {
         if self.outbox.events.is_empty() {
             return;
         }
         let (node, group) = (self.me.node.0, self.id.0);
         let mut moved = false;
         let mut failed = None;
+        let (stats, observing, id) = (&self.front.stats, &self.front.observing, self.id);
         for event in self.outbox.events.drain(..) {
             match event {
                 Event::Canvassing(ballot) => {
                     moved = true;
                     tracing::debug!(node, group, %ballot, "would like to lead");
+                    observing.tell(|| Seen::Canvassing(id, ballot));
                 }
                 Event::Preparing(ballot) => {
-                    moved = true;
+                    (moved, self.since) = (true, now);
                     tracing::debug!(node, group, %ballot, "phase 1");
+                    stats.prepared.add(1);
+                    observing.tell(|| Seen::Preparing(id, ballot));
                 }
                 Event::Leading(ballot) => {
-                    moved = true;
+                    let took = now.since(self.since);
+                    (moved, self.since) = (true, now);
                     tracing::info!(node, group, %ballot, "leads");
+                    stats.led.add(1);
+                    stats.leader_changes.add(1);
+                    observing.tell(|| Seen::Leading(id, ballot, took));
                 }
                 Event::SteppedDown(ballot, reason) => {
                     moved = true;
+                    let led = now.since(self.since);
                     tracing::info!(node, group, %ballot, ?reason, "no longer leads");
+                    observing.tell(|| Seen::SteppedDown(id, ballot, reason, led));
                 }
                 Event::Following(ballot) => {
                     moved = true;
                     tracing::info!(node, group, %ballot, "follows");
+                    stats.leader_changes.add(1);
+                    observing.tell(|| Seen::Following(id, ballot));
                 }
-                Event::Chosen(instance) => tracing::trace!(node, group, %instance, "chosen"),
+                Event::Chosen(instance) => {
+                    tracing::trace!(node, group, %instance, "chosen");
+                    observing.tell(|| Seen::Chosen(id, instance));
+                }
                 Event::PeerLearns(member) => {
                     tracing::info!(node, group, %member, "peer is far behind, and learns");
+                    observing.tell(|| Seen::PeerLearns(id, member.node));
                 }
                 Event::ValuesLost(first, last) => {
                     tracing::warn!(node, group, %first, %last, "the disk lost chosen values");
+                    stats.values_lost.add(last.0 - first.0 + 1);
+                    observing.tell(|| Seen::ValuesLost(id, first, last));
                 }
                 Event::Failed(reason, instance) => failed = Some((reason, instance)),
             }
@@ -364,6 +396,7 @@ impl Hosted {
         if self.failed.is_none() {
             tracing::error!(node = self.me.node.0, group = self.id.0, %reason, "group has stopped");
             self.failed = Some(Arc::clone(reason));
+            self.front.observing.tell(|| Seen::GroupFailed(self.id, Arc::clone(reason)));
         }
         self.release(
             &ProposeError::Failed { reason: Arc::clone(reason) },
@@ -402,6 +435,9 @@ impl Hosted {
     }
 
     pub(super) fn receive(&mut self, now: Time, from: Member, message: Message) {
+        self.front.stats.received.add(1);
+        let (observing, bytes) = (&self.front.observing, message.value_bytes());
+        observing.tell(|| Seen::Received(self.id, from.node, message.kind(), bytes));
         self.step(now, Input::Receive { from, message });
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use synod_core::{Durable, Founding, GroupId, Incarnation, Record, WriteBatch};
 
@@ -25,6 +25,8 @@ pub(super) struct LogThread {
 pub(super) trait Durably: Send + 'static {
     /// These are on disk now, in the order given to [`LogThread::write`].
     fn durable(&self, durables: &mut Vec<Durable>);
+    /// One write and one sync have succeeded: of so many batches, with so many bytes of values.
+    fn synced(&self, batches: usize, value_bytes: u64, took: Duration);
     /// The founding is on disk now.
     fn founded(&self);
     /// The groups have new incarnations, durably, and this is what is left of them.
@@ -226,8 +228,14 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
                 }
                 gathered.extend(rest.next());
             }
+            let begun = Instant::now();
             self.log.write(&gathered)?;
             self.log.sync()?;
+            self.durably.synced(
+                gathered.len(),
+                gathered.iter().map(bytes_of).sum(),
+                begun.elapsed(),
+            );
             self.done.extend(gathered.drain(..).map(WriteBatch::durable));
             self.durably.durable(&mut self.done);
             self.done.clear();

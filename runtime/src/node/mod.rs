@@ -21,8 +21,11 @@ mod hosted;
 mod inbox;
 mod log_thread;
 mod note;
+mod observing;
 mod propose;
 mod reply;
+#[cfg(feature = "metrics")]
+mod source;
 mod start;
 #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "read by the metrics only"))]
 mod stats;
@@ -47,6 +50,12 @@ pub use self::error::{NodeError, ProposeError, ReadError, StartError};
 pub use self::handle::{Committed, GroupHandle};
 pub use self::status::{GroupState, GroupStatus, LinkStatus, NodeState, NodeStatus};
 pub use self::watch::GroupWatch;
+
+#[cfg(feature = "metrics")]
+pub(crate) use self::{
+    source::Source,
+    stats::{Counter, Durations, Gauge, GroupStats, NodeStats},
+};
 
 use self::note::{Note, Shared};
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{Durable, Fetch, GroupId, Instance, NodeId, SmId, Stored, Time};
@@ -14,12 +15,14 @@ use super::clock::Clock;
 use super::error::{NodeError, ProposeError, ReadError};
 use super::inbox::Inbox;
 use super::log_thread::Durably;
+use super::observing::{Observing, Seen};
 use super::reply::Sink;
+use super::stats::NodeStats;
 use super::status::NodeStatus;
 use super::ticket::Ticket;
 use crate::MachineError;
 use crate::log::{GroupLog, LogError};
-use crate::transport::Inlet;
+use crate::transport::{Inlet, Links};
 
 /// One thing for the driver to look at. Groups are named by their slot.
 #[derive(Debug)]
@@ -103,6 +106,11 @@ pub(super) struct Shared {
     pub(super) node: NodeId,
     pub(super) clock: Clock,
     pub(super) inbox: Inbox<Note>,
+    pub(super) stats: NodeStats,
+    /// Known once the transport is up.
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "read by the metrics only"))]
+    pub(super) links: OnceLock<Links>,
+    pub(super) observing: Observing,
     ending: OnceLock<Ending>,
 }
 
@@ -114,8 +122,17 @@ enum Ending {
 }
 
 impl Shared {
-    pub(super) fn new(node: NodeId, clock: Clock) -> Self {
-        Self { node, clock, inbox: Inbox::new(), ending: OnceLock::new() }
+    pub(super) fn new(node: NodeId, clock: Clock, observing: Observing) -> Self {
+        let stats = NodeStats::default();
+        Self {
+            node,
+            clock,
+            inbox: Inbox::new(),
+            stats,
+            links: OnceLock::new(),
+            observing,
+            ending: OnceLock::new(),
+        }
     }
 
     /// From now on nothing more is taken. The first reason counts.
@@ -191,6 +208,10 @@ impl Inlet for FromPeers {
         self.0.inbox.extend(packets.drain(..).map(|packet| Note::Packet(from, packet)));
     }
 
+    fn link(&self, peer: NodeId, connected: bool) {
+        self.0.observing.tell(|| Seen::Connected(peer, connected));
+    }
+
     fn is_full(&self) -> bool {
         self.0.inbox.len() >= PACKETS_MAX
     }
@@ -202,6 +223,14 @@ pub(super) struct FromLog(pub(super) Arc<Shared>);
 impl Durably for FromLog {
     fn durable(&self, durables: &mut Vec<Durable>) {
         self.0.inbox.extend(durables.drain(..).map(Note::Durable));
+    }
+
+    fn synced(&self, batches: usize, value_bytes: u64, took: Duration) {
+        let stats = &self.0.stats;
+        stats.sync.record(took);
+        stats.written_batches.add(u64::try_from(batches).unwrap_or(u64::MAX));
+        stats.written_bytes.add(value_bytes);
+        self.0.observing.tell(|| Seen::LogSynced(batches, value_bytes, took));
     }
 
     fn founded(&self) {

@@ -85,8 +85,8 @@ impl GroupHandle {
         proposal: Proposal,
     ) -> Result<(Request, oneshot::Receiver<Outcome>), ProposeError> {
         let checked = self.checked(proposal);
-        if checked.is_err() {
-            self.front.stats.refused.add(1);
+        if let Err(error) = &checked {
+            self.front.refused(error);
         }
         checked
     }
@@ -112,7 +112,7 @@ impl GroupHandle {
             let (bytes, max) = (command.len(), self.command_bytes_max);
             return Err(ProposeError::TooLarge { bytes, max });
         }
-        let (reply, answer) = Ticket::new(context, &self.front.stats);
+        let (reply, answer) = Ticket::new(context, &self.front);
         Ok((Request::Propose { slot: self.slot, sm, command, deadline, reply }, answer))
     }
 

@@ -24,6 +24,7 @@ use super::handle::GroupHandle;
 use super::hosted::{Hosted, Limits};
 use super::log_thread::LogThread;
 use super::note::{FromLog, FromMachines, FromPeers, Note, Shared};
+use super::observing::Observing;
 use super::stats::GroupStats;
 use super::status::GroupState;
 use crate::Machines;
@@ -108,7 +109,12 @@ async fn set_up(
         return Err(StartError::Alone(id));
     }
 
-    let shared = Arc::new(Shared::new(id, Clock::start()));
+    let observing = builder.observer.map_or_else(
+        || Ok(Observing::default()),
+        |observer| Observing::start(format!("synod-{id}-observer"), observer),
+    );
+    let observing = observing.map_err(StartError::System)?;
+    let shared = Arc::new(Shared::new(id, Clock::start(), observing));
     let mut memories = Vec::new();
     let (mut groups, mut recovered, mut slots) = (Vec::new(), Vec::new(), BTreeMap::new());
     let mut handles = BTreeMap::new();
@@ -136,7 +142,9 @@ async fn set_up(
         let limits =
             Limits { command_bytes_max: config.command_bytes_max, reads_max: config.reads_max };
         let front = Arc::new(Front {
-            stats: Arc::new(GroupStats::default()),
+            group,
+            stats: GroupStats::default(),
+            observing: shared.observing.clone(),
             before_propose: builder.before_propose.clone(),
         });
         handles.insert(
@@ -188,6 +196,7 @@ async fn set_up(
     let transport = Transport::start(listener, &identity, &peers, &settings, &inlet)
         .map_err(|error| StartError::Listen(listen, error))?;
     let local = transport.local();
+    shared.links.get_or_init(|| transport.links());
 
     let founders = peers.keys().copied().chain([id]).collect();
     let forming = Forming::new(FormingStart {

@@ -77,8 +77,8 @@ const FIRST_BITS: u32 = 15;
 /// What one group counts on this node.
 #[derive(Debug, Default)]
 pub(crate) struct GroupStats {
-    chosen: Gauge,
-    cleaned: Gauge,
+    pub(crate) chosen: Gauge,
+    pub(crate) cleaned: Gauge,
     pub(crate) applied: Gauge,
     pub(crate) handed_out: Gauge,
     /// The node that leads; 0 if none is known.
@@ -130,11 +130,11 @@ impl GroupStats {
         self.writes_in_flight.set(status.writes_in_flight);
     }
 
-    pub(crate) fn chosen(&self) -> Instance {
+    pub(crate) fn chosen_up_to(&self) -> Instance {
         Instance(self.chosen.load())
     }
 
-    pub(crate) fn cleaned(&self) -> Instance {
+    pub(crate) fn cleaned_up_to(&self) -> Instance {
         Instance(self.cleaned.load())
     }
 }

@@ -8,9 +8,9 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::error::ProposeError;
+use super::front::Front;
 use super::handle::Committed;
 use super::reply::Sink;
-use super::stats::GroupStats;
 use crate::proposal::Context;
 
 /// How a proposal ends.
@@ -20,7 +20,7 @@ pub(super) type Outcome = Result<Committed, ProposeError>;
 pub(super) struct Ticket {
     reply: oneshot::Sender<Outcome>,
     since: Instant,
-    stats: Arc<GroupStats>,
+    front: Arc<Front>,
     context: Option<Context>,
 }
 
@@ -28,10 +28,10 @@ impl Ticket {
     /// A ticket, and where its answer arrives.
     pub(super) fn new(
         context: Option<Context>,
-        stats: &Arc<GroupStats>,
+        front: &Arc<Front>,
     ) -> (Self, oneshot::Receiver<Outcome>) {
         let (reply, answer) = oneshot::channel();
-        (Self { reply, since: Instant::now(), stats: Arc::clone(stats), context }, answer)
+        (Self { reply, since: Instant::now(), front: Arc::clone(front), context }, answer)
     }
 
     /// What the proposer gave for the state machine, once.
@@ -44,11 +44,7 @@ impl Sink for Ticket {
     type Answer = Outcome;
 
     fn give(self, outcome: Outcome) {
-        match &outcome {
-            Ok(_) => self.stats.commit.record(self.since.elapsed()),
-            Err(ProposeError::Unknown) => self.stats.unknown.add(1),
-            Err(_) => self.stats.refused.add(1),
-        }
+        self.front.ended(&outcome, self.since.elapsed());
         // Whoever asked may have gone, and then nobody is told.
         drop(self.reply.send(outcome));
     }

@@ -31,6 +31,11 @@ pub(crate) trait Inlet: Send + Sync + 'static {
     /// Packets of one peer, in the order sent. Takes them all out of `packets`.
     fn deliver(&self, from: NodeId, packets: &mut Vec<Packet>);
 
+    /// A way out to a peer has come or gone.
+    fn link(&self, peer: NodeId, connected: bool) {
+        let _: (NodeId, bool) = (peer, connected);
+    }
+
     /// Whether so much waits that connections had better not be read any further now.
     fn is_full(&self) -> bool;
 }
@@ -146,6 +151,16 @@ impl SharedIdentity {
     }
 }
 
+/// The ways out to the peers, ascending by node.
+#[derive(Clone, Debug)]
+pub(crate) struct Links(Vec<Arc<link::Link>>);
+
+impl Links {
+    pub(crate) fn status(&self) -> impl Iterator<Item = (NodeId, LinkStatus)> {
+        self.0.iter().map(|link| (link.peer, link.status()))
+    }
+}
+
 /// The connections of one node. Dropping it closes them all.
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -206,6 +221,11 @@ impl Transport {
         for link in self.dirty.drain(..) {
             link.flush();
         }
+    }
+
+    /// The ways out to the peers, to look at from any thread.
+    pub(crate) fn links(&self) -> Links {
+        Links(self.links.values().map(Arc::clone).collect())
     }
 
     /// The peers' connections, ascending by node.
