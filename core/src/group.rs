@@ -7,6 +7,7 @@ mod usage;
 use alloc::vec::Vec;
 
 use crate::acceptor::Acceptor;
+use crate::config::Config;
 use crate::election::Election;
 use crate::entries::{Entries, Slot};
 use crate::env::{Ctx, Env};
@@ -209,6 +210,14 @@ impl Group {
             queued,
             window,
         }
+    }
+
+    pub(crate) const fn config(&self) -> &Config {
+        &self.env.config
+    }
+
+    pub(crate) const fn config_mut(&mut self) -> &mut Config {
+        &mut self.env.config
     }
 
     /// Why the group has stopped here, if it has.

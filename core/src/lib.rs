@@ -40,6 +40,7 @@ mod show;
 #[cfg(test)]
 mod testing;
 mod time;
+mod tuning;
 mod value;
 mod write;
 
@@ -59,6 +60,7 @@ pub use message::{Gate, Message, Promise, Report, Reported};
 pub use outbox::{Apply, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
 pub use sessions::SESSION_WINDOW;
 pub use time::Time;
+pub use tuning::Tuning;
 pub use value::{
     COMMAND_OVERHEAD, Command, CommandKey, Commands, VALUE_OVERHEAD, Value, ValueError, ValueKind,
     ValueWriter,

@@ -22,8 +22,8 @@ pub use metrics::Metrics;
 #[cfg(feature = "node")]
 pub use node::{
     ChosenCommand, Committed, GetError, GroupHandle, GroupState, GroupStatus, GroupWatch,
-    LinkStatus, Node, NodeBuilder, NodeError, NodeState, NodeStatus, ProposeError, ReadError,
-    StartError,
+    LinkStatus, Node, NodeBuilder, NodeError, NodeState, NodeStatus, Overload, ProposeError,
+    ReadError, Settings, StartError, TuneError,
 };
 #[cfg(feature = "node")]
 pub use observer::Observer;
@@ -31,7 +31,7 @@ pub use proposal::{Context, Proposal};
 pub use state_machine::{CheckpointError, StateMachine};
 pub use synod_core::{
     Apply, Ballot, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Instance,
-    NodeId, Position, ProposalId, Role, SmId, Status, StepDown,
+    NodeId, Position, ProposalId, Role, SmId, Status, StepDown, Tuning,
 };
 
 /// Compiles the README's example.

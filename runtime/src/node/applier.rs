@@ -324,13 +324,13 @@ mod tests {
     fn a_read_waits_until_its_instance_is_applied() {
         let (applier, told) = applier(2);
         let (reply, mut answer) = oneshot::channel();
-        let (first, _) = Ticket::new(None, &Arc::default());
+        let (first, _) = Ticket::new(1, None, &Arc::default()).unwrap();
         let mut jobs = vec![Job::Read(Instance(2), SmId(0), Bytes::new(), Reply::new(reply))];
         jobs.extend(add(1, &[1], Some(first)));
         applier.push(&mut jobs);
         assert!(answer.try_recv().is_err());
         assert_eq!(applier.reads(), 1);
-        let (second, committed) = Ticket::new(None, &Arc::default());
+        let (second, committed) = Ticket::new(1, None, &Arc::default()).unwrap();
         applier.push(&mut add(2, &[2], Some(second)).into());
         let committed = committed.blocking_recv().unwrap().unwrap();
         assert_eq!(committed.output, "3");
@@ -343,7 +343,7 @@ mod tests {
     fn a_panic_answers_everybody_and_is_told_once() {
         let (applier, told) = applier(1);
         let (reply, held) = oneshot::channel();
-        let (proposed, committed) = Ticket::new(None, &Arc::default());
+        let (proposed, committed) = Ticket::new(1, None, &Arc::default()).unwrap();
         let mut jobs = vec![Job::Read(Instance(9), SmId(0), Bytes::new(), Reply::new(reply))];
         jobs.extend(add(1, &[], Some(proposed)));
         jobs.extend(add(2, &[1], None));

@@ -1,7 +1,5 @@
 //! What was chosen at an instance, for tools and tests.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use synod_core::{Instance, SmId, Value};
 use thiserror::Error;
@@ -64,7 +62,7 @@ impl GroupHandle {
     /// See [`GetError`].
     pub async fn get(&self, instance: Instance) -> Result<Vec<ChosenCommand>, GetError> {
         let (reply, answer) = oneshot::channel();
-        let deadline = self.deadline(self.timeout.min(Duration::from_secs(86_400)));
+        let deadline = self.deadline(self.front.timeout());
         let request = Request::Get { slot: self.slot, instance, deadline, reply };
         if self.shared.inbox.offer(Note::Request(request), REQUESTS_MAX).is_err() {
             return Err(self.shared.node_refusal().into());

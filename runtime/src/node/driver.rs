@@ -18,7 +18,7 @@ use synod_proto::Packet;
 use super::entry::Entry;
 use super::error::{NodeError, ProposeError, ReadError};
 use super::fetcher::{Fetcher, Want};
-use super::hosted::Hosted;
+use super::hosted::{Hosted, LOOK_AGAIN};
 use super::log_thread::LogThread;
 use super::note::{Note, REQUESTS_MAX, Request, Shared, answer};
 use super::observing::Seen;
@@ -176,6 +176,15 @@ impl Driver {
             Note::Request(request) => self.request(now, request),
             Note::Status(reply) => answer(reply, self.status()),
             Note::Shutdown { deadline } => self.leave(now, deadline),
+            Note::Tune { slot, protocol } => {
+                if let Some((_, config)) = &mut self.recovered[slot]
+                    && let Ok(tuned) = config.tuned(&protocol)
+                {
+                    *config = tuned;
+                }
+                self.groups[slot].tune(&protocol);
+                self.mark(slot);
+            }
             Note::Stop => self.state = State::Done,
             Note::LogFailed(reason) => self.fail(&reason),
             Note::MachineFailed { slot, reason } => {
@@ -192,7 +201,7 @@ impl Driver {
         match &mut self.state {
             State::Forming(early) if early.len() >= REQUESTS_MAX => {
                 return request.refuse(
-                    ProposeError::Overloaded,
+                    ProposeError::Overloaded { retry_after: LOOK_AGAIN },
                     ReadError::Overloaded,
                     NodeError::Overloaded,
                 );
@@ -209,7 +218,8 @@ impl Driver {
         match request {
             Request::Propose { slot, sm, command, deadline, reply } => {
                 if self.log.as_ref().is_none_or(|log| log.room() < self.room_min) {
-                    return reply.give(Err(ProposeError::Overloaded));
+                    let retry_after = LOOK_AGAIN;
+                    return reply.give(Err(ProposeError::Overloaded { retry_after }));
                 }
                 self.mark(slot);
                 self.groups[slot].propose(now, sm, command, deadline, reply);

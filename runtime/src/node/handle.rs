@@ -34,7 +34,6 @@ pub struct GroupHandle {
     pub(super) front: Arc<Front>,
     pub(super) machines: Arc<[SmId]>,
     pub(super) command_bytes_max: usize,
-    pub(super) timeout: Duration,
     pub(super) state: watch::Receiver<GroupState>,
 }
 
@@ -53,7 +52,7 @@ impl GroupHandle {
     ///
     /// See [`ReadError`].
     pub async fn read(&self, query: impl Into<Bytes>) -> Result<Bytes, ReadError> {
-        self.read_with(self.machines[0], query, self.timeout).await
+        self.read_with(self.machines[0], query, self.front.timeout()).await
     }
 
     /// As [`read`](Self::read), of this state machine and within this time.

@@ -2,11 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
     Apply, ChosenAt, Event, FetchId, Group, GroupId, Input, Instance, Member, Message, NodeId,
-    Outbox, Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time,
+    Outbox, Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time, Tuning,
 };
 use synod_proto::Packet;
 use tokio::sync::watch;
@@ -189,6 +190,15 @@ impl Hosted {
         }
     }
 
+    /// Changes settings of the protocol, which were checked.
+    pub(super) fn tune(&mut self, protocol: &Tuning) {
+        let Some(core) = &mut self.core else { return };
+        if let Err(error) = core.tune(protocol) {
+            let (node, group) = (self.me.node.0, self.id.0);
+            tracing::warn!(node, group, %error, "settings were not taken");
+        }
+    }
+
     pub(super) fn fetched(&mut self, now: Time, id: FetchId, entries: Vec<Stored>) {
         if let Some(first) = entries.first() {
             let (from, count) = (first.instance, entries.len());
@@ -232,7 +242,13 @@ impl Hosted {
             match outcome {
                 Outcome::Refused(ProposalId(id), refusal) => {
                     if let Some((_, reply)) = self.proposals.remove(id) {
-                        reply.give(Err(refused(refusal, self.failed.as_ref())));
+                        let error = match refusal {
+                            Refusal::Overloaded => self.front.overloaded(),
+                            Refusal::TooLarge | Refusal::NotMember | Refusal::Failed => {
+                                refused(refusal, self.failed.as_ref())
+                            }
+                        };
+                        reply.give(Err(error));
                     }
                 }
                 Outcome::Unknown(ProposalId(id)) => {
@@ -444,7 +460,7 @@ impl Hosted {
 
 fn refused(refusal: Refusal, failed: Option<&Arc<str>>) -> ProposeError {
     match refusal {
-        Refusal::Overloaded => ProposeError::Overloaded,
+        Refusal::Overloaded => ProposeError::Overloaded { retry_after: LOOK_AGAIN },
         // The limit was checked with its numbers before.
         Refusal::TooLarge => ProposeError::TooLarge { bytes: 0, max: 0 },
         Refusal::NotMember => ProposeError::NotMember,
@@ -463,6 +479,9 @@ fn read_refused(refusal: ReadRefusal, failed: Option<&Arc<str>>) -> ReadError {
 fn reason(failed: Option<&Arc<str>>) -> Arc<str> {
     failed.map_or_else(|| "the group has stopped".into(), Arc::clone)
 }
+
+/// When to try again what a full queue refused, if nothing better is known.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Ticks in a row at one time; a core that wants more of them at once is ticked again after others
 /// had their turn.

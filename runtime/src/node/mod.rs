@@ -7,6 +7,7 @@
 //! | fetch, one a node | reads older entries for peers that are behind | `fetcher` |
 //! | machines, one a group | executes chosen commands, answers reads | `applier` |
 
+mod admission;
 mod applier;
 mod builder;
 mod chosen;
@@ -24,6 +25,7 @@ mod note;
 mod observing;
 mod propose;
 mod reply;
+mod settings;
 #[cfg(feature = "metrics")]
 mod source;
 mod start;
@@ -44,10 +46,12 @@ use std::time::Duration;
 
 use synod_core::{GroupId, NodeId};
 
+pub use self::admission::Overload;
 pub use self::builder::NodeBuilder;
 pub use self::chosen::{ChosenCommand, GetError};
 pub use self::error::{NodeError, ProposeError, ReadError, StartError};
 pub use self::handle::{Committed, GroupHandle};
+pub use self::settings::{Settings, TuneError};
 pub use self::status::{GroupState, GroupStatus, LinkStatus, NodeState, NodeStatus};
 pub use self::watch::GroupWatch;
 

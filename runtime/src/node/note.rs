@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Durable, Fetch, GroupId, Instance, NodeId, SmId, Stored, Time};
+use synod_core::{Durable, Fetch, GroupId, Instance, NodeId, SmId, Stored, Time, Tuning};
 use synod_proto::Packet;
 use tokio::sync::oneshot;
 
@@ -13,6 +13,7 @@ use super::applier::{Progress, ReadReply};
 use super::chosen::GetReply;
 use super::clock::Clock;
 use super::error::{NodeError, ProposeError, ReadError};
+use super::front::Front;
 use super::inbox::Inbox;
 use super::log_thread::Durably;
 use super::observing::{Observing, Seen};
@@ -22,7 +23,9 @@ use super::status::NodeStatus;
 use super::ticket::Ticket;
 use crate::MachineError;
 use crate::log::{GroupLog, LogError};
-use crate::transport::{Inlet, Links};
+use crate::transport::Inlet;
+#[cfg(feature = "metrics")]
+use crate::transport::Links;
 
 /// One thing for the driver to look at. Groups are named by their slot.
 #[derive(Debug)]
@@ -31,6 +34,10 @@ pub(super) enum Note {
     Status(oneshot::Sender<NodeStatus>),
     Shutdown {
         deadline: Time,
+    },
+    Tune {
+        slot: usize,
+        protocol: Tuning,
     },
     /// The `Node` was dropped.
     Stop,
@@ -108,7 +115,7 @@ pub(super) struct Shared {
     pub(super) inbox: Inbox<Note>,
     pub(super) stats: NodeStats,
     /// Known once the transport is up.
-    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "read by the metrics only"))]
+    #[cfg(feature = "metrics")]
     pub(super) links: OnceLock<Links>,
     pub(super) observing: Observing,
     ending: OnceLock<Ending>,
@@ -129,6 +136,7 @@ impl Shared {
             clock,
             inbox: Inbox::new(),
             stats,
+            #[cfg(feature = "metrics")]
             links: OnceLock::new(),
             observing,
             ending: OnceLock::new(),
@@ -173,8 +181,8 @@ impl Shared {
     }
 
     /// Why the inbox took no proposal: it is full, or closed.
-    pub(super) fn propose_refusal(&self) -> ProposeError {
-        if self.is_open() { ProposeError::Overloaded } else { self.propose_error() }
+    pub(super) fn propose_refusal(&self, front: &Front) -> ProposeError {
+        if self.is_open() { front.overloaded() } else { self.propose_error() }
     }
 
     /// Why the inbox took no read: it is full, or closed.

@@ -25,7 +25,7 @@ impl GroupHandle {
     pub async fn propose(&self, proposal: impl Into<Proposal>) -> Result<Committed, ProposeError> {
         let (request, answer) = self.prepare(proposal.into())?;
         if self.shared.inbox.offer(Note::Request(request), REQUESTS_MAX).is_err() {
-            return Err(self.shared.propose_refusal());
+            return Err(self.shared.propose_refusal(&self.front));
         }
         self.answer(answer).await
     }
@@ -49,7 +49,7 @@ impl GroupHandle {
     ///
     /// They reach the leader together and mostly share an instance, which is what makes this cheap.
     /// It is no transaction: some may be executed and others refused, and commands of others may
-    /// come in between. Those that are executed are executed in the order given as long as no leader
+    /// come in between. A batch larger than what may be under way is refused in part. Those that are executed are executed in the order given as long as no leader
     /// changes and no connection breaks meanwhile; after that, what got lost is proposed again and
     /// comes later. So commands that have to keep an order, or to be executed all or none, belong
     /// into one command.
@@ -66,7 +66,7 @@ impl GroupHandle {
             }));
         }
         if !self.shared.inbox.offer_all(notes, REQUESTS_MAX) {
-            let refusal = self.shared.propose_refusal();
+            let refusal = self.shared.propose_refusal(&self.front);
             return answers.into_iter().map(|of| of.and(Err(refusal.clone()))).collect();
         }
         let mut outcomes = Vec::with_capacity(answers.len());
@@ -103,7 +103,7 @@ impl GroupHandle {
         if !self.shared.is_open() {
             return Err(self.shared.propose_error());
         }
-        let deadline = self.deadline(timeout.unwrap_or(self.timeout));
+        let deadline = self.deadline(timeout.unwrap_or_else(|| self.front.timeout()));
         if let Some(hook) = &self.front.before_propose {
             command = hook(self.group, sm, command)
                 .map_err(|reason| ProposeError::Rejected { reason: reason.into() })?;
@@ -112,7 +112,7 @@ impl GroupHandle {
             let (bytes, max) = (command.len(), self.command_bytes_max);
             return Err(ProposeError::TooLarge { bytes, max });
         }
-        let (reply, answer) = Ticket::new(context, &self.front);
+        let (reply, answer) = Ticket::new(command.len(), context, &self.front)?;
         Ok((Request::Propose { slot: self.slot, sm, command, deadline, reply }, answer))
     }
 

@@ -25,7 +25,6 @@ use super::hosted::{Hosted, Limits};
 use super::log_thread::LogThread;
 use super::note::{FromLog, FromMachines, FromPeers, Note, Shared};
 use super::observing::Observing;
-use super::stats::GroupStats;
 use super::status::GroupState;
 use crate::Machines;
 use crate::log::{Log, LogConfig, Opened};
@@ -116,6 +115,7 @@ async fn set_up(
     let observing = observing.map_err(StartError::System)?;
     let shared = Arc::new(Shared::new(id, Clock::start(), observing));
     let mut memories = Vec::new();
+    let pool = Arc::default();
     let (mut groups, mut recovered, mut slots) = (Vec::new(), Vec::new(), BTreeMap::new());
     let mut handles = BTreeMap::new();
     for (group, make) in builder.groups {
@@ -141,12 +141,14 @@ async fn set_up(
         let me = Member { node: id, incarnation: its.incarnation };
         let limits =
             Limits { command_bytes_max: config.command_bytes_max, reads_max: config.reads_max };
-        let front = Arc::new(Front {
+        let front = Arc::new(Front::new(
             group,
-            stats: GroupStats::default(),
-            observing: shared.observing.clone(),
-            before_propose: builder.before_propose.clone(),
-        });
+            config.clone(),
+            builder.timeout,
+            Arc::clone(&pool),
+            shared.observing.clone(),
+            builder.before_propose.clone(),
+        ));
         handles.insert(
             group,
             GroupHandle {
@@ -156,7 +158,6 @@ async fn set_up(
                 front: Arc::clone(&front),
                 machines: ids,
                 command_bytes_max: config.command_bytes_max,
-                timeout: builder.timeout,
                 state: watched,
             },
         );
@@ -196,6 +197,7 @@ async fn set_up(
     let transport = Transport::start(listener, &identity, &peers, &settings, &inlet)
         .map_err(|error| StartError::Listen(listen, error))?;
     let local = transport.local();
+    #[cfg(feature = "metrics")]
     shared.links.get_or_init(|| transport.links());
 
     let founders = peers.keys().copied().chain([id]).collect();

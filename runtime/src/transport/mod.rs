@@ -85,6 +85,11 @@ impl Settings {
     }
 }
 
+/// The largest frame that a node with these settings sends or takes.
+pub(crate) fn frame_bytes_max(config: &Config) -> u32 {
+    Settings::fitting(config).frame_bytes_max
+}
+
 /// What a frame adds to the values in it, generously.
 const FRAME_EXTRA: usize = 64 * 1024;
 
@@ -152,9 +157,11 @@ impl SharedIdentity {
 }
 
 /// The ways out to the peers, ascending by node.
+#[cfg(feature = "metrics")]
 #[derive(Clone, Debug)]
 pub(crate) struct Links(Vec<Arc<link::Link>>);
 
+#[cfg(feature = "metrics")]
 impl Links {
     pub(crate) fn status(&self) -> impl Iterator<Item = (NodeId, LinkStatus)> {
         self.0.iter().map(|link| (link.peer, link.status()))
@@ -224,6 +231,7 @@ impl Transport {
     }
 
     /// The ways out to the peers, to look at from any thread.
+    #[cfg(feature = "metrics")]
     pub(crate) fn links(&self) -> Links {
         Links(self.links.values().map(Arc::clone).collect())
     }
