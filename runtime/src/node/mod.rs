@@ -5,7 +5,7 @@
 //! | protocol, one a node | sockets, all groups' `step`, timers | `driver` |
 //! | log, one a node | writes and syncs what all groups have waiting | `log_thread` |
 //! | fetch, one a node | reads older entries for peers that are behind | `fetcher` |
-//! | machines, one a group | executes chosen commands, answers reads | `applier` |
+//! | machines, a pool | execute chosen commands, answer reads, each group on one at a time | `applier`, `pool` |
 
 mod admission;
 mod applier;
@@ -23,6 +23,7 @@ mod inbox;
 mod log_thread;
 mod note;
 mod observing;
+mod pool;
 mod propose;
 mod reply;
 mod settings;

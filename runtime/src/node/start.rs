@@ -25,6 +25,7 @@ use super::hosted::{Hosted, Limits};
 use super::log_thread::LogThread;
 use super::note::{FromLog, FromMachines, FromPeers, Note, Shared};
 use super::observing::Observing;
+use super::pool::Pool;
 use super::status::GroupState;
 use crate::Machines;
 use crate::log::{Log, LogConfig, Opened};
@@ -116,6 +117,7 @@ async fn set_up(
     let shared = Arc::new(Shared::new(id, Clock::start(), observing));
     let mut memories = Vec::new();
     let pool = Arc::default();
+    let machine_threads = Pool::new(format!("synod-{id}-sm"));
     let (mut groups, mut recovered, mut slots) = (Vec::new(), Vec::new(), BTreeMap::new());
     let mut handles = BTreeMap::new();
     for (group, make) in builder.groups {
@@ -130,13 +132,12 @@ async fn set_up(
         let slot = groups.len();
         let mut config = builder.config.clone();
         config.seed = if config.seed == 0 { random()? } else { config.seed ^ u64::from(group.0) };
-        let applier = Applier::spawn(
-            format!("synod-{id}-sm-{group}"),
+        let applier = Applier::new(
+            &machine_threads,
             machines,
             (config.apply_ahead_max / 4).max(1),
             FromMachines { shared: Arc::clone(&shared), slot },
-        )
-        .map_err(StartError::System)?;
+        );
         let (state, watched) = watch::channel(GroupState::default());
         let me = Member { node: id, incarnation: its.incarnation };
         let limits =

@@ -13,6 +13,7 @@ use super::super::applier::{Applier, Progress};
 use super::super::error::ProposeError;
 use super::super::front::Front;
 use super::super::hosted::{Hosted, Limits};
+use super::super::pool::Pool;
 use super::super::status::GroupState;
 use super::super::ticket::Ticket;
 use crate::{MachineError, Machines};
@@ -27,7 +28,7 @@ impl Progress for Quiet {
 #[tokio::test]
 async fn a_broken_invariant_ends_the_group_like_a_crash() {
     let machines = Machines::new(vec![Box::new(super::Count(0))]).unwrap();
-    let applier = Applier::spawn("test".into(), machines, 1, Quiet).unwrap();
+    let applier = Applier::new(&Pool::new("test".into()), machines, 1, Quiet);
     let me = Member { node: NodeId(1), incarnation: Incarnation(7) };
     let limits = Limits { command_bytes_max: 100, reads_max: 100 };
     let (state, watched) = watch::channel(GroupState::default());
