@@ -83,6 +83,12 @@ impl Config {
 }
 
 impl Group {
+    /// The settings of now that may change.
+    #[must_use]
+    pub const fn tuning(&self) -> Tuning {
+        self.config().tuning()
+    }
+
     /// Changes settings. Ask for the [`deadline`](Self::deadline) again afterwards.
     ///
     /// # Errors

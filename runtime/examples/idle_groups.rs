@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Parser;
-use synod::{Config, GroupId, Node, Position, StateMachine};
+use synod::{Config, GroupId, Node, NodeId, Position, StateMachine};
 
 /// CPU and memory of idle groups.
 #[derive(Debug, Parser)]
@@ -22,6 +22,9 @@ struct Arguments {
     /// Seconds measured, once every group has a leader and has come to rest.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Whether leaders are moved one after the other first, so that groups beat at different times.
+    #[arg(long)]
+    spread: bool,
     /// The heartbeat interval in milliseconds; the election timeout is ten times that.
     #[arg(long, default_value_t = 50)]
     heartbeat: u64,
@@ -74,7 +77,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         arguments.groups, arguments.heartbeat
     );
     println!("  all led after      {:>8.2} s, by node: {leads:?}", begun.elapsed().as_secs_f64());
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    for group in (0..arguments.groups).filter(|_| arguments.spread) {
+        let leader = nodes[0].group(GroupId(group)).ok_or("no group")?.wait_leader().await?;
+        let next = NodeId(leader.0 % 3 + 1);
+        if let Some(node) = nodes.iter().find(|node| node.id() == leader) {
+            drop(node.group(GroupId(group)).ok_or("no group")?.transfer_leader(next).await);
+        }
+        tokio::time::sleep(Duration::from_micros(1300)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let (begun, start) = (Instant::now(), Usage::now()?);
     tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
     let (seconds, end) = (begun.elapsed().as_secs_f64(), Usage::now()?);

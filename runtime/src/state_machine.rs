@@ -15,8 +15,8 @@ use crate::proposal::Context;
 /// without clocks, random numbers, hash-map order or anything else that differs between machines.
 /// Put what varies (the time, a random id) into the command before it is proposed.
 ///
-/// The methods run on a thread of their own, one per group, never on the one that votes: a slow
-/// `apply` delays its own group's answers and nothing else. A panic in any of them stops the group
+/// The methods run on a thread of a pool, never on the one that votes, and never two of a group at
+/// once: a slow `apply` delays its own group's answers and nothing else. A panic in any of them stops the group
 /// on this node (its status says why) and leaves the other nodes, groups and the process alone, as
 /// long as the program is not built with `panic = "abort"`. So a command or query that makes no
 /// sense is answered with an output that says so, not with a panic.

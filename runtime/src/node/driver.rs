@@ -23,6 +23,7 @@ use super::log_thread::LogThread;
 use super::note::{Note, REQUESTS_MAX, Request, Shared, answer};
 use super::observing::Seen;
 use super::reply::Sink;
+use super::rest::round;
 use super::status::{NodeState, NodeStatus};
 use crate::transport::{SharedIdentity, Transport};
 
@@ -163,7 +164,7 @@ impl Driver {
             Note::Durable(durable) => {
                 if let Some(&slot) = self.slots.get(&durable.group()) {
                     self.mark(slot);
-                    self.groups[slot].step(now, Input::Durable(durable));
+                    self.groups[slot].durable(now, durable);
                 }
             }
             Note::Applied { slot } => self.mark(slot),
@@ -182,7 +183,7 @@ impl Driver {
                 {
                     *config = tuned;
                 }
-                self.groups[slot].tune(&protocol);
+                self.groups[slot].tune(now, protocol);
                 self.mark(slot);
             }
             Note::Stop => self.state = State::Done,
@@ -323,8 +324,11 @@ impl Driver {
             group.dirty = false;
             group.report(now);
             group.execute();
-            let deadline = group.deadline(now);
-            if deadline != group.armed {
+            let deadline = group.deadline(now).map(|at| round(now, at));
+            // One that is armed too early is looked at in vain once, which is cheaper than moving it
+            // at every heartbeat.
+            let early = group.armed.is_some_and(|armed| deadline.is_some_and(|at| armed <= at));
+            if !early && deadline != group.armed {
                 if let Some(old) = group.armed {
                     self.turn.timers.remove(&(old, slot));
                 }
@@ -387,7 +391,7 @@ impl Driver {
                 now,
             };
             match Group::start(start) {
-                Ok(core) => self.groups[slot].run(core),
+                Ok(core) => self.groups[slot].run(now, core),
                 Err(error) => self.groups[slot].fail(&error.to_string().into()),
             }
             self.mark(slot);

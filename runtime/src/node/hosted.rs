@@ -1,13 +1,15 @@
 //! One group on a node: the core's `Group`, who waits for it, and the thread of its machines.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Apply, ChosenAt, Event, FetchId, Group, GroupId, Input, Instance, Member, Message, NodeId,
-    Outbox, Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time, Tuning,
+    Apply, ChosenAt, Durable, Event, FetchId, Group, GroupId, Input, Instance, Member, Message,
+    NodeId, Outbox, Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time,
+    Tuning,
 };
 use synod_proto::Packet;
 use tokio::sync::watch;
@@ -20,6 +22,7 @@ use super::front::Front;
 use super::note::answer;
 use super::observing::Seen;
 use super::reply::{Owed, Sink};
+use super::rest::{Rest, is_idle_talk};
 use super::status::{GroupState, GroupStatus};
 use super::ticket::Ticket;
 use super::waiters::Waiters;
@@ -61,6 +64,9 @@ pub(super) struct Hosted {
     applied: Instance,
     state: watch::Sender<GroupState>,
     failed: Option<Arc<str>>,
+    rest: Rest,
+    /// Something but idle talk has happened since the status was taken over last.
+    stirred: bool,
     /// When its phase 1 or its leadership began.
     since: Time,
     /// The deadline under which the driver's timers hold this group.
@@ -94,6 +100,8 @@ impl Hosted {
             applied: Instance::ZERO,
             state,
             failed: None,
+            rest: Rest::new(),
+            stirred: true,
             since: Time::ZERO,
             armed: None,
             dirty: false,
@@ -101,7 +109,8 @@ impl Hosted {
     }
 
     /// The cluster is founded, and this node is in it.
-    pub(super) fn run(&mut self, core: Group) {
+    pub(super) fn run(&mut self, now: Time, core: Group) {
+        self.rest.set(now, core.tuning());
         self.core = Some(core);
         self.publish();
     }
@@ -142,6 +151,7 @@ impl Hosted {
         self.front.observing.tell(|| Seen::Proposed(self.id, sm, command.len()));
         self.front.stats.proposed.add(1);
         self.front.stats.proposed_bytes.add(u64::try_from(command.len()).unwrap_or(u64::MAX));
+        self.stirred = true;
         let id = ProposalId(self.proposals.insert((deadline, reply)));
         self.step(now, Input::Propose { id, sm, command, deadline });
     }
@@ -161,6 +171,7 @@ impl Hosted {
             return answer(reply, Err(ReadError::Overloaded));
         }
         self.front.stats.reads.add(1);
+        self.stirred = true;
         let id = ReadId(self.reads.insert(PendingRead { sm, query, deadline, reply }));
         self.step(now, Input::Read { id, deadline });
     }
@@ -191,7 +202,12 @@ impl Hosted {
     }
 
     /// Changes settings of the protocol, which were checked.
-    pub(super) fn tune(&mut self, protocol: &Tuning) {
+    pub(super) fn tune(&mut self, now: Time, protocol: Tuning) {
+        self.change(&protocol);
+        self.rest.set(now, protocol);
+    }
+
+    fn change(&mut self, protocol: &Tuning) {
         let Some(core) = &mut self.core else { return };
         if let Err(error) = core.tune(protocol) {
             let (node, group) = (self.me.node.0, self.id.0);
@@ -213,6 +229,7 @@ impl Hosted {
         let applied = self.applier.applied();
         if applied > self.applied {
             self.applied = applied;
+            self.stirred = true;
             self.front.observing.tell(|| Seen::Applied(self.id, applied));
             self.step(now, Input::Applied(applied));
         }
@@ -291,8 +308,14 @@ impl Hosted {
     /// At the end of a turn: gives up what the machines owe for too long, and says when to look at
     /// this group again.
     pub(super) fn deadline(&mut self, now: Time) -> Option<Time> {
-        if let Some(core) = &self.core {
+        if mem::take(&mut self.stirred)
+            && let Some(core) = &self.core
+        {
             self.front.stats.take(&core.status(), self.applier.applied());
+            self.rest.disturb(now);
+        }
+        if let Some(tuning) = self.rest.change(now) {
+            self.change(&tuning);
         }
         let outputs = self.owed_outputs.settle(now, || Err(ProposeError::Unknown));
         let answers = self.owed_answers.settle(now, || Err(ReadError::TimedOut));
@@ -305,6 +328,7 @@ impl Hosted {
         if self.outbox.events.is_empty() {
             return;
         }
+        self.stirred = true;
         let (node, group) = (self.me.node.0, self.id.0);
         let mut moved = false;
         let mut failed = None;
@@ -450,8 +474,15 @@ impl Hosted {
         }
     }
 
+    /// A batch is on disk.
+    pub(super) fn durable(&mut self, now: Time, durable: Durable) {
+        self.stirred = true;
+        self.step(now, Input::Durable(durable));
+    }
+
     pub(super) fn receive(&mut self, now: Time, from: Member, message: Message) {
         self.front.stats.received.add(1);
+        self.stirred |= !is_idle_talk(&message);
         let (observing, bytes) = (&self.front.observing, message.value_bytes());
         observing.tell(|| Seen::Received(self.id, from.node, message.kind(), bytes));
         self.step(now, Input::Receive { from, message });

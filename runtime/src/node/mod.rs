@@ -26,6 +26,7 @@ mod observing;
 mod pool;
 mod propose;
 mod reply;
+mod rest;
 mod settings;
 #[cfg(feature = "metrics")]
 mod source;

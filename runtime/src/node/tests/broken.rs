@@ -43,7 +43,7 @@ async fn a_broken_invariant_ends_the_group_like_a_crash() {
         config: Config::default(),
         now: Time::ZERO,
     };
-    hosted.run(Group::start(start).unwrap());
+    hosted.run(Time::ZERO, Group::start(start).unwrap());
     let (ticket, answer) = Ticket::new(1, None, &front).unwrap();
     let at = Time::from_millis;
     hosted.propose(at(1), SmId(0), Bytes::from_static(b"a"), at(500), ticket);
