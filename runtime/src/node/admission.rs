@@ -8,8 +8,8 @@
 //! as before. If the limit was reached without that, more may be. Refusing costs one lock and no
 //! message, so that a flood of proposals takes little from those that are taken.
 //!
-//! How long the quickest takes is forgotten after a while, since it changes with the leader's place
-//! and the disk. So every [`FLOOR_TIME`] a part of the limit is held back for a moment, to see it
+//! How long the quickest takes is forgotten after a while, since it changes with the disk, and when
+//! another node leads. So every [`FLOOR_TIME`] a part of the limit is held back for a moment, to see it
 //! again without a queue.
 //!
 //! No clock in here: time is an argument.
@@ -204,6 +204,14 @@ impl Admission {
         }
     }
 
+    /// Another node leads: how long the quickest takes has to be learned anew.
+    pub(super) fn moved(&mut self, now: Duration) {
+        self.floors = [Duration::MAX; 2];
+        self.floor_until = now + INTERVAL * 10;
+        self.interval.quickest = Duration::MAX;
+        self.interval.done = 0;
+    }
+
     /// How long to wait before it is worth trying again.
     pub(super) const fn retry_after(&self) -> Duration {
         self.retry_after
@@ -238,6 +246,10 @@ impl Admission {
                 reached
             };
             self.limit = fit.clamp(reached / 2, reached - reached / 16).max(LIMIT_MIN);
+            // So few make no queue: the way itself has become longer.
+            if reached <= LIMIT_MIN * 2 && interval.done > 0 {
+                self.floors = [interval.quickest, Duration::MAX];
+            }
         } else if interval.most >= self.limit && now >= self.draining_until {
             let part = if delay < target / 2 { 4 } else { 32 };
             let more = self.limit + (self.limit / part).max(1);

@@ -82,6 +82,11 @@ impl Front {
         ProposeError::Overloaded { retry_after: self.admission().retry_after() }
     }
 
+    /// Another node leads.
+    pub(super) fn moved(&self) {
+        self.admission().moved(self.epoch.elapsed());
+    }
+
     pub(super) fn set_overload(&self, overload: Overload) {
         self.admission().set(overload);
     }

@@ -351,6 +351,7 @@ impl Hosted {
                     (moved, self.since) = (true, now);
                     tracing::info!(node, group, %ballot, "leads");
                     stats.led.add(1);
+                    self.front.moved();
                     stats.leader_changes.add(1);
                     observing.tell(|| Seen::Leading(id, ballot, took));
                 }
@@ -363,6 +364,7 @@ impl Hosted {
                 Event::Following(ballot) => {
                     moved = true;
                     tracing::info!(node, group, %ballot, "follows");
+                    self.front.moved();
                     stats.leader_changes.add(1);
                     observing.tell(|| Seen::Following(id, ballot));
                 }

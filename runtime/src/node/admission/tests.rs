@@ -35,12 +35,24 @@ impl Tally {
 /// Runs for so many seconds: each millisecond `asked[g]` proposals come to group `g` and `finished`
 /// of all are finished, each after 2 ms at the soonest.
 fn run(seconds: u32, asked: &[usize], finished: impl Fn(Duration) -> usize) -> Vec<Tally> {
+    run_with(seconds, asked, finished, |_| MS * 2, |_, _| ())
+}
+
+/// The same over a way whose length changes; `before` sees each group at each millisecond.
+fn run_with(
+    seconds: u32,
+    asked: &[usize],
+    finished: impl Fn(Duration) -> usize,
+    way: impl Fn(Duration) -> Duration,
+    before: impl Fn(&mut Admission, Duration),
+) -> Vec<Tally> {
     let pool = Pool::default();
     let mut groups: Vec<Admission> = asked.iter().map(|_| Admission::new(settings())).collect();
     let mut tallies: Vec<Tally> = asked.iter().map(|_| Tally::default()).collect();
     let mut queue: VecDeque<(usize, Duration)> = VecDeque::new();
     for tick in 0..seconds * 1000 {
         let now = MS * tick;
+        groups.iter_mut().for_each(|group| before(group, now));
         let counts = now >= Duration::from_secs(3);
         // One of each group in turn, as they would come.
         for n in 0..asked.iter().copied().max().unwrap_or(0) {
@@ -58,7 +70,7 @@ fn run(seconds: u32, asked: &[usize], finished: impl Fn(Duration) -> usize) -> V
         for _ in 0..finished(now) {
             let Some(&(g, since)) = queue.front() else { break };
             let took = now - since;
-            if took < MS * 2 {
+            if took < way(now) {
                 break;
             }
             queue.pop_front();
@@ -99,6 +111,22 @@ fn a_server_that_becomes_slower_and_recovers_is_followed() {
     assert!(tally.done * 100 >= peak * 85, "{} of {peak}", tally.done);
     let most = tally.slowest(99);
     assert!(most <= MS * 120, "{most:?}");
+}
+
+#[test]
+fn a_longer_way_is_not_taken_for_a_queue() {
+    let change = Duration::from_secs(10);
+    let way = |now| if now < change { MS * 2 } else { MS * 80 };
+    // Told that another node leads, and not told.
+    let told = |group: &mut Admission, now| {
+        if now == change {
+            group.moved(now);
+        }
+    };
+    let tally = run_with(40, &[9], |_| 10, way, told).remove(0);
+    assert!(tally.refused * 100 <= tally.asked * 2, "{} of {}", tally.refused, tally.asked);
+    let tally = run_with(40, &[9], |_| 10, way, |_, _| ()).remove(0);
+    assert!(tally.refused * 100 <= tally.asked * 15, "{} of {}", tally.refused, tally.asked);
 }
 
 #[test]
