@@ -50,7 +50,12 @@ pub struct Config {
     /// Bytes of commands waiting at the leader. Default 64 MiB.
     pub queue_bytes_max: usize,
 
-    /// Largest command. Default 10 MiB. A larger one is refused before anything is logged.
+    /// Largest command. Default 10 MiB, at most 1 GiB. A larger one is refused before anything is
+    /// logged.
+    ///
+    /// Heartbeats wait behind it on their connection: with much more than the default, raise
+    /// `election_timeout` and `retry_interval` well above the time that the largest command takes
+    /// through the slowest link and disk, or elections and repetitions get in its way for ever.
     pub command_bytes_max: usize,
     /// Proposals made at this node and not yet resolved. Default 32,768, at most
     /// [`SESSION_WINDOW`](crate::SESSION_WINDOW). At the limit more are refused.

@@ -1,11 +1,13 @@
 //! One node's member of one Paxos group: routes inputs to its parts, and decides nothing.
 
+mod lookup;
 mod receive;
 mod usage;
 
 use alloc::vec::Vec;
 
 use crate::acceptor::Acceptor;
+use crate::config::Config;
 use crate::election::Election;
 use crate::entries::{Entries, Slot};
 use crate::env::{Ctx, Env};
@@ -26,6 +28,7 @@ use crate::reads::{Questions, Reads};
 use crate::time::Time;
 use crate::write::{Record, Recovered, Stored};
 
+pub use lookup::ChosenAt;
 pub use usage::Usage;
 
 /// One node's member of one Paxos group: acceptor, proposer and learner; no I/O, clock or rand.
@@ -220,6 +223,14 @@ impl Group {
     #[must_use]
     pub fn master(&self) -> Master {
         self.executor.steward().view(self.env.me)
+    }
+
+    pub(crate) const fn config(&self) -> &Config {
+        &self.env.config
+    }
+
+    pub(crate) const fn config_mut(&mut self) -> &mut Config {
+        &mut self.env.config
     }
 
     /// Why the group has stopped here, if it has.

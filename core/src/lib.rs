@@ -41,6 +41,7 @@ mod show;
 #[cfg(test)]
 mod testing;
 mod time;
+mod tuning;
 mod value;
 mod write;
 
@@ -49,7 +50,7 @@ pub use forming::{
     Bootstrap, Forming, FormingConflict, FormingInput, FormingOutbox, FormingStart, FormingState,
 };
 pub use founding::{ClusterId, Founder, Founding, FoundingMessage};
-pub use group::{Group, Usage};
+pub use group::{ChosenAt, Group, Usage};
 pub use ids::{
     Ballot, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position, ProposalId, ReadId,
     SmId, WriteSeq,
@@ -61,6 +62,7 @@ pub use message::{Gate, Message, Promise, Report, Reported};
 pub use outbox::{Apply, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
 pub use sessions::SESSION_WINDOW;
 pub use time::Time;
+pub use tuning::Tuning;
 pub use value::{
     COMMAND_OVERHEAD, Command, CommandKey, Commands, VALUE_OVERHEAD, Value, ValueError, ValueKind,
     ValueWriter,

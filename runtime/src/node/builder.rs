@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use synod_core::{Bootstrap, Config, GroupId, Membership, NodeId};
+use bytes::Bytes;
+use synod_core::{Bootstrap, Config, GroupId, Membership, NodeId, SmId};
 
 use super::Node;
 use super::error::StartError;
+use super::front::BeforePropose;
 use super::start::start;
 use crate::StateMachine;
 use crate::log::{LogConfig, Restart};
+use crate::observer::Observer;
 use crate::vfs::StdVfs;
 
 type MakeMachines = Box<dyn FnOnce() -> Vec<Box<dyn StateMachine>> + Send>;
@@ -31,6 +35,8 @@ pub struct NodeBuilder {
     pub(super) bootstrap: Bootstrap,
     pub(super) restart: Restart,
     pub(super) timeout: Duration,
+    pub(super) before_propose: Option<BeforePropose>,
+    pub(super) observer: Option<Box<dyn Observer>>,
 }
 
 impl NodeBuilder {
@@ -47,6 +53,8 @@ impl NodeBuilder {
             bootstrap: Bootstrap::Auto,
             restart: Restart::TrustDisk,
             timeout: Duration::from_secs(5),
+            before_propose: None,
+            observer: None,
         }
     }
 
@@ -130,6 +138,31 @@ impl NodeBuilder {
         self
     }
 
+    /// Sees every command that is proposed at this node, and may replace or refuse it: to add what a
+    /// deterministic state machine cannot know, such as the time or who asked, or to turn away what
+    /// makes no sense. A refusal comes back as [`ProposeError::Rejected`](crate::ProposeError).
+    ///
+    /// Called once for each proposal, before its size is checked and before anything is logged or
+    /// sent, in the task that proposes; so it should be quick, and a panic in it is that task's own.
+    /// Whatever leads to the command being sent again does not call it again: what it returned is
+    /// what is executed, once. It is not called for commands of other nodes, so set the same on all.
+    /// It runs beside the state machines: what it knows of their state may be out of date when the
+    /// command is executed, and a command that depends on a version says so and is checked in
+    /// [`apply`](StateMachine::apply).
+    pub fn before_propose(
+        mut self,
+        hook: impl Fn(GroupId, SmId, Bytes) -> Result<Bytes, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.before_propose = Some(Arc::new(hook));
+        self
+    }
+
+    /// Hears what happens in the node, on a thread of its own.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
     /// Opens the log, listens, and starts to look for the peers. Returns as soon as the node is
     /// up, which is before the cluster has formed or a leader is known.
     ///
@@ -202,7 +235,6 @@ impl fmt::Debug for NodeBuilder {
 mod tests {
     use super::*;
     use crate::Position;
-    use bytes::Bytes;
 
     struct Nothing;
 

@@ -16,10 +16,12 @@ use synod_core::{
 use synod_proto::{Packet, Welcome};
 
 use super::error::{NodeError, ProposeError, ReadError};
-use super::fetcher::Fetcher;
-use super::hosted::Hosted;
+use super::fetcher::{Fetcher, Want};
+use super::hosted::{Hosted, LOOK_AGAIN};
 use super::log_thread::LogThread;
-use super::note::{Note, Request, Shared, answer};
+use super::note::{Note, REQUESTS_MAX, Request, Shared, answer};
+use super::observing::Seen;
+use super::rest::round;
 use super::status::{NodeState, NodeStatus};
 use crate::transport::{SharedIdentity, Transport};
 
@@ -93,13 +95,14 @@ impl Driver {
         loop {
             let mut notes = std::mem::take(&mut self.turn.notes);
             self.shared.inbox.drain_into(&mut notes);
-            let now = self.now();
+            let (now, count) = (self.now(), notes.len());
             for note in notes.drain(..) {
                 self.take(now, note);
             }
             self.turn.notes = notes;
             self.on_time(now);
             self.flush(now);
+            self.count(count, now);
             if matches!(self.state, State::Done) {
                 break;
             }
@@ -126,6 +129,17 @@ impl Driver {
         self.end();
     }
 
+    fn count(&self, notes: usize, begun: Time) {
+        let stats = &self.shared.stats;
+        stats.turns.add(1);
+        stats.inbox.set(u64::try_from(notes).unwrap_or(u64::MAX));
+        stats.log_has_room.set(u64::from(self.has_room));
+        if self.shared.observing.is_on() {
+            let took = self.now().since(begun);
+            self.shared.observing.tell(|| Seen::Turn(notes, took));
+        }
+    }
+
     fn now(&self) -> Time {
         self.shared.clock.now()
     }
@@ -146,7 +160,7 @@ impl Driver {
             Note::Durable(durable) => {
                 if let Some(&slot) = self.slots.get(&durable.group()) {
                     self.mark(slot);
-                    self.groups[slot].step(now, Input::Durable(durable));
+                    self.groups[slot].durable(now, durable);
                 }
             }
             Note::Applied { slot } => self.mark(slot),
@@ -160,6 +174,15 @@ impl Driver {
             Note::Request(request) => self.request(now, request),
             Note::Status(reply) => answer(reply, self.status()),
             Note::Shutdown { deadline } => self.leave(now, deadline),
+            Note::Tune { slot, protocol } => {
+                if let Some((_, config)) = &mut self.recovered[slot]
+                    && let Ok(tuned) = config.tuned(&protocol)
+                {
+                    *config = tuned;
+                }
+                self.groups[slot].tune(now, protocol);
+                self.mark(slot);
+            }
             Note::Stop => self.state = State::Done,
             Note::LogFailed(reason) => self.fail(&reason),
             Note::MachineFailed { slot, reason } => {
@@ -174,6 +197,13 @@ impl Driver {
     /// What users ask for.
     fn request(&mut self, now: Time, request: Request) {
         match &mut self.state {
+            State::Forming(early) if early.len() >= REQUESTS_MAX => {
+                return request.refuse(
+                    ProposeError::Overloaded { retry_after: LOOK_AGAIN },
+                    ReadError::Overloaded,
+                    NodeError::Overloaded,
+                );
+            }
             State::Forming(early) => return early.push(request),
             State::Leaving { .. } | State::Failed | State::Done => {
                 return self.shared.refuse(request);
@@ -191,6 +221,9 @@ impl Driver {
             Request::Read { slot, sm, query, deadline, reply } => {
                 self.mark(slot);
                 self.groups[slot].read(now, sm, query, deadline, reply);
+            }
+            Request::Get { slot, instance, deadline: _, reply } => {
+                self.groups[slot].get(instance, reply, &self.fetcher);
             }
             Request::Transfer { slot, to, reply } => {
                 let group = &mut self.groups[slot];
@@ -297,10 +330,13 @@ impl Driver {
         for &slot in &dirty {
             let group = &mut self.groups[slot];
             group.dirty = false;
-            group.report();
+            group.report(now);
             group.execute();
-            let deadline = group.deadline(now);
-            if deadline != group.armed {
+            let deadline = group.deadline(now).map(|at| round(now, at));
+            // One that is armed too early is looked at in vain once, which is cheaper than moving it
+            // at every heartbeat.
+            let early = group.armed.is_some_and(|armed| deadline.is_some_and(|at| armed <= at));
+            if !early && deadline != group.armed {
                 if let Some(old) = group.armed {
                     self.turn.timers.remove(&(old, slot));
                 }
@@ -313,7 +349,9 @@ impl Driver {
         // What the fetcher has no room for waits here, for one of its answers to wake this loop. The
         // core asks for no more than one at a time for itself and for each peer.
         let (fetcher, groups) = (&self.fetcher, &self.groups);
-        self.turn.fetches.retain(|(slot, fetch)| !fetcher.fetch(*slot, groups[*slot].id, *fetch));
+        self.turn.fetches.retain(|&(slot, fetch)| {
+            fetcher.ask(groups[slot].id, Want::Core(slot, fetch)).is_err()
+        });
         self.turn.dirty = dirty;
         self.turn.dirty.clear();
     }
@@ -362,7 +400,7 @@ impl Driver {
             };
             match Group::start(start) {
                 Ok(core) => {
-                    self.groups[slot].run(core);
+                    self.groups[slot].run(now, core);
                     self.groups[slot].step(now, Input::Room(self.has_room));
                 }
                 Err(error) => self.groups[slot].fail(&error.to_string().into()),
@@ -416,6 +454,7 @@ impl Driver {
         }
         tracing::error!(node = self.shared.node.0, %reason, "node has stopped");
         self.shared.fail(reason);
+        self.shared.observing.tell(|| Seen::NodeFailed(Arc::clone(reason)));
         self.transport.close();
         self.log = None;
         self.turn.timers.clear();

@@ -28,6 +28,8 @@ pub(super) struct LogThread {
 pub(super) trait Durably: Send + 'static {
     /// These are on disk now, in the order given to [`LogThread::write`].
     fn durable(&self, durables: &mut Vec<Durable>);
+    /// One write and one sync have succeeded: of so many batches, with so many bytes of values.
+    fn synced(&self, batches: usize, value_bytes: u64, took: Duration);
     /// The founding is on disk now.
     fn founded(&self);
     /// The disk is full, and the log takes no more values; or it takes them again.
@@ -256,8 +258,14 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
             if gathered.is_empty() {
                 return Ok(()); // until there is room
             }
+            let begun = Instant::now();
             self.log.write(&gathered)?;
             self.log.sync()?;
+            self.durably.synced(
+                gathered.len(),
+                gathered.iter().map(bytes_of).sum(),
+                begun.elapsed(),
+            );
             self.done.extend(gathered.drain(..).map(WriteBatch::durable));
             self.durably.durable(&mut self.done);
             self.done.clear();

@@ -5,26 +5,40 @@
 //! | protocol, one a node | sockets, all groups' `step`, timers | `driver` |
 //! | log, one a node | writes and syncs what all groups have waiting | `log_thread` |
 //! | fetch, one a node | reads older entries for peers that are behind | `fetcher` |
-//! | machines, one a group | executes chosen commands, answers reads | `applier` |
+//! | machines, a pool | execute chosen commands, answer reads, each group on one at a time | `applier`, `pool` |
 
+mod admission;
 mod applier;
 mod builder;
+mod chosen;
 mod clock;
 mod driver;
 mod entry;
 mod error;
 mod fetcher;
+mod front;
 mod handle;
 mod hosted;
 mod inbox;
 mod log_thread;
 mod note;
+mod observing;
+mod pool;
+mod propose;
 mod reply;
+mod rest;
+mod settings;
+#[cfg(feature = "metrics")]
+mod source;
 mod start;
+#[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "read by the metrics only"))]
+mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod waiters;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,10 +48,20 @@ use std::time::Duration;
 
 use synod_core::{GroupId, NodeId};
 
+pub use self::admission::Overload;
 pub use self::builder::NodeBuilder;
+pub use self::chosen::{ChosenCommand, GetError};
 pub use self::error::{NodeError, ProposeError, ReadError, StartError};
 pub use self::handle::{Committed, GroupHandle};
-pub use self::status::{GroupStatus, LinkStatus, NodeState, NodeStatus};
+pub use self::settings::{Settings, TuneError};
+pub use self::status::{GroupState, GroupStatus, LinkStatus, NodeState, NodeStatus};
+pub use self::watch::GroupWatch;
+
+#[cfg(feature = "metrics")]
+pub(crate) use self::{
+    source::Source,
+    stats::{Counter, Durations, Gauge, GroupStats, NodeStats},
+};
 
 use self::note::{Note, Shared};
 

@@ -98,6 +98,7 @@ impl Durably for Ear {
     fn durable(&self, durables: &mut Vec<Durable>) {
         durables.drain(..).for_each(|durable| drop(self.0.send(Word::Durable(durable))));
     }
+    fn synced(&self, _: usize, _: u64, _: Duration) {}
     fn founded(&self) {}
     fn room(&self, has_room: bool) {
         drop(self.0.send(Word::Room(has_room)));
