@@ -22,8 +22,8 @@ pub use metrics::Metrics;
 #[cfg(feature = "node")]
 pub use node::{
     ChosenCommand, Committed, GetError, GroupHandle, GroupState, GroupStatus, GroupWatch,
-    LinkStatus, Node, NodeBuilder, NodeError, NodeState, NodeStatus, Overload, ProposeError,
-    ReadError, Settings, StartError, TuneError,
+    LinkStatus, MasterHandle, MasterState, Node, NodeBuilder, NodeError, NodeState, NodeStatus,
+    Overload, ProposeError, ReadError, Settings, StartError, TuneError,
 };
 #[cfg(feature = "node")]
 pub use observer::Observer;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use synod_core::{
     Config, Fetch, Forming, FormingInput, FormingOutbox, FormingState, Founding, Group, GroupId,
-    Input, Member, Recovered, Start, Time, WriteBatch,
+    Input, MasterAsk, Member, Recovered, Start, Time, WriteBatch,
 };
 use synod_proto::{Packet, Welcome};
 
@@ -183,6 +183,10 @@ impl Driver {
                 self.groups[slot].tune(now, protocol);
                 self.mark(slot);
             }
+            Note::Master { slot, ask } => {
+                self.groups[slot].step(now, Input::Master(ask));
+                self.mark(slot);
+            }
             Note::Stop => self.state = State::Done,
             Note::LogFailed(reason) => self.fail(&reason),
             Note::MachineFailed { slot, reason } => {
@@ -331,6 +335,7 @@ impl Driver {
             let group = &mut self.groups[slot];
             group.dirty = false;
             group.report(now);
+            group.show_master();
             group.execute();
             let deadline = group.deadline(now).map(|at| round(now, at));
             // One that is armed too early is looked at in vain once, which is cheaper than moving it
@@ -426,6 +431,8 @@ impl Driver {
         }
         if running {
             for slot in 0..self.groups.len() {
+                self.groups[slot].step(now, Input::Master(MasterAsk::Release));
+                self.mark(slot);
                 if self.groups[slot].leads() {
                     self.hand_over(now, slot);
                 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use synod_core::{Config, GroupId, SmId};
+use synod_core::{Config, GroupId, Master, SmId};
+use tokio::sync::watch;
 
 use super::admission::{Admission, Ended, Overload, Pool};
 use super::error::ProposeError;
@@ -32,6 +33,8 @@ pub(super) struct Front {
     pub(super) stats: GroupStats,
     pub(super) observing: Observing,
     pub(super) before_propose: Option<BeforePropose>,
+    /// Who is master, as far as this node knows.
+    pub(super) master: watch::Sender<Master>,
 }
 
 impl Front {
@@ -54,6 +57,7 @@ impl Front {
             stats: GroupStats::default(),
             observing,
             before_propose,
+            master: watch::channel(Master::default()).0,
         }
     }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Apply, ChosenAt, Durable, Event, FetchId, Group, GroupId, Input, Instance, Member, Message,
-    NodeId, Outbox, Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time,
-    Tuning,
+    Apply, ChosenAt, Durable, Event, FetchId, Group, GroupId, Input, Instance, Master, Member,
+    Message, NodeId, Outbox, Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored,
+    Time, Tuning,
 };
 use synod_proto::Packet;
 use tokio::sync::watch;
@@ -398,6 +398,13 @@ impl Hosted {
         }
     }
 
+    /// Shows who is master.
+    pub(super) fn show_master(&self) {
+        if let Some(core) = &self.core {
+            self.front.show_master(core.master());
+        }
+    }
+
     fn publish(&self) {
         let core = self.core.as_ref().map(Group::status);
         let state = GroupState {
@@ -456,6 +463,7 @@ impl Hosted {
     /// The node has stopped: nothing of this group goes on.
     pub(super) fn halt(&mut self, reason: &Arc<str>) {
         self.core = None;
+        self.front.show_master(Master::default());
         self.outbox = Outbox::default();
         self.failed.get_or_insert_with(|| Arc::clone(reason));
         self.fail(reason);

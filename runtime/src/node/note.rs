@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Durable, Fetch, GroupId, Instance, NodeId, SmId, Stored, Time, Tuning};
+use synod_core::{
+    Durable, Fetch, GroupId, Instance, MasterAsk, NodeId, SmId, Stored, Time, Tuning,
+};
 use synod_proto::Packet;
 use tokio::sync::oneshot;
 
@@ -38,6 +40,10 @@ pub(super) enum Note {
     Tune {
         slot: usize,
         protocol: Tuning,
+    },
+    Master {
+        slot: usize,
+        ask: MasterAsk,
     },
     /// The `Node` was dropped.
     Stop,
