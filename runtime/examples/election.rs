@@ -47,7 +47,8 @@ impl StateMachine for Idle {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Args { id, addresses, dir, lease } = Args::parse();
     let own = usize::try_from(id)?.checked_sub(1).and_then(|own| addresses.get(own));
-    let own = own.ok_or(format!("there is no address for node {id} among {addresses:?}"))?;
+    let own =
+        own.ok_or_else(|| format!("there is no address for node {id} among {addresses:?}"))?;
     let config = Config { master_lease: Duration::from_millis(lease), ..Config::default() };
     let mut node = Node::builder()
         .id(id)
