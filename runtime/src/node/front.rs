@@ -1,6 +1,7 @@
 //! What handles and the driver share of one group.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use synod_core::{Config, GroupId, Master, SmId};
 use tokio::sync::watch;
 
-use super::admission::{Admission, Ended, Overload, Pool};
+use super::admission::{Admission, Ended, Pool};
 use super::error::ProposeError;
 use super::observing::{Observing, Seen};
 use super::settings::Settings;
@@ -26,6 +27,8 @@ pub(super) struct Front {
     /// What the group was started with.
     pub(super) config: Config,
     pub(super) settings: Mutex<Settings>,
+    /// As the settings say, for every proposal to read.
+    timeout_nanos: AtomicU64,
     admission: Mutex<Admission>,
     pool: Arc<Pool>,
     /// The zero of the admission's times.
@@ -50,6 +53,7 @@ impl Front {
         Self {
             group,
             config,
+            timeout_nanos: AtomicU64::new(nanos(timeout)),
             admission: Mutex::new(Admission::new(settings.overload.clone())),
             settings: Mutex::new(settings),
             pool,
@@ -61,24 +65,32 @@ impl Front {
         }
     }
 
-    /// Takes a proposal of so many bytes, which [`release`](Self::release) gives back.
+    /// Takes a proposal of so many bytes, which [`release`](Self::release) gives back; says when, in
+    /// the group's own time.
     ///
     /// # Errors
     ///
     /// If more is under way than can be finished soon.
-    pub(super) fn admit(&self, bytes: usize) -> Result<(), ProposeError> {
-        let admitted = self.admission().admit(self.epoch.elapsed(), bytes, &self.pool);
-        admitted.map_err(|retry_after| ProposeError::Overloaded { retry_after })
+    pub(super) fn admit(&self, bytes: usize) -> Result<Duration, ProposeError> {
+        let now = self.now();
+        let admitted = self.admission().admit(now, bytes, &self.pool);
+        admitted.map_err(|retry_after| ProposeError::Overloaded { retry_after })?;
+        Ok(now)
+    }
+
+    /// The group's own time.
+    pub(super) fn now(&self) -> Duration {
+        self.epoch.elapsed()
     }
 
     /// A proposal that was admitted has ended.
-    pub(super) fn release(&self, bytes: usize, ended: Ended) {
-        self.admission().done(self.epoch.elapsed(), bytes, ended, &self.pool);
+    pub(super) fn release(&self, now: Duration, bytes: usize, ended: Ended) {
+        self.admission().done(now, bytes, ended, &self.pool);
     }
 
     /// How long proposals and reads without a time of their own may take.
     pub(super) fn timeout(&self) -> Duration {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).timeout
+        Duration::from_nanos(self.timeout_nanos.load(Relaxed))
     }
 
     /// What to tell whoever a queue further on refuses.
@@ -88,11 +100,13 @@ impl Front {
 
     /// Another node leads.
     pub(super) fn moved(&self) {
-        self.admission().moved(self.epoch.elapsed());
+        self.admission().moved(self.now());
     }
 
-    pub(super) fn set_overload(&self, overload: Overload) {
-        self.admission().set(overload);
+    /// Takes over what the settings say.
+    pub(super) fn set(&self, settings: &Settings) {
+        self.timeout_nanos.store(nanos(settings.timeout), Relaxed);
+        self.admission().set(settings.overload.clone());
     }
 
     fn admission(&self) -> MutexGuard<'_, Admission> {
@@ -119,6 +133,10 @@ impl Front {
         self.stats.refused.add(1);
         self.observing.tell(|| Seen::Refused(self.group, error.to_string()));
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

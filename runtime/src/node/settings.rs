@@ -123,9 +123,7 @@ impl GroupHandle {
         let mut tuned = settings.clone();
         change(&mut tuned);
         tuned.check(&self.front.config)?;
-        if tuned.overload != settings.overload {
-            self.front.set_overload(tuned.overload.clone());
-        }
+        self.front.set(&tuned);
         if tuned.protocol != settings.protocol {
             let protocol = tuned.protocol.clone();
             self.shared.inbox.push(Note::Tune { slot: self.slot, protocol });

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -21,7 +21,9 @@ pub(super) type Outcome = Result<Committed, ProposeError>;
 /// that the node has ended if it has not been answered.
 pub(super) struct Ticket {
     reply: Option<oneshot::Sender<Outcome>>,
-    since: Instant,
+    /// When it was admitted and when it ended, in the group's own time.
+    since: Duration,
+    until: Option<Duration>,
     front: Arc<Front>,
     bytes: usize,
     ended: Ended,
@@ -39,11 +41,12 @@ impl Ticket {
         context: Option<Context>,
         front: &Arc<Front>,
     ) -> Result<(Self, oneshot::Receiver<Outcome>), ProposeError> {
-        front.admit(bytes)?;
+        let since = front.admit(bytes)?;
         let (reply, answer) = oneshot::channel();
         let ticket = Self {
             reply: Some(reply),
-            since: Instant::now(),
+            since,
+            until: None,
             front: Arc::clone(front),
             bytes,
             ended: Ended::Otherwise,
@@ -62,7 +65,9 @@ impl Sink for Ticket {
     type Answer = Outcome;
 
     fn give(mut self, outcome: Outcome) {
-        let took = self.since.elapsed();
+        let now = self.front.now();
+        let took = now.saturating_sub(self.since);
+        self.until = Some(now);
         self.ended = match &outcome {
             Ok(_) | Err(ProposeError::Unknown) => Ended::After(took),
             Err(ProposeError::Overloaded { .. }) => Ended::Refused,
@@ -76,7 +81,8 @@ impl Sink for Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.front.release(self.bytes, self.ended);
+        let now = self.until.unwrap_or_else(|| self.front.now());
+        self.front.release(now, self.bytes, self.ended);
     }
 }
 
