@@ -29,6 +29,13 @@ impl Out {
         }
     }
 
+    /// Lets a reader see what was said so far.
+    pub(crate) fn flush(&mut self) {
+        if self.to.flush().is_err() {
+            std::process::exit(2);
+        }
+    }
+
     /// Says why nothing came of it.
     #[expect(clippy::print_stderr, reason = "the program's output")]
     pub(crate) fn complain(&mut self, why: &str) -> ExitCode {

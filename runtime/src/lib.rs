@@ -1,6 +1,8 @@
 //! An embeddable replicated log: Multi-Paxos with a file log and a network, for your own state
 //! machine.
 
+#[cfg(all(feature = "admin", unix))]
+mod admin;
 pub mod log;
 mod machines;
 pub mod marks;
@@ -16,6 +18,8 @@ mod state_machine;
 mod transport;
 pub mod vfs;
 
+#[cfg(all(feature = "admin", unix))]
+pub use admin::ADMIN_SOCKET;
 pub use machines::{Executed, MachineError, Machines};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;

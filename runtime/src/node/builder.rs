@@ -37,6 +37,8 @@ pub struct NodeBuilder {
     pub(super) timeout: Duration,
     pub(super) before_propose: Option<BeforePropose>,
     pub(super) observer: Option<Box<dyn Observer>>,
+    #[cfg(all(feature = "admin", unix))]
+    pub(super) admin: bool,
 }
 
 impl NodeBuilder {
@@ -55,6 +57,8 @@ impl NodeBuilder {
             timeout: Duration::from_secs(5),
             before_propose: None,
             observer: None,
+            #[cfg(all(feature = "admin", unix))]
+            admin: true,
         }
     }
 
@@ -129,6 +133,14 @@ impl NodeBuilder {
     /// it had synced.
     pub fn restart(mut self, restart: Restart) -> Self {
         self.restart = restart;
+        self
+    }
+
+    /// Whether there is a socket in the data directory for `synodctl`, open to whoever may write there.
+    /// Default true.
+    #[cfg(all(feature = "admin", unix))]
+    pub fn admin(mut self, is_open: bool) -> Self {
+        self.admin = is_open;
         self
     }
 

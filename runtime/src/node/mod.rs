@@ -66,6 +66,8 @@ pub(crate) use self::{
 };
 
 use self::note::{Note, Shared};
+#[cfg(all(feature = "admin", unix))]
+use crate::admin::{Admin, Desk};
 
 /// A running node. Dropping it stops it at once; [`shutdown`](Self::shutdown) does it politely.
 #[derive(Debug)]
@@ -74,6 +76,39 @@ pub struct Node {
     groups: BTreeMap<GroupId, GroupHandle>,
     local: SocketAddr,
     thread: Option<JoinHandle<()>>,
+    #[cfg(all(feature = "admin", unix))]
+    admin: Option<Admin>,
+}
+
+/// Opens the operator's socket, if it can be.
+#[cfg(all(feature = "admin", unix))]
+fn admin(
+    dir: &std::path::Path,
+    shared: &Arc<Shared>,
+    groups: &BTreeMap<GroupId, GroupHandle>,
+) -> Option<Admin> {
+    let desk = Desk { node: NodeView(Arc::clone(shared)), groups: groups.clone() };
+    let started = Admin::start(dir, desk);
+    let node = shared.node.0;
+    started
+        .inspect_err(|error| tracing::warn!(node, %error, "runs without a socket for synodctl"))
+        .ok()
+}
+
+/// What a node shows of itself, for whoever may outlive it.
+#[cfg(all(feature = "admin", unix))]
+#[derive(Clone, Debug)]
+pub(crate) struct NodeView(Arc<Shared>);
+
+#[cfg(all(feature = "admin", unix))]
+impl NodeView {
+    pub(crate) fn id(&self) -> NodeId {
+        self.0.node
+    }
+
+    pub(crate) async fn status(&self) -> Result<NodeStatus, NodeError> {
+        handle::node_status(&self.0).await
+    }
 }
 
 impl Node {
@@ -118,6 +153,8 @@ impl Node {
     /// what is under way; then everybody who still waits gets
     /// [`ShuttingDown`](ProposeError::ShuttingDown).
     pub async fn shutdown_within(mut self, timeout: Duration) {
+        #[cfg(all(feature = "admin", unix))]
+        drop(self.admin.take());
         let deadline = self.shared.clock.now() + timeout;
         self.shared.inbox.push(Note::Shutdown { deadline });
         let Some(thread) = self.thread.take() else { return };

@@ -40,6 +40,8 @@ pub(super) async fn start(builder: NodeBuilder, vfs: impl Vfs) -> Result<Node, S
     let valid = builder.validate()?;
     let (tell, told) = oneshot::channel();
     let name = format!("synod-{}", valid.id);
+    #[cfg(all(feature = "admin", unix))]
+    let dir = builder.admin.then(|| valid.data_dir.clone());
     let thread = thread::Builder::new()
         .name(name)
         .spawn(move || {
@@ -65,7 +67,14 @@ pub(super) async fn start(builder: NodeBuilder, vfs: impl Vfs) -> Result<Node, S
         .map_err(StartError::System)?;
     let lost = || StartError::System(io::Error::other("the node's thread has ended"));
     let Parts { shared, groups, local } = told.await.map_err(|_| lost())??;
-    Ok(Node { shared, groups, local, thread: Some(thread) })
+    Ok(Node {
+        #[cfg(all(feature = "admin", unix))]
+        admin: dir.and_then(|dir| super::admin(&dir, &shared, &groups)),
+        shared,
+        groups,
+        local,
+        thread: Some(thread),
+    })
 }
 
 /// What the user's side gets.
