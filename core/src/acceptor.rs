@@ -7,6 +7,7 @@ use crate::entries::{Entries, Slot};
 use crate::env::Ctx;
 use crate::fetches::{Fetches, Purpose};
 use crate::ids::{Ballot, Instance, NodeId};
+use crate::lease::Grants;
 use crate::message::{Message, Promise, Report, Reported};
 use crate::value::{ENTRY_OVERHEAD, Value};
 use crate::write::{Record, Stored};
@@ -15,6 +16,8 @@ use crate::write::{Record, Stored};
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     promised: Ballot,
+    /// The leases granted, which may forbid to promise.
+    pub(crate) grants: Grants,
 }
 
 /// A phase 2a message, taken apart.
@@ -28,8 +31,8 @@ pub(crate) struct Proposed {
 }
 
 impl Acceptor {
-    pub(crate) const fn new(promised: Ballot) -> Self {
-        Self { promised }
+    pub(crate) const fn new(promised: Ballot, grants: Grants) -> Self {
+        Self { promised, grants }
     }
 
     /// The highest ballot promised.
@@ -56,6 +59,10 @@ impl Acceptor {
             mark!(PREPARE_REFUSED);
             ctx.vote(from, Message::Nack { ballot, promised: self.promised });
             return;
+        }
+        if ballot > self.promised && self.grants.bind(ballot, ctx) {
+            mark!(PREPARE_REFUSED_LEASE);
+            return; // asked again, and the lease ends
         }
         if ctx.writes_full() {
             mark!(PREPARE_DROPPED_DISK_BUSY);

@@ -29,6 +29,10 @@ pub struct Config {
     /// For how long a mastership is asked for, at a time: see [`Mastership`](crate::Mastership). Zero, the default, if
     /// this node never asks; at least 1 s is sensible, since a new master comes only when it is over.
     pub master_lease: Duration,
+    /// For how long a leader may answer reads on its own after a quorum heard from it: see the module
+    /// `lease`. Zero, the default, for never: then each round of reads asks a quorum, and no read depends
+    /// on a clock. At most `election_timeout`, and of use if it is several `heartbeat_interval`s.
+    pub read_lease: Duration,
     /// How far off the rate of a node's clock may be, in parts per million. Default 1000; a clock of
     /// boot time is rarely off by more than 200. Leases are exclusive as far as this is true.
     pub clock_rate_bound_ppm: u32,
@@ -98,6 +102,14 @@ pub enum ConfigError {
         /// As configured.
         heartbeat: Duration,
     },
+    /// Whoever granted a lease would hold up elections.
+    #[error("read_lease {lease:?} is longer than election_timeout {election:?}")]
+    ReadLease {
+        /// As configured.
+        lease: Duration,
+        /// As configured.
+        election: Duration,
+    },
     /// A limit is zero where at least one must fit, or a duration is zero.
     #[error("{0} is zero")]
     Zero(&'static str),
@@ -128,6 +140,7 @@ impl Default for Config {
             retry_interval: Duration::from_millis(100),
             priority: 0,
             master_lease: Duration::ZERO,
+            read_lease: Duration::ZERO,
             clock_rate_bound_ppm: 1000,
             window_instances_max: 256,
             window_bytes_max: 16 * MIB,
@@ -201,6 +214,12 @@ impl Config {
             return Err(ConfigError::ElectionTimeout {
                 election: self.election_timeout,
                 heartbeat: self.heartbeat_interval,
+            });
+        }
+        if self.read_lease > self.election_timeout {
+            return Err(ConfigError::ReadLease {
+                lease: self.read_lease,
+                election: self.election_timeout,
             });
         }
         for (name, value, max, bound) in [

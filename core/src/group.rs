@@ -17,6 +17,7 @@ use crate::ids::{Ballot, FetchId, Instance};
 use crate::input::{Input, Role, Start, StartError, Status};
 use crate::journal::Journal;
 use crate::learner::Learner;
+use crate::lease::Grants;
 use crate::master::{Master, Steward};
 use crate::membership::History;
 use crate::mender::Mender;
@@ -68,7 +69,7 @@ impl Group {
     pub fn start(start: Start) -> Result<Self, StartError> {
         let Start { group, me, boot, membership, recovered, config, now } = start;
         config.validate()?;
-        let Recovered { promised, chosen, cleaned, entries: stored } = recovered;
+        let Recovered { promised, chosen, cleaned, lease, entries: stored } = recovered;
         if cleaned > chosen {
             return Err(StartError::Log(cleaned, "it was cleaned above the chosen prefix"));
         }
@@ -97,6 +98,7 @@ impl Group {
         let journal = Journal::new(group, boot, me.node, now);
         let history = History::founded(membership);
         let seed = config.seed;
+        let grants = Grants::new(lease, config.clock_rate_bound_ppm, now);
         let steward = Steward::new(boot, config.master_lease, seed, now);
         let env = Env { now, me, config, history, journal, failed: None, has_room: true };
         mark!(STARTED_WITHOUT_A_VOTE if !env.is_member());
@@ -106,7 +108,7 @@ impl Group {
             election.hurry(&env); // nobody else could lead
         }
         Ok(Self {
-            acceptor: Acceptor::new(promised),
+            acceptor: Acceptor::new(promised, grants),
             learner: Learner::default(),
             proposer: Proposer::Idle,
             origin: Origin::new(me.incarnation, boot),

@@ -14,6 +14,7 @@ extern crate std;
 pub mod marks;
 
 mod acceptor;
+mod clocks;
 mod code;
 mod config;
 mod election;
@@ -28,6 +29,7 @@ mod ids;
 mod input;
 mod journal;
 mod learner;
+mod lease;
 mod master;
 mod membership;
 mod mender;

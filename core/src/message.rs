@@ -15,9 +15,12 @@
 //! | [`Learn`](Message::Learn) / [`Learned`](Message::Learned) | learner ↔ anyone | chosen values |
 //! | [`Forward`](Message::Forward) / [`Refused`](Message::Refused) | origin ↔ leader | proposals |
 //! | [`ReadIndex`](Message::ReadIndex) / [`ReadPoint`](Message::ReadPoint) | reader ↔ leader | up to where to apply before reading |
+//! | [`Lease`](Message::Lease) / [`Granted`](Message::Granted) | leader ↔ voters | refuse other ballots for so long |
+//! | [`Release`](Message::Release) | former leader → all | its lease is over |
 //! | [`Transfer`](Message::Transfer) | leader → successor | take over now |
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::ids::{Ballot, Instance};
 use crate::value::{CommandKey, Value};
@@ -151,6 +154,27 @@ pub enum Message {
         /// Reads of that question must see every instance up to here.
         instance: Instance,
     },
+    /// Asks a voter to refuse other ballots for so long.
+    Lease {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// Counts the leader's questions, from 1.
+        question: u64,
+        /// For how long, by the voter's clock and a little more.
+        length: Duration,
+    },
+    /// Answers a [`Lease`](Self::Lease) whose ballot is the voter's promise: it does.
+    Granted {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// The question answered.
+        question: u64,
+    },
+    /// The leader of `ballot` acts and reads in it no more (I3): nobody needs to refuse others for it.
+    Release {
+        /// The ballot released.
+        ballot: Ballot,
+    },
     /// The leader of `ballot` has released it and will not act in it again (I3): run for leader now.
     Transfer {
         /// The ballot released.
@@ -235,6 +259,7 @@ impl Message {
     /// A statement about our disk waits: `Promise` and `Accepted` vouch for what they name, and
     /// `Prepare` vouches that we shall not take the same ballot again after a restart
     /// (Paxos Made Simple §2.5: the proposer remembers in stable storage the highest number tried).
+    /// `Granted` vouches that a restart remembers for how long it may have to refuse others.
     ///
     /// The rest does not. `Accept` may travel while our own copy is being written, since our own
     /// vote is an `Accepted` like any other. `HeartbeatAck` says only that nothing higher is
@@ -244,7 +269,10 @@ impl Message {
     #[must_use]
     pub const fn gate(&self) -> Gate {
         match self {
-            Self::Prepare { .. } | Self::Promise(_) | Self::Accepted { .. } => Gate::Durable,
+            Self::Prepare { .. }
+            | Self::Promise(_)
+            | Self::Accepted { .. }
+            | Self::Granted { .. } => Gate::Durable,
             Self::Canvass { .. }
             | Self::CanvassReply { .. }
             | Self::Behind { .. }
@@ -258,6 +286,8 @@ impl Message {
             | Self::Refused { .. }
             | Self::ReadIndex { .. }
             | Self::ReadPoint { .. }
+            | Self::Lease { .. }
+            | Self::Release { .. }
             | Self::Transfer { .. } => Gate::Now,
         }
     }
@@ -282,6 +312,9 @@ impl Message {
             | Self::Refused { .. }
             | Self::ReadIndex { .. }
             | Self::ReadPoint { .. }
+            | Self::Lease { .. }
+            | Self::Granted { .. }
+            | Self::Release { .. }
             | Self::Transfer { .. } => 0,
         }
     }

@@ -1,6 +1,7 @@
 //! What goes to disk, and the proof that it got there.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::ids::{Ballot, GroupId, Instance, WriteSeq};
 use crate::value::Value;
@@ -32,6 +33,9 @@ pub enum Record {
     Chosen(Instance),
     /// Every instance up to here may be forgotten.
     Cleaned(Instance),
+    /// A read lease of this length is granted: after a start nothing is promised for so long. The
+    /// longest counts.
+    Lease(Duration),
 }
 
 /// Records of one group on their way to the disk.
@@ -112,6 +116,8 @@ pub struct Recovered {
     pub chosen: Instance,
     /// Every instance up to here is cleaned.
     pub cleaned: Instance,
+    /// The longest read lease that was granted.
+    pub lease: Duration,
     /// What is held above `chosen`, ascending, no instance twice.
     pub entries: Vec<Stored>,
 }

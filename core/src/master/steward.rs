@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use super::{Holder, Master, MasterAsk, Mastership, Order, lengthened, shortened};
+use super::{Holder, Master, MasterAsk, Mastership, Order};
+use crate::clocks::{lengthened, shortened};
 use crate::env::{Ctx, Env};
 use crate::ids::{Ballot, Instance, Member, SmId};
 use crate::origin::Origin;
