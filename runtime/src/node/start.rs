@@ -223,6 +223,7 @@ async fn set_up(
         identity,
         transport,
         log: Some(log),
+        stopped_log: None,
         room_min,
         fetcher,
         state: State::Forming(Vec::new()),
