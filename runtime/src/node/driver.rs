@@ -40,6 +40,8 @@ pub(super) struct Driver {
     pub(super) identity: SharedIdentity,
     pub(super) transport: Transport,
     pub(super) log: Option<LogThread>,
+    /// The log of a node that has failed, until the node ends: then its directory is free again.
+    pub(super) stopped_log: Option<LogThread>,
     /// Whether the log takes values; groups that start later are told.
     pub(super) has_room: bool,
     pub(super) fetcher: Fetcher,
@@ -463,7 +465,10 @@ impl Driver {
         self.shared.fail(reason);
         self.shared.observing.tell(|| Seen::NodeFailed(Arc::clone(reason)));
         self.transport.close();
-        self.log = None;
+        self.stopped_log = self.log.take();
+        if let Some(log) = &self.stopped_log {
+            log.end();
+        }
         self.turn.timers.clear();
         for group in &mut self.groups {
             group.halt(reason);
@@ -515,7 +520,7 @@ impl Driver {
                 self.shared.refuse(request);
             }
         }
-        if let Some(log) = self.log.take() {
+        if let Some(log) = self.log.take().or_else(|| self.stopped_log.take()) {
             log.close();
         }
         tracing::info!(node = self.shared.node.0, "shut down");

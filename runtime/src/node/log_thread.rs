@@ -107,7 +107,8 @@ impl LogThread {
         }
     }
 
-    fn end(&self) {
+    /// Lets the thread end once it has written what it was given.
+    pub(super) fn end(&self) {
         self.shared.lock().closed = true;
         self.shared.ready.notify_one();
     }

@@ -231,6 +231,7 @@ async fn set_up(
         identity,
         transport,
         log: Some(log),
+        stopped_log: None,
         has_room: true,
         fetcher,
         state: State::Forming(Vec::new()),
