@@ -17,7 +17,7 @@ use crate::ids::{Ballot, FetchId, Instance};
 use crate::input::{Input, Role, Start, StartError, Status};
 use crate::journal::Journal;
 use crate::learner::Learner;
-use crate::lease::Grants;
+use crate::lease::{Grants, Tenure};
 use crate::master::{Master, Steward};
 use crate::membership::History;
 use crate::mender::Mender;
@@ -53,6 +53,8 @@ pub struct Group {
     origin: Origin,
     reads: Reads,
     questions: Questions,
+    /// The lease of this node's leadership.
+    tenure: Tenure,
     executor: Executor,
     fetches: Fetches,
     mender: Mender,
@@ -114,6 +116,7 @@ impl Group {
             origin: Origin::new(me.incarnation, boot),
             reads: Reads::new(me, boot),
             questions: Questions::default(),
+            tenure: Tenure::default(),
             executor: Executor::new(cleaned, steward),
             fetches: Fetches::default(),
             mender: Mender::default(),
@@ -221,6 +224,13 @@ impl Group {
         }
     }
 
+    /// Until when this node may answer reads without asking anybody; [`Time::ZERO`] if it may not. See
+    /// [`Config::read_lease`](crate::Config::read_lease).
+    #[must_use]
+    pub const fn lease(&self) -> Time {
+        self.tenure.until()
+    }
+
     /// What this node makes of the mastership.
     #[must_use]
     pub fn master(&self) -> Master {
@@ -286,7 +296,11 @@ impl Group {
         self.drain(out);
         let ctx = &mut Ctx { env: &mut self.env, out };
         if let Some(leadership) = self.proposer.leading() {
+            let before = leadership.probe();
             leadership.tick(&self.entries, ctx);
+            if leadership.probe() > before {
+                self.tenure.ask(leadership.ballot(), &mut self.acceptor.grants, ctx);
+            }
             if !self.questions.is_empty() {
                 self.questions.answer(leadership.confirmed(ctx), ctx);
             }
@@ -364,7 +378,15 @@ impl Group {
 
     fn step_down(&mut self, reason: StepDown, out: &mut Outbox) {
         if let Proposer::Leading(leadership) = &self.proposer {
-            out.events.push(Event::SteppedDown(leadership.ballot(), reason));
+            let ballot = leadership.ballot();
+            out.events.push(Event::SteppedDown(ballot, reason));
+            if !self.env.config.read_lease.is_zero() {
+                // From here on nothing is said or read in this ballot.
+                let ctx = &mut Ctx { env: &mut self.env, out };
+                self.acceptor.grants.release(ballot, ctx);
+                ctx.send_all(&Message::Release { ballot });
+            }
+            self.tenure = Tenure::default();
         }
         if self.proposer.ballot().is_some() {
             self.proposer = Proposer::Idle;

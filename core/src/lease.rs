@@ -141,7 +141,9 @@ impl Tenure {
         }
         match self.granted.iter_mut().find(|(member, _)| *member == from) {
             Some((_, newest)) => *newest = question.max(*newest),
-            None if ctx.history.newest().slot(from).is_some() => self.granted.push((from, question)),
+            None if ctx.history.newest().slot(from).is_some() => {
+                self.granted.push((from, question))
+            }
             None => return, // no voter's
         }
         self.count(ctx);

@@ -126,6 +126,7 @@ marks! {
     PREPARE_BELOW_CLEANED = "an acceptor is asked about instances that it has cleaned";
     PREPARE_DROPPED_DISK_BUSY = "an acceptor does not promise, since too many writes are in flight";
     PREPARE_REFUSED = "an acceptor refuses a promise, since it made a higher one";
+    PREPARE_REFUSED_LEASE = "an acceptor promises nothing, since it granted a lease";
     PROMISE_FROM_DISK = "a promise has to report entries that have left memory";
     PROMISE_FROM_DISK_OUTDATED = "while entries for a promise are read from disk, a higher promise is made";
     PROMISE_PAGED = "a promise does not fit into one message";
@@ -135,6 +136,7 @@ marks! {
     CANVASS_HASTENED = "a node that hears no leader either waits less, since another one asks to lead";
     CANVASS_REFUSED_COURTED = "a canvass is refused, since another candidate was promised a moment ago";
     CANVASS_REFUSED_LEADER_HEARD = "a canvass is refused by one who hears a leader";
+    CANVASS_REFUSED_LEASE = "a canvass is refused, since the voter granted a lease";
     CANVASS_PUT_OFF_DISK_FULL = "a node does not canvass, since its disk is full";
     CANVASS_PUT_OFF_DISK_STALLED = "a node does not canvass, since its disk is stuck";
 
@@ -194,6 +196,10 @@ marks! {
     LEARNED_INSTEAD = "a chosen value is learned where another was accepted";
     LEARNED_WHAT_WAS_LOST = "a chosen value is learned where the disk had lost one";
 
+    // lease.rs
+    LEASE_RELEASED = "a leader releases a lease that had not run out";
+    QUIET_AFTER_START = "a node promises nothing for a while after a start";
+
     // master/
     MASTER_ASKS = "a node asks for the mastership";
     MASTER_CHANGED = "the mastership changes hands";
@@ -248,6 +254,7 @@ marks! {
     QUESTION_DROPPED = "a leader steps down while somebody waits for a read point";
     QUESTION_REPLACED = "a node asks for a read point again before it was answered";
     READ_ANSWERED = "a read is served after a round to a quorum";
+    READ_BY_LEASE = "a read is served by a lease";
     READ_ANSWER_OF_EARLIER_LIFE = "a read point comes that an earlier life of this node asked for";
     READ_ASKED_AGAIN = "a node asks for a read point again, or a new leader";
     READ_BEYOND_CHOSEN = "a read waits for values that a new leader took over and does not know chosen";

@@ -250,6 +250,9 @@ impl Message {
             Self::Refused { .. } => "refused",
             Self::ReadIndex { .. } => "read_index",
             Self::ReadPoint { .. } => "read_point",
+            Self::Lease { .. } => "lease",
+            Self::Granted { .. } => "granted",
+            Self::Release { .. } => "release",
             Self::Transfer { .. } => "transfer",
         }
     }

@@ -59,6 +59,11 @@ impl Display for Message {
             Self::ReadPoint { round, instance } => {
                 write!(f, "read point {} {instance}", round & 0xffff_ffff)
             }
+            Self::Lease { ballot, question, length } => {
+                write!(f, "lease {ballot} ?{question} for {length:?}")
+            }
+            Self::Granted { ballot, question } => write!(f, "granted {ballot} ?{question}"),
+            Self::Release { ballot } => write!(f, "release {ballot}"),
             Self::Transfer { ballot } => write!(f, "transfer {ballot}"),
         }
     }
@@ -111,6 +116,7 @@ impl Display for Record {
             Self::Learned { instance, value } => write!(f, "learned {instance} {value}"),
             Self::Chosen(up_to) => write!(f, "chosen {up_to}"),
             Self::Cleaned(up_to) => write!(f, "cleaned {up_to}"),
+            Self::Lease(length) => write!(f, "lease of {length:?}"),
         }
     }
 }

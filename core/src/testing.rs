@@ -5,11 +5,13 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::acceptor::Acceptor;
 use crate::config::Config;
 use crate::entries::{Entries, Slot};
 use crate::env::{Ctx, Env};
 use crate::ids::{Ballot, GroupId, Incarnation, Instance, Member, NodeId, SmId};
 use crate::journal::Journal;
+use crate::lease::Grants;
 use crate::membership::{History, Membership};
 use crate::message::{Message, Promise, Report, Reported};
 use crate::outbox::{Event, Outbox, Outcome};
@@ -118,6 +120,12 @@ pub(crate) fn elected(kit: &mut Kit, entries: &Entries, reported: &[(u64, Value)
         phase1.on_promise(voter, promise, entries.chosen(), &mut kit.ctx());
     }
     Leadership::start(phase1, entries, &mut kit.ctx())
+}
+
+/// An acceptor that has granted no lease.
+pub(crate) fn acceptor(promised: Ballot) -> Acceptor {
+    let none = core::time::Duration::ZERO;
+    Acceptor::new(promised, Grants::new(none, 0, Time::ZERO))
 }
 
 /// A node with the memory that it has in every [`Kit`].

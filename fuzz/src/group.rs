@@ -185,6 +185,12 @@ impl World<'_> {
             13 => Message::Refused { ballot, keys: vec![self.key(), self.key()] },
             14 => Message::ReadIndex { round: self.number() },
             15 => Message::ReadPoint { round: self.number(), instance: self.instance() },
+            16 => {
+                let length = Duration::from_millis(self.number() % 999 + 1);
+                Message::Lease { ballot, question: self.number(), length }
+            }
+            17 => Message::Granted { ballot, question: self.number() },
+            18 => Message::Release { ballot },
             _ => Message::Transfer { ballot },
         }
     }
@@ -270,7 +276,7 @@ fn held(log: &[Record]) -> Vec<Stored> {
                 entries.insert(*instance, (Ballot::ZERO, value.clone()));
             }
             Record::Cleaned(up_to) => entries.retain(|instance, _| instance > up_to),
-            Record::Promised(_) | Record::Chosen(_) => {}
+            Record::Promised(_) | Record::Chosen(_) | Record::Lease(_) => {}
         }
     }
     let stored = |(instance, (ballot, value))| Stored { instance, ballot, value: Some(value) };
@@ -284,6 +290,7 @@ fn recovered(log: &[Record]) -> Recovered {
             Record::Promised(ballot) => recovered.promised = *ballot,
             Record::Chosen(up_to) => recovered.chosen = *up_to,
             Record::Cleaned(up_to) => recovered.cleaned = *up_to,
+            Record::Lease(length) => recovered.lease = recovered.lease.max(*length),
             Record::Accepted { .. } | Record::Learned { .. } => {}
         }
     }

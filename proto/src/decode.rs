@@ -1,5 +1,7 @@
 //! Bytes to packets: everything that the core may count on is checked here, once.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 use prost::Message as _;
 use synod_core::{
@@ -268,6 +270,16 @@ fn message(body: Option<GroupBody>) -> Result<Message> {
             instance: prefix("read point", point.instance)?,
         },
         GroupBody::Transfer(transfer) => Message::Transfer { ballot: ballot(transfer.ballot)? },
+        GroupBody::Lease(lease) => Message::Lease {
+            ballot: ballot(lease.ballot)?,
+            question: at_least_one("lease question", lease.question)?,
+            length: Duration::from_nanos(at_least_one("lease length", lease.length_nanos)?),
+        },
+        GroupBody::Granted(granted) => Message::Granted {
+            ballot: ballot(granted.ballot)?,
+            question: at_least_one("lease question", granted.question)?,
+        },
+        GroupBody::Release(release) => Message::Release { ballot: ballot(release.ballot)? },
     })
 }
 

@@ -229,6 +229,9 @@ impl Encode for GroupPacket<'_> {
             Message::ReadIndex { .. } => 17,
             Message::ReadPoint { .. } => 18,
             Message::Transfer { .. } => 19,
+            Message::Lease { .. } => 30,
+            Message::Granted { .. } => 31,
+            Message::Release { .. } => 32,
         };
         sink.message(tag, &Fields(self.message));
     }
@@ -269,7 +272,18 @@ impl Encode for Fields<'_, Message> {
                 sink.uint(3, if promise.to == Instance::MAX { 0 } else { promise.to.0 });
                 sink.messages(4, &promise.entries);
             }
-            Message::Canvass { ballot } | Message::Transfer { ballot } => sink.message(1, ballot),
+            Message::Canvass { ballot }
+            | Message::Transfer { ballot }
+            | Message::Release { ballot } => sink.message(1, ballot),
+            Message::Lease { ballot, question, length } => {
+                sink.message(1, ballot);
+                sink.uint(2, *question);
+                sink.uint(3, u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
+            }
+            Message::Granted { ballot, question } => {
+                sink.message(1, ballot);
+                sink.uint(2, *question);
+            }
             Message::CanvassReply { ballot, granted, promised, chosen } => {
                 sink.message(1, ballot);
                 sink.uint(2, (*granted).into());

@@ -95,6 +95,9 @@ pub(crate) fn write(packet: &Packet) -> Option<(Head, Option<&Bytes>)> {
         | Message::Refused { .. }
         | Message::ReadIndex { .. }
         | Message::ReadPoint { .. }
+        | Message::Lease { .. }
+        | Message::Granted { .. }
+        | Message::Release { .. }
         | Message::Transfer { .. } => return None,
     };
     head.ballot(ballot);

@@ -190,6 +190,12 @@ pub(crate) mod group_packet {
         ReadPoint(super::ReadPoint),
         #[prost(message, tag = "19")]
         Transfer(super::Transfer),
+        #[prost(message, tag = "30")]
+        Lease(super::Lease),
+        #[prost(message, tag = "31")]
+        Granted(super::Granted),
+        #[prost(message, tag = "32")]
+        Release(super::Release),
     }
 }
 
@@ -379,6 +385,30 @@ pub(crate) struct ReadPoint {
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(crate) struct Transfer {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Lease {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) question: u64,
+    #[prost(uint64, tag = "3")]
+    pub(crate) length_nanos: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Granted {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) question: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Release {
     #[prost(message, optional, tag = "1")]
     pub(crate) ballot: Option<Ballot>,
 }

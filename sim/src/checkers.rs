@@ -16,6 +16,7 @@ pub mod files;
 pub mod founding;
 pub mod guests;
 pub mod hellos;
+pub mod leases;
 pub mod masters;
 pub mod once;
 pub mod order;
@@ -124,6 +125,8 @@ pub struct Checkers {
     bounds: bounds::Bounds,
     voters: voters::Voters,
     storm: storm::Storm,
+    /// Who may read on its own.
+    pub leases: leases::Leases,
     /// Who believes to be master.
     pub masters: masters::Masters,
     /// What was said in hellos.
@@ -155,10 +158,11 @@ impl Checkers {
             founded: founding::Founded::default(),
             bounds: bounds::Bounds::new(nodes, groups, config),
             voters: voters::Voters::new(nodes, groups),
+            leases: leases::Leases::new(nodes, groups),
             masters: masters::Masters::new(nodes, groups),
             storm: storm::Storm::new(nodes, groups, config.election_timeout),
             hellos: hellos::Hellos::new(nodes, config.election_timeout),
-            quiet: quiet::Quiet::new(nodes, groups, config.heartbeat_interval),
+            quiet: quiet::Quiet::new(nodes, groups, config),
             is_damaged: false,
             broken: None,
         }
@@ -259,7 +263,9 @@ impl Checkers {
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
             | Message::ReadPoint { .. } => Ok(()),
-            Message::Transfer { ballot } => {
+            Message::Lease { ballot, .. } => self.ballots.used(place.group, me, life, *ballot),
+            Message::Granted { ballot, .. } => self.promises.vote(place, *ballot, "granted"),
+            Message::Transfer { ballot } | Message::Release { ballot } => {
                 self.ballots.released(place.group, life, *ballot);
                 Ok(())
             }

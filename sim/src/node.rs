@@ -207,6 +207,7 @@ impl Node {
         let machine = &mut self.machine;
         self.process = None;
         env.checkers.masters.gone(machine.index);
+        env.checkers.leases.gone(machine.index);
         env.line(machine.index, || Note::crashed(how, down));
         match how {
             Crash::Kill => {

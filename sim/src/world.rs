@@ -53,6 +53,7 @@ impl World {
         let nodes = (0..plan.nodes).map(|index| Node::new(&plan, index, &founding)).collect();
         if !plan.keeps_clocks_in_bound() {
             env.checkers.masters.unbind();
+            env.checkers.leases.unbind();
         }
         let clients = Clients::new(&plan);
         for node in 0..plan.nodes {

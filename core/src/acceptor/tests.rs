@@ -11,7 +11,7 @@ struct Bench {
 }
 
 fn bench(entries: Entries) -> Bench {
-    let acceptor = Acceptor::new(Ballot::ZERO);
+    let acceptor = crate::testing::acceptor(Ballot::ZERO);
     Bench { kit: Kit::new(3), acceptor, entries, fetches: Fetches::default() }
 }
 
@@ -193,7 +193,7 @@ fn two_values_in_one_ballot_fail_the_group() {
 #[test]
 fn a_value_that_the_disk_lost_is_accepted_and_written_again() {
     let mut bench = bench(nothing());
-    bench.acceptor = Acceptor::new(ballot(1, 2));
+    bench.acceptor = crate::testing::acceptor(ballot(1, 2));
     bench.entries.put(Instance(1), Slot { ballot: ballot(1, 2), value: None });
     bench.accept(ballot(1, 2), 1, value(1));
     assert_eq!(bench.kit.sync(), [wrote(ballot(1, 2), 1, value(1))]);
@@ -203,7 +203,7 @@ fn a_value_that_the_disk_lost_is_accepted_and_written_again() {
 #[test]
 fn where_a_value_was_learned_only_that_value_gets_a_vote() {
     let mut bench = bench(nothing());
-    bench.acceptor = Acceptor::new(ballot(1, 2));
+    bench.acceptor = crate::testing::acceptor(ballot(1, 2));
     bench.entries.put(Instance(2), accepted(Ballot::ZERO, value(2)));
     assert!(bench.accept(ballot(1, 2), 2, value(9)));
     assert_eq!((bench.kit.sync(), bench.kit.sent()), (Vec::new(), Vec::new()));
@@ -262,7 +262,7 @@ fn at_the_limit_of_writes_questions_are_ignored() {
 #[test]
 fn a_report_tells_what_is_chosen_accepted_and_lost() {
     let mut bench = bench(chosen(1));
-    bench.acceptor = Acceptor::new(ballot(3, 3));
+    bench.acceptor = crate::testing::acceptor(ballot(3, 3));
     bench.entries.put(Instance(2), accepted(ballot(2, 3), value(2)));
     bench.entries.put(Instance(4), Slot { ballot: ballot(3, 3), value: None });
     bench.entries.put(Instance(5), accepted(Ballot::ZERO, value(5)));

@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use super::*;
-use crate::testing::{Kit, ballot, member, wiped};
+use crate::testing::{Kit, acceptor, ballot, member, wiped};
 
 const TIMEOUT: u64 = 500;
 
@@ -33,7 +33,7 @@ impl Election {
     /// Ticks at the timeout; returns the ballot asked about.
     fn canvass(&mut self, kit: &mut Kit) -> Option<Ballot> {
         kit.env.now = self.timeout;
-        let ran = self.tick(&Acceptor::new(Ballot::ZERO), &mut kit.ctx());
+        let ran = self.tick(&acceptor(Ballot::ZERO), &mut kit.ctx());
         assert_eq!(ran, None);
         kit.sent();
         self.canvass.as_ref().map(|canvass| canvass.ballot)
@@ -211,10 +211,10 @@ fn a_leader_that_is_heard_ends_the_canvass() {
 fn it_asks_once_it_has_waited_and_not_before() {
     let (mut kit, mut election) = node(3);
     kit.env.now = election.deadline(&kit.env) - Duration::from_nanos(1);
-    assert_eq!(election.tick(&Acceptor::new(Ballot::ZERO), &mut kit.ctx()), None);
+    assert_eq!(election.tick(&acceptor(Ballot::ZERO), &mut kit.ctx()), None);
     assert!(!election.canvassing());
     kit.env.now = election.deadline(&kit.env);
-    assert_eq!(election.tick(&Acceptor::new(ballot(3, 2)), &mut kit.ctx()), None);
+    assert_eq!(election.tick(&acceptor(ballot(3, 2)), &mut kit.ctx()), None);
     let question = Message::Canvass { ballot: ballot(4, 1) };
     assert_eq!(kit.sent(), [(2, question.clone()), (3, question)]);
     assert_eq!(kit.events(), [Event::Canvassing(ballot(4, 1))]);
@@ -227,13 +227,13 @@ fn a_leader_that_is_heard_regularly_is_waited_for() {
         kit.at(millis);
         election.heard(ballot(1, 2), &mut kit.ctx());
         kit.at(millis + 399);
-        assert_eq!(election.tick(&Acceptor::new(ballot(1, 2)), &mut kit.ctx()), None);
+        assert_eq!(election.tick(&acceptor(ballot(1, 2)), &mut kit.ctx()), None);
         assert_eq!(election.leader(), ballot(1, 2));
     }
     assert_eq!(kit.sent(), []);
     assert_eq!(kit.events(), [Event::Following(ballot(1, 2))], "told once");
     kit.at(6_000);
-    election.tick(&Acceptor::new(ballot(1, 2)), &mut kit.ctx());
+    election.tick(&acceptor(ballot(1, 2)), &mut kit.ctx());
     assert_eq!(election.leader(), Ballot::ZERO);
     assert!(election.canvassing());
 }
@@ -242,7 +242,7 @@ fn a_leader_that_is_heard_regularly_is_waited_for() {
 fn one_voter_needs_nobody() {
     let (mut kit, mut election) = node(1);
     kit.env.now = election.deadline(&kit.env);
-    let ran = election.tick(&Acceptor::new(Ballot::ZERO), &mut kit.ctx());
+    let ran = election.tick(&acceptor(Ballot::ZERO), &mut kit.ctx());
     assert_eq!(ran, Some(ballot(1, 1)));
 }
 
@@ -251,13 +251,13 @@ fn a_stuck_disk_or_another_memory_keeps_it_from_running() {
     let (mut kit, mut election) = node(3);
     kit.busy();
     kit.at(2_000);
-    election.tick(&Acceptor::new(Ballot::ZERO), &mut kit.ctx());
+    election.tick(&acceptor(Ballot::ZERO), &mut kit.ctx());
     assert!(!election.canvassing());
     assert!(election.deadline(&kit.env) > kit.env.now, "it waits again");
 
     let (mut kit, mut election) = node(3);
     kit.env.me = wiped(1);
     kit.at(2_000);
-    election.tick(&Acceptor::new(Ballot::ZERO), &mut kit.ctx());
+    election.tick(&acceptor(Ballot::ZERO), &mut kit.ctx());
     assert!(!election.canvassing());
 }

@@ -29,7 +29,16 @@ impl Group {
             Message::Canvass { .. } | Message::Prepare { .. } if !ctx.is_member() => {}
             Message::Canvass { ballot } => {
                 let (promised, chosen) = (self.acceptor.promised(), self.entries.chosen());
-                self.election.on_canvass(from.node, ballot, promised, chosen, ctx);
+                if self.acceptor.grants.bind(ballot, ctx) {
+                    mark!(CANVASS_REFUSED_LEASE);
+                    let granted = false;
+                    ctx.vote(
+                        from.node,
+                        Message::CanvassReply { ballot, granted, promised, chosen },
+                    );
+                } else {
+                    self.election.on_canvass(from.node, ballot, promised, chosen, ctx);
+                }
             }
             Message::CanvassReply { ballot, granted, promised, chosen } => {
                 self.learner.note(from.node, chosen);
@@ -147,13 +156,34 @@ impl Group {
             }
             Message::ReadIndex { round } => {
                 if let Some(leadership) = self.proposer.leading() {
+                    let instance = leadership.read_point(&self.entries);
+                    if ctx.now < self.tenure.until() && instance == self.entries.chosen() {
+                        mark!(READ_BY_LEASE);
+                        ctx.send(from.node, Message::ReadPoint { round, instance });
+                        return;
+                    }
                     let (probe, point) =
                         (leadership.want_probe(), leadership.read_point(&self.entries));
                     self.questions.ask(from.node, round, probe, point);
                 }
             }
             Message::ReadPoint { round, instance } => self.reads.on_point(round, instance, ctx),
+            Message::Lease { ballot, question, length } => {
+                let promised = self.acceptor.promised();
+                if ballot < promised {
+                    ctx.vote(from.node, Message::Nack { ballot, promised });
+                } else if ballot == promised && ctx.history.newest().slot(ctx.me).is_some() {
+                    self.acceptor.grants.on_ask(from.node, ballot, question, length, ctx);
+                }
+            }
+            Message::Granted { ballot, question } => {
+                if self.proposer.leading().is_some_and(|it| it.ballot() == ballot) {
+                    self.tenure.on_granted(from, question, ctx);
+                }
+            }
+            Message::Release { ballot } => self.acceptor.grants.release(ballot, ctx),
             Message::Transfer { ballot } => {
+                self.acceptor.grants.release(ballot, ctx);
                 mark!(TRANSFER_OVERTAKEN if ballot < self.acceptor.promised());
                 if ballot >= self.acceptor.promised() && self.votes() {
                     self.election.met(ballot);
@@ -176,6 +206,8 @@ impl Group {
             | Message::Prepare { ballot, .. }
             | Message::Accept { ballot, .. }
             | Message::Heartbeat { ballot, .. }
+            | Message::Lease { ballot, .. }
+            | Message::Release { ballot }
             | Message::Transfer { ballot } => leads(*ballot),
             Message::CanvassReply { .. }
             | Message::Promise(_)
@@ -188,6 +220,7 @@ impl Group {
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
+            | Message::Granted { .. }
             | Message::ReadPoint { .. } => true,
         }
     }
@@ -227,7 +260,10 @@ impl Group {
 
     /// Runs phase 1, unless something as high was promised since the ballot was drawn.
     pub(super) fn run_for(&mut self, ballot: Ballot, out: &mut Outbox) {
-        if ballot <= self.acceptor.promised() || !self.votes() {
+        if ballot <= self.acceptor.promised()
+            || !self.votes()
+            || self.acceptor.grants.bind(ballot, &self.env)
+        {
             return;
         }
         if !self.env.has_room {

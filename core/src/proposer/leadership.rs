@@ -110,6 +110,11 @@ impl Leadership {
         entries.chosen().max(self.barrier)
     }
 
+    /// The newest probe sent.
+    pub(crate) const fn probe(&self) -> u64 {
+        self.probe
+    }
+
     /// The probe that a question that comes now must wait for: one that has not been sent yet.
     pub(crate) fn want_probe(&mut self) -> u64 {
         self.probe_wanted = true;

@@ -1,6 +1,7 @@
 //! A node's disk: batches that are written, and how many of them are durable.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use synod_core::{Ballot, Durable, Instance, Record, Recovered, Stored, Value, WriteBatch};
 
@@ -27,6 +28,7 @@ pub struct Image {
     entries: BTreeMap<Instance, (Ballot, Value)>,
     hint: Instance,
     cleaned: Instance,
+    lease: Duration,
 }
 
 impl Image {
@@ -46,6 +48,7 @@ impl Image {
                 self.entries.insert(*instance, (Ballot::ZERO, value.clone()));
             }
             Record::Learned { instance, value } => self.put(*instance, Ballot::ZERO, value),
+            Record::Lease(length) => self.lease = self.lease.max(*length),
             Record::Chosen(up_to) => self.hint = self.hint.max(*up_to),
             Record::Cleaned(up_to) => {
                 self.cleaned = *up_to;
@@ -110,7 +113,7 @@ impl Disk {
             }
         }
         self.synced = self.batches.len();
-        let Image { promised, cleaned, hint, ref entries, .. } = self.durable;
+        let Image { promised, cleaned, hint, lease, ref entries, .. } = self.durable;
         let given = |i: &Instance| entries.contains_key(i) && !self.lost.contains(i);
         let mut chosen = cleaned;
         while chosen < hint && given(&chosen.next()) {
@@ -118,7 +121,7 @@ impl Disk {
         }
         let above = entries.iter().filter(|(i, _)| **i > chosen);
         let entries = above.map(|(&i, entry)| self.stored(i, entry)).collect();
-        Recovered { promised, chosen, cleaned, entries }
+        Recovered { promised, chosen, cleaned, lease, entries }
     }
 
     /// Answers a fetch: from what is durable only, so that reading what is still being written shows.

@@ -266,7 +266,7 @@ impl Script {
         node.boot += 1;
         let recovered = node.disk.recover();
         if node.boot > 1 {
-            let Recovered { promised, chosen, cleaned, entries } = &recovered;
+            let Recovered { promised, chosen, cleaned, entries, .. } = &recovered;
             write!(self.text, "  {}: restarts, promised {promised}, chosen {chosen}", node.me.node)
                 .unwrap();
             if *cleaned > Instance::ZERO {

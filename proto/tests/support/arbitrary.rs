@@ -1,5 +1,7 @@
 //! Strategies for packets that a node may send.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -146,6 +148,12 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (1..=u64::MAX, prefix())
             .prop_map(|(round, instance)| Message::ReadPoint { round, instance }),
         ballot().prop_map(|ballot| Message::Transfer { ballot }),
+        (ballot(), 1..=u64::MAX, 1..=u64::MAX).prop_map(|(ballot, question, nanos)| {
+            Message::Lease { ballot, question, length: Duration::from_nanos(nanos) }
+        }),
+        (ballot(), 1..=u64::MAX)
+            .prop_map(|(ballot, question)| Message::Granted { ballot, question }),
+        ballot().prop_map(|ballot| Message::Release { ballot }),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! A named packet of every kind, with every optional part once there and once not.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use synod_core::{
     Ballot, ClusterId, Command, CommandKey, Founder, Founding, FoundingMessage, GroupId,
@@ -55,6 +57,9 @@ pub(crate) fn message_name(message: &Message) -> &'static str {
         Message::Refused { .. } => "refused",
         Message::ReadIndex { .. } => "read_index",
         Message::ReadPoint { .. } => "read_point",
+        Message::Lease { .. } => "lease",
+        Message::Granted { .. } => "granted",
+        Message::Release { .. } => "release",
         Message::Transfer { .. } => "transfer",
     }
 }
@@ -206,6 +211,9 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("", Message::ReadIndex { round: 9 }),
         ("", Message::ReadPoint { round: 9, instance: ten }),
         ("", Message::Transfer { ballot }),
+        ("", Message::Lease { ballot, question: 3, length: Duration::from_millis(400) }),
+        ("", Message::Granted { ballot, question: 3 }),
+        ("", Message::Release { ballot }),
     ]
 }
 

@@ -176,6 +176,10 @@ impl<V: Vfs> Log<V> {
                 let formatted = Ballot { incarnation: of.incarnation, ..zero };
                 marks.push(Entry::bare(Kind::Formatted, group, 0, formatted));
                 marks.push(Entry::bare(Kind::Promised, group, 0, of.promised));
+                if !of.lease.is_zero() {
+                    let nanos = u64::try_from(of.lease.as_nanos()).unwrap_or(u64::MAX);
+                    marks.push(Entry::bare(Kind::Lease, group, nanos, zero));
+                }
                 marks.push(Entry::bare(Kind::Cleaned, group, of.cleaned.0, zero));
                 marks.push(Entry::bare(Kind::Chosen, group, of.sure_hint().0, zero));
             }

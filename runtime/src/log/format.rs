@@ -81,6 +81,8 @@ pub(crate) enum Kind {
     /// `group` takes the incarnation in `ballot`. Everything up to `instance` is chosen; what the
     /// earlier incarnation promised, and accepted above that, is forgotten.
     Renewed = 11,
+    /// [`Record::Lease`]: so many nanoseconds are in `instance`.
+    Lease = 20,
 }
 
 impl Kind {
@@ -97,6 +99,7 @@ impl Kind {
             9 => Self::Cleaned,
             10 => Self::Lost,
             11 => Self::Renewed,
+            20 => Self::Lease,
             _ => return None,
         })
     }
@@ -114,6 +117,7 @@ impl Kind {
             Self::Cleaned => 9,
             Self::Lost => 10,
             Self::Renewed => 11,
+            Self::Lease => 20,
         }
     }
 }
@@ -154,6 +158,10 @@ impl Entry {
         let zero = Ballot::ZERO;
         match record {
             Record::Promised(ballot) => (Self::bare(Kind::Promised, group, 0, *ballot), None),
+            Record::Lease(length) => {
+                let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+                (Self::bare(Kind::Lease, group, nanos, zero), None)
+            }
             Record::Chosen(upto) => (Self::bare(Kind::Chosen, group, upto.0, zero), None),
             Record::Cleaned(upto) => (Self::bare(Kind::Cleaned, group, upto.0, zero), None),
             Record::Accepted { instance, ballot, value } => {

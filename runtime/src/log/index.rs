@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{Ballot, Founding, GroupId, Incarnation, Instance, mark};
@@ -37,6 +38,8 @@ pub(crate) struct GroupIndex {
     /// What was accepted below the hint after it: the hint says nothing about these values.
     unsure: BTreeSet<Instance>,
     pub(crate) cleaned: Instance,
+    /// The longest read lease granted. A new incarnation keeps it: it costs a wait at most.
+    pub(crate) lease: Duration,
     pub(crate) slots: BTreeMap<Instance, Slot>,
     /// The oldest segment that holds one of the marks above; each was written there or later.
     pub(crate) marks: u32,
@@ -97,6 +100,7 @@ impl<F> Index<F> {
             Kind::Founded | Kind::Oldest => {}
             Kind::Formatted
             | Kind::Promised
+            | Kind::Lease
             | Kind::Accepted
             | Kind::Learned
             | Kind::Chosen
@@ -123,6 +127,7 @@ impl<F> Index<F> {
             }
             // I2: never lower, in whatever order records come back.
             Kind::Promised => group.promised = group.promised.max(entry.ballot),
+            Kind::Lease => group.lease = group.lease.max(Duration::from_nanos(entry.instance)),
             Kind::Chosen => {
                 group.hint = group.hint.max(instance);
                 group.unsure.retain(|&unsure| unsure > instance);
@@ -214,6 +219,7 @@ impl GroupIndex {
             | Kind::Oldest
             | Kind::Formatted
             | Kind::Promised
+            | Kind::Lease
             | Kind::Chosen
             | Kind::Cleaned
             | Kind::Renewed => {}

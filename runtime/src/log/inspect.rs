@@ -246,6 +246,7 @@ const fn name(kind: Kind) -> &'static str {
         Kind::Founded => "founded",
         Kind::Oldest => "oldest",
         Kind::Promised => "promised",
+        Kind::Lease => "lease",
         Kind::Accepted => "accepted",
         Kind::Learned => "learned",
         Kind::Chosen => "chosen",

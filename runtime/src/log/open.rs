@@ -533,5 +533,5 @@ fn recover_group<F: VfsFile>(
         let ballot = if is_chosen { Ballot::ZERO } else { slot.ballot };
         entries.push(Stored { instance, ballot, value });
     }
-    Ok(Recovered { promised: of.promised, chosen, cleaned: of.cleaned, entries })
+    Ok(Recovered { promised: of.promised, chosen, cleaned: of.cleaned, lease: of.lease, entries })
 }

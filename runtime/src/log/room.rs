@@ -249,7 +249,8 @@ impl Need {
                     self.payload = self.payload.saturating_add(bytes(value.len()));
                     self.has_values = true;
                 }
-                Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) => {}
+                Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) | Record::Lease(_) => {
+                }
             }
         }
     }
@@ -261,7 +262,7 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 }
 
 /// Marks of each group, and those of the log itself, in one batch.
-const MARKS_PER_GROUP: u32 = 4;
+const MARKS_PER_GROUP: u32 = 5;
 const MARKS: u32 = 3;
 
 /// How long a full disk is left alone at first, and at most.

@@ -53,7 +53,10 @@ impl Disk {
             match record {
                 Record::Promised(ballot) => shadow.promised = shadow.promised.max(*ballot),
                 Record::Accepted { instance, ballot, .. } => shadow.accept(*instance, *ballot),
-                Record::Learned { .. } | Record::Chosen(_) | Record::Cleaned(_) => {}
+                Record::Learned { .. }
+                | Record::Chosen(_)
+                | Record::Cleaned(_)
+                | Record::Lease(_) => {}
             }
         }
     }

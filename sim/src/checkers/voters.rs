@@ -66,6 +66,9 @@ pub const fn speaks_as_acceptor(message: &Message) -> bool {
         | Message::HeartbeatAck { .. }
         | Message::Refused { .. }
         | Message::ReadPoint { .. }
+        | Message::Lease { .. }
+        | Message::Granted { .. }
+        | Message::Release { .. }
         | Message::Transfer { .. } => true,
         Message::Learn { .. }
         | Message::Learned { .. }

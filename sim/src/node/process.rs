@@ -472,7 +472,11 @@ impl Process {
         for event in outbox.events.drain(..) {
             env.line(machine.index, || Note::event(group, &event));
             match event {
-                synod_core::Event::Leading(_) => env.stats.elections += 1,
+                synod_core::Event::Leading(_) => {
+                    env.stats.elections += 1;
+                    let verdict = env.checkers.leases.leads(place, env.now);
+                    env.checkers.note(verdict);
+                }
                 // A lone node has nobody to ask, and refuses: see the atlas.
                 synod_core::Event::Failed(why, _)
                     if machine.memory.is_harmed() && why.starts_with("the disk lost") => {}
@@ -557,12 +561,17 @@ impl Process {
         self.sleep(machine, group, env);
     }
 
-    /// Tells the rules whether this process takes itself for the master.
+    /// Tells the rules what this process believes of itself in time: that it is the master, that it may
+    /// read on its own.
     fn believe(&self, machine: &Machine, group: usize, env: &mut Env) {
         let master = self.groups[group].group.master();
         let until = master.is_mine.then(|| machine.clock.when(master.until));
         let place = Place { node: machine.index, group };
         let verdict = env.checkers.masters.believes(place, until, env.now);
+        env.checkers.note(verdict);
+        let lease = self.groups[group].group.lease();
+        let until = (lease > Time::ZERO).then(|| machine.clock.when(lease));
+        let verdict = env.checkers.leases.holds(place, until, env.now);
         env.checkers.note(verdict);
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Mirror {
     priority: u8,
     #[serde(with = "text::duration")]
     master_lease: Duration,
+    #[serde(with = "text::duration")]
+    read_lease: Duration,
     clock_rate_bound_ppm: u32,
     window_instances_max: usize,
     window_bytes_max: usize,

@@ -57,6 +57,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         load.read();
     }
     core.master_lease = master_lease(seed, preset, election);
+    core.read_lease = read_lease(seed, preset, election);
     let (mut clients, mut requests) = load.expand(seed, nodes, groups);
     let bursts = if preset == Preset::RestartsInWindow { 80 } else { 15 };
     requests::burst(&mut clients, &mut requests, seed, bursts);
@@ -129,6 +130,14 @@ const fn budget(preset: Preset) -> Budget {
         | Preset::Liars
         | Preset::Leases => Budget::Within,
     }
+}
+
+/// For how long leaders may read on their own, if they may.
+fn read_lease(seed: u64, preset: Preset, election: Duration) -> Duration {
+    let mut rng = Rng::stream(seed, "read leases");
+    let percent = if preset == Preset::Leases { 100 } else { 35 };
+    let lease = election * u32::try_from(rng.within(4, 10)).expect("small") / 10;
+    if rng.percent(percent) { lease } else { Duration::ZERO }
 }
 
 /// For how long nodes ask to be master, if they do.
@@ -227,6 +236,7 @@ fn config(rng: &mut Rng, preset: Preset, election: Duration) -> Config {
         retry_interval: election / u32::try_from(rng.within(3, 10)).expect("small"),
         priority: 0,
         master_lease: Duration::ZERO, // see `master_lease`
+        read_lease: Duration::ZERO,   // see `read_lease`
         clock_rate_bound_ppm: DRIFT_MAX_PPM,
         window_instances_max: to_index(window),
         window_bytes_max: to_index(window_bytes),

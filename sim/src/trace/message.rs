@@ -46,6 +46,9 @@ pub fn facts(message: &Message) -> Facts {
         Message::Refused { ballot, .. } => ("refused", Some(*ballot), None),
         Message::ReadIndex { .. } => ("read index", None, None),
         Message::ReadPoint { instance, .. } => ("read point", None, Some((*instance, *instance))),
+        Message::Lease { ballot, .. } => ("lease", Some(*ballot), None),
+        Message::Granted { ballot, .. } => ("granted", Some(*ballot), None),
+        Message::Release { ballot } => ("release", Some(*ballot), None),
         Message::Transfer { ballot } => ("transfer", Some(*ballot), None),
     };
     Facts { kind, ballot, instances }

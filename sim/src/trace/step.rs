@@ -380,7 +380,7 @@ fn held(batch: &WriteBatch) -> impl Iterator<Item = Held> {
         Record::Learned { instance, value } => {
             Some(Held { instance: *instance, ballot: Ballot::ZERO, value: short(value) })
         }
-        Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) => None,
+        Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) | Record::Lease(_) => None,
     })
 }
 
