@@ -14,13 +14,14 @@ pub mod vfs;
 pub use machines::{Executed, MachineError, Machines};
 #[cfg(feature = "node")]
 pub use node::{
-    Committed, GroupHandle, GroupStatus, LinkStatus, Node, NodeBuilder, NodeError, NodeState,
-    NodeStatus, ProposeError, ReadError, StartError,
+    ChangeError, Committed, Draft, GroupHandle, GroupStatus, LinkStatus, MembershipHandle,
+    MembershipView, Node, NodeBuilder, NodeError, NodeState, NodeStatus, ProposeError, ReadError,
+    StartError,
 };
 pub use state_machine::{CheckpointError, StateMachine};
 pub use synod_core::{
-    Apply, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Instance, NodeId,
-    Position, ProposalId, Role, SmId, Status,
+    Apply, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Incarnation, Instance,
+    Member, Membership, NodeId, Position, ProposalId, Role, SmId, Status,
 };
 
 /// Compiles the README's example.

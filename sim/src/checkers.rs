@@ -237,7 +237,9 @@ impl Checkers {
                 }
                 self.choices.known(place, *chosen)
             }
-            Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),
+            Message::Hold { chosen, .. }
+            | Message::Held { held: chosen, .. }
+            | Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),
             Message::Canvass { .. }
             | Message::Behind { .. }
             | Message::Nack { .. }
@@ -245,6 +247,8 @@ impl Checkers {
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
             | Message::ReadPoint { .. } => Ok(()),
             Message::Transfer { ballot } => {
                 self.ballots.released(place.group, life, *ballot);

@@ -9,6 +9,7 @@ use synod_core::{GroupId, NodeId, Position, SmId, Time};
 use tokio::sync::{oneshot, watch};
 
 use super::error::{NodeError, ProposeError, ReadError};
+use super::membership::MembershipHandle;
 use super::note::{Note, REQUESTS_MAX, Request, Shared};
 use super::status::{GroupStatus, NodeStatus};
 
@@ -165,6 +166,12 @@ impl GroupHandle {
             return Err(self.shared.node_refusal());
         }
         answer.await.unwrap_or_else(|_| Err(self.shared.node_error()))
+    }
+
+    /// Who votes and who follows, and changing it.
+    #[must_use]
+    pub const fn membership(&self) -> MembershipHandle<'_> {
+        MembershipHandle(self)
     }
 
     /// What the group does on this node.

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use synod_core::{
-    Apply, Event, FetchId, Group, GroupId, Input, Instance, Member, Message, NodeId, Outbox,
-    Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time,
+    Apply, ChangeId, ChangeRefusal, Event, FetchId, Group, GroupId, Input, Instance, Member,
+    Membership, Message, NodeId, Outbox, Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role,
+    SmId, Status, Stored, Time,
 };
 use synod_proto::Packet;
 use tokio::sync::watch;
 
 use super::applier::{Applier, Job, ProposeReply, ReadReply};
-use super::error::{ProposeError, ReadError};
+use super::error::{ChangeError, ProposeError, ReadError};
 use super::handle::Committed;
+use super::membership::{ChangeReply, MembershipView};
 use super::note::answer;
 use super::reply::Owed;
 use super::status::GroupStatus;
@@ -47,6 +49,7 @@ pub(super) struct Hosted {
     jobs: Vec<Job>,
     proposals: Waiters<(Time, ProposeReply)>,
     reads: Waiters<PendingRead>,
+    changes: Waiters<ChangeReply>,
     owed_outputs: Owed<Result<Committed, ProposeError>>,
     owed_answers: Owed<Result<Bytes, ReadError>>,
     /// What the core was told is applied.
@@ -77,6 +80,7 @@ impl Hosted {
             jobs: Vec::new(),
             proposals: Waiters::new(),
             reads: Waiters::new(),
+            changes: Waiters::new(),
             owed_outputs: Owed::new(),
             owed_answers: Owed::new(),
             applied: Instance::ZERO,
@@ -136,6 +140,46 @@ impl Hosted {
         self.step(now, Input::Read { id, deadline });
     }
 
+    /// Asks for another membership.
+    pub(super) fn change(
+        &mut self,
+        now: Time,
+        version: Instance,
+        membership: Membership,
+        deadline: Time,
+        reply: ChangeReply,
+    ) {
+        if let Some(reason) = &self.failed {
+            return answer(reply, Err(ChangeError::Failed { reason: Arc::clone(reason) }));
+        }
+        let id = ChangeId(self.changes.insert(reply));
+        self.step(now, Input::Change { id, version, membership, deadline });
+    }
+
+    /// Who votes and follows, as far as is known here.
+    pub(super) fn membership(&self) -> Option<MembershipView> {
+        let core = self.core.as_ref()?;
+        let Status { version, changing, .. } = core.status();
+        let membership = core.history().newest().clone();
+        Some(MembershipView { version, complete: !changing, membership })
+    }
+
+    /// Whether this node, with the memory that it has, is a member.
+    pub(super) fn is_member(&self) -> bool {
+        self.core.as_ref().is_none_or(|core| core.members().contains(&self.me))
+    }
+
+    /// Whether it was one.
+    pub(super) fn is_removed(&self) -> bool {
+        self.core.as_ref().is_some_and(|core| core.status().removed)
+    }
+
+    /// Everybody who belongs to a membership that may still decide something, with the address book.
+    pub(super) fn members(&self) -> Option<(Vec<Member>, &Bytes)> {
+        let core = self.core.as_ref()?;
+        Some((core.members(), core.history().newest().book()))
+    }
+
     pub(super) fn fetched(&mut self, now: Time, id: FetchId, entries: Vec<Stored>) {
         self.step(now, Input::Fetched { id, entries });
     }
@@ -179,6 +223,21 @@ impl Hosted {
                         answer(reply, Err(ProposeError::Unknown));
                     }
                 }
+                Outcome::Changed(ChangeId(id), at) => {
+                    if let Some(reply) = self.changes.remove(id) {
+                        answer(reply, Ok(at));
+                    }
+                }
+                Outcome::ChangeRefused(ChangeId(id), refusal) => {
+                    if let Some(reply) = self.changes.remove(id) {
+                        answer(reply, Err(change_refused(refusal, self.failed.as_ref())));
+                    }
+                }
+                Outcome::ChangeUnknown(ChangeId(id), on) => {
+                    if let Some(reply) = self.changes.remove(id) {
+                        answer(reply, Err(ChangeError::Unknown { waits_for: on }));
+                    }
+                }
                 Outcome::ReadAt(ReadId(id), instance) => {
                     if let Some(PendingRead { sm, query, deadline, reply }) = self.reads.remove(id)
                     {
@@ -217,11 +276,12 @@ impl Hosted {
         core.into_iter().chain(outputs).chain(answers).min()
     }
 
-    /// Traces what happened, and publishes who leads.
-    pub(super) fn report(&mut self) {
+    /// Traces what happened, and publishes who leads. Says whether the membership changed.
+    pub(super) fn report(&mut self) -> bool {
         if self.outbox.events.is_empty() {
-            return;
+            return false;
         }
+        let mut turned = false;
         let (node, group) = (self.me.node.0, self.id.0);
         let mut led = false;
         let mut failed = None;
@@ -250,6 +310,17 @@ impl Hosted {
                 Event::ValuesLost(first, last) => {
                     tracing::warn!(node, group, %first, %last, "the disk lost chosen values");
                 }
+                Event::MembershipChosen(instance) => {
+                    turned = true;
+                    tracing::info!(node, group, %instance, "the membership is about to change");
+                }
+                Event::MembershipChanged(instance) => {
+                    turned = true;
+                    tracing::info!(node, group, %instance, "the membership has changed");
+                }
+                Event::Removed(instance) => {
+                    tracing::warn!(node, group, %instance, "this node is no member any more");
+                }
                 Event::Failed(reason, instance) => failed = Some((reason, instance)),
             }
         }
@@ -259,6 +330,7 @@ impl Hosted {
         if led {
             self.publish();
         }
+        turned
     }
 
     fn publish(&self) {
@@ -287,7 +359,7 @@ impl Hosted {
         let executed = self.core.as_ref().is_none_or(|core| {
             self.failed.is_some() || core.status().handed_out <= self.applier.applied()
         });
-        executed && self.proposals.len() == 0 && self.reads.len() == 0
+        executed && self.proposals.len() == 0 && self.reads.len() == 0 && self.changes.len() == 0
     }
 
     /// Nothing more is proposed, executed or read here; the reason is shown. The core goes on
@@ -322,6 +394,8 @@ impl Hosted {
         for PendingRead { reply, .. } in self.reads.clear() {
             answer(reply, Err(read.clone()));
         }
+        let change = ChangeError::from(propose.clone());
+        self.changes.clear().for_each(|reply| answer(reply, Err(change.clone())));
     }
 
     pub(super) fn status(&self) -> GroupStatus {
@@ -345,6 +419,15 @@ fn refused(refusal: Refusal, failed: Option<&Arc<str>>) -> ProposeError {
         Refusal::TooLarge => ProposeError::TooLarge { bytes: 0, max: 0 },
         Refusal::NotMember => ProposeError::NotMember,
         Refusal::Failed => ProposeError::Failed { reason: reason(failed) },
+    }
+}
+
+fn change_refused(refusal: ChangeRefusal, failed: Option<&Arc<str>>) -> ChangeError {
+    match refusal {
+        ChangeRefusal::VersionConflict(version) => ChangeError::VersionConflict { version },
+        ChangeRefusal::HasLeft(node) => ChangeError::HasLeft(node),
+        ChangeRefusal::Overloaded => ChangeError::Overloaded,
+        ChangeRefusal::Failed => ChangeError::Failed { reason: reason(failed) },
     }
 }
 

@@ -18,6 +18,7 @@ mod handle;
 mod hosted;
 mod inbox;
 mod log_thread;
+mod membership;
 mod note;
 mod reply;
 mod start;
@@ -35,8 +36,9 @@ use std::time::Duration;
 use synod_core::{GroupId, NodeId};
 
 pub use self::builder::NodeBuilder;
-pub use self::error::{NodeError, ProposeError, ReadError, StartError};
+pub use self::error::{ChangeError, NodeError, ProposeError, ReadError, StartError};
 pub use self::handle::{Committed, GroupHandle};
+pub use self::membership::{Draft, MembershipHandle, MembershipView};
 pub use self::status::{GroupStatus, LinkStatus, NodeState, NodeStatus};
 
 use self::note::{Note, Shared};

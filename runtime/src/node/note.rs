@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use synod_core::{Durable, Fetch, GroupId, NodeId, SmId, Stored, Time};
+use synod_core::{Durable, Fetch, GroupId, Instance, Membership, NodeId, SmId, Stored, Time};
 use synod_proto::Packet;
 use tokio::sync::oneshot;
 
@@ -13,6 +13,7 @@ use super::clock::Clock;
 use super::error::{NodeError, ProposeError, ReadError};
 use super::inbox::Inbox;
 use super::log_thread::Durably;
+use super::membership::{ChangeReply, MembershipView};
 use super::status::NodeStatus;
 use crate::MachineError;
 use crate::log::{GroupLog, LogError};
@@ -51,26 +52,57 @@ pub(super) enum Note {
 /// What a user asks of a group.
 #[derive(Debug)]
 pub(super) enum Request {
-    Propose { slot: usize, sm: SmId, command: Bytes, deadline: Time, reply: ProposeReply },
-    Read { slot: usize, sm: SmId, query: Bytes, deadline: Time, reply: ReadReply },
-    Transfer { slot: usize, to: NodeId, reply: oneshot::Sender<Result<(), NodeError>> },
+    Propose {
+        slot: usize,
+        sm: SmId,
+        command: Bytes,
+        deadline: Time,
+        reply: ProposeReply,
+    },
+    Read {
+        slot: usize,
+        sm: SmId,
+        query: Bytes,
+        deadline: Time,
+        reply: ReadReply,
+    },
+    Change {
+        slot: usize,
+        version: Instance,
+        membership: Membership,
+        deadline: Time,
+        reply: ChangeReply,
+    },
+    Members {
+        slot: usize,
+        reply: oneshot::Sender<Result<MembershipView, NodeError>>,
+    },
+    Transfer {
+        slot: usize,
+        to: NodeId,
+        reply: oneshot::Sender<Result<(), NodeError>>,
+    },
 }
 
 impl Request {
     /// Which group it is about.
     pub(super) const fn slot(&self) -> usize {
         match self {
-            Self::Propose { slot, .. } | Self::Read { slot, .. } | Self::Transfer { slot, .. } => {
-                *slot
-            }
+            Self::Propose { slot, .. }
+            | Self::Read { slot, .. }
+            | Self::Change { slot, .. }
+            | Self::Members { slot, .. }
+            | Self::Transfer { slot, .. } => *slot,
         }
     }
 
     /// When to give up.
     pub(super) const fn deadline(&self) -> Option<Time> {
         match self {
-            Self::Propose { deadline, .. } | Self::Read { deadline, .. } => Some(*deadline),
-            Self::Transfer { .. } => None,
+            Self::Propose { deadline, .. }
+            | Self::Read { deadline, .. }
+            | Self::Change { deadline, .. } => Some(*deadline),
+            Self::Members { .. } | Self::Transfer { .. } => None,
         }
     }
 
@@ -78,6 +110,8 @@ impl Request {
     pub(super) fn refuse(self, propose: ProposeError, read: ReadError, other: NodeError) {
         match self {
             Self::Propose { reply, .. } => answer(reply, Err(propose)),
+            Self::Change { reply, .. } => answer(reply, Err(propose.into())),
+            Self::Members { reply, .. } => answer(reply, Err(other)),
             Self::Read { reply, .. } => answer(reply, Err(read)),
             Self::Transfer { reply, .. } => answer(reply, Err(other)),
         }

@@ -53,6 +53,8 @@ impl Voters {
             | Message::HeartbeatAck { .. }
             | Message::Refused { .. }
             | Message::ReadPoint { .. }
+            | Message::Hold { .. }
+            | Message::Waits { .. }
             | Message::Transfer { .. } => {
                 let what = format!("{place} does not vote in its group, and says {message}");
                 Err(Violation::new("voters", what))
@@ -60,6 +62,8 @@ impl Voters {
             Message::Learn { .. }
             | Message::Learned { .. }
             | Message::Forward { .. }
+            | Message::Held { .. }
+            | Message::Change { .. }
             | Message::ReadIndex { .. } => Ok(()),
         }
     }

@@ -224,6 +224,7 @@ fn config(rng: &mut Rng, preset: Preset, election: Duration) -> Config {
         accept_ahead_max: window * ahead,
         writes_in_flight_max: writes,
         apply_ahead_max: apply_ahead,
+        swap_in: false,
         apply_bytes_max: to_index(page_bytes), // not drawn anew, so that older seeds stay what they are
     }
 }

@@ -185,7 +185,12 @@ impl Note {
                 What::Role(Role::Follower, *ballot)
             }
             Event::Chosen(upto) => What::Knows(*upto),
-            Event::PeerLearns(_) | Event::ValuesLost(..) | Event::Failed(..) => What::Note,
+            Event::PeerLearns(_)
+            | Event::ValuesLost(..)
+            | Event::MembershipChosen(_)
+            | Event::MembershipChanged(_)
+            | Event::Removed(_)
+            | Event::Failed(..) => What::Note,
         };
         Self::of(group, what, format!("  {event}"))
     }
@@ -377,7 +382,9 @@ fn held(batch: &WriteBatch) -> impl Iterator<Item = Held> {
         Record::Learned { instance, value } => {
             Some(Held { instance: *instance, ballot: Ballot::ZERO, value: short(value) })
         }
-        Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) => None,
+        Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) | Record::Membership(_) => {
+            None
+        }
     })
 }
 
