@@ -69,8 +69,8 @@ impl Group {
     }
 
     /// How much of the log this node's disk holds: what is known chosen, durable, and not lost.
-    pub(super) fn held(&mut self) -> Instance {
-        let settled = self.env.journal.settled(self.entries.chosen());
+    pub(super) fn held(&self) -> Instance {
+        let settled = self.env.journal.held(self.entries.chosen());
         if self.executor.is_missing_some() { settled.min(self.executor.handed()) } else { settled }
     }
 

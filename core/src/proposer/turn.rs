@@ -61,7 +61,7 @@ impl Leadership {
         if self.turns() || self.transfer.is_some() {
             return;
         }
-        let held = ctx.env.journal.settled(entries.chosen());
+        let held = ctx.journal.held(entries.chosen());
         let empty = self.window.is_empty();
         if let Some(entry) = self.gate.run(self.ballot, empty, held, ctx) {
             self.turning = Turning::Entry;

@@ -173,6 +173,7 @@ fn produce(seed: u64, preset: Preset, core: &mut Config, load: &mut Load) {
         retry_interval: core.retry_interval,
         // Small batches fill the window.
         batch_commands_max: rng.pick(&[1, 4, 1_024]),
+        swap_in: false,
         ..Config::default()
     };
     load.open_percent = 100;
