@@ -34,7 +34,6 @@ use core::time::Duration;
 use crate::clocks::{lengthened, shortened};
 use crate::env::{Ctx, Env};
 use crate::ids::{Ballot, Member, NodeId};
-use crate::membership::VoterSet;
 use crate::message::Message;
 use crate::time::Time;
 use crate::write::Record;
@@ -149,6 +148,20 @@ impl Tenure {
         self.count(ctx);
     }
 
+    /// The membership is about to change: what was granted was granted by the old one.
+    ///
+    /// Until the change is complete there is no lease, and nobody is asked for one: another leadership
+    /// may have gone on with the new members, who granted nothing to this one. Afterwards the new
+    /// members are asked, and old answers name old questions.
+    pub(crate) fn lapse(&mut self) {
+        if self.until > Time::ZERO {
+            mark!(LEASE_LAPSED);
+        }
+        self.until = Time::ZERO;
+        self.asked.clear();
+        self.granted.clear();
+    }
+
     /// Until when this leader may read on its own.
     pub(crate) const fn until(&self) -> Time {
         self.until
@@ -156,16 +169,10 @@ impl Tenure {
 
     /// Counts a question that a quorum granted, from when it was asked.
     fn count(&mut self, env: &Env) {
-        let newest = env.history.newest();
         while let Some((question, asked, length)) = self.asked.front().copied() {
-            let mut votes = VoterSet::default();
             let others = self.granted.iter().filter(|(_, granted)| *granted >= question);
-            for member in others.map(|(member, _)| *member).chain([env.me]) {
-                if let Some(slot) = newest.slot(member) {
-                    votes.insert(slot);
-                }
-            }
-            if !newest.is_quorum(votes) {
+            let voters: Vec<Member> = others.map(|(member, _)| *member).chain([env.me]).collect();
+            if !env.is_quorum(&voters) {
                 return;
             }
             let end = asked + shortened(length, env.config.clock_rate_bound_ppm);

@@ -18,11 +18,13 @@
 //! | [`Lease`](Message::Lease) / [`Granted`](Message::Granted) | leader ↔ voters | refuse other ballots for so long |
 //! | [`Release`](Message::Release) | former leader → all | its lease is over |
 //! | [`Transfer`](Message::Transfer) | leader → successor | take over now |
+//! | [`Hold`](Message::Hold) / [`Held`](Message::Held) | leader ↔ anyone | how much of the log is on your disk? |
+//! | [`Change`](Message::Change) / [`Waits`](Message::Waits) | asker ↔ leader | a membership to be |
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::ids::{Ballot, Instance};
+use crate::ids::{Ballot, Instance, NodeId};
 use crate::value::{CommandKey, Value};
 
 /// A message between two nodes about one group. Who sent it stands beside it, not in it.
@@ -106,6 +108,35 @@ pub enum Message {
         probe: u64,
         /// The chosen prefix here.
         chosen: Instance,
+    },
+    /// Asks how much of the log a node holds, and says how much there is to learn. Anybody may be
+    /// asked, who is no member yet above all, and anybody may ask: it is a hint whom to learn from.
+    Hold {
+        /// The asker's ballot.
+        ballot: Ballot,
+        /// The asker's chosen prefix.
+        chosen: Instance,
+    },
+    /// How much of the log this node's disk holds. No vote: it says nothing about ballots.
+    Held {
+        /// The ballot of the leader that it is for.
+        ballot: Ballot,
+        /// Every instance up to here is chosen, and durable here.
+        held: Instance,
+    },
+    /// Asks the leader to change the membership.
+    Change {
+        /// Which leadership is to do it; another one ignores it.
+        ballot: Ballot,
+        /// The entry to be; members may be without a memory.
+        entry: Value,
+    },
+    /// The leader has not made the change yet, and says what it waits for.
+    Waits {
+        /// Which change.
+        key: CommandKey,
+        /// Whose log is too far behind, or who does not answer; none if another change comes first.
+        on: Option<NodeId>,
     },
     /// Asks for chosen values.
     Learn {
@@ -196,6 +227,9 @@ pub struct Promise {
     /// The last instance of this page; [`Instance::MAX`] on the last page. Instances in between that
     /// `entries` does not name hold nothing here.
     pub to: Instance,
+    /// The chosen prefix here. It is durable when the promise leaves, like all that was written before:
+    /// a promise counts for a membership only if it lies at or above the entry that began it (I6).
+    pub chosen: Instance,
     /// Ascending, no instance twice, all within the page.
     pub entries: Vec<Reported>,
 }
@@ -244,6 +278,10 @@ impl Message {
             Self::Accepted { .. } => "accepted",
             Self::Heartbeat { .. } => "heartbeat",
             Self::HeartbeatAck { .. } => "heartbeat_ack",
+            Self::Hold { .. } => "hold",
+            Self::Held { .. } => "held",
+            Self::Change { .. } => "change",
+            Self::Waits { .. } => "waits",
             Self::Learn { .. } => "learn",
             Self::Learned { .. } => "learned",
             Self::Forward { .. } => "forward",
@@ -272,6 +310,7 @@ impl Message {
     #[must_use]
     pub const fn gate(&self) -> Gate {
         match self {
+            // `Held` names only what is durable already.
             Self::Prepare { .. }
             | Self::Promise(_)
             | Self::Accepted { .. }
@@ -291,6 +330,10 @@ impl Message {
             | Self::ReadPoint { .. }
             | Self::Lease { .. }
             | Self::Release { .. }
+            | Self::Hold { .. }
+            | Self::Held { .. }
+            | Self::Change { .. }
+            | Self::Waits { .. }
             | Self::Transfer { .. } => Gate::Now,
         }
     }
@@ -301,6 +344,7 @@ impl Message {
         match self {
             Self::Accept { value, .. } => value.len(),
             Self::Forward { commands, .. } => commands.len(),
+            Self::Change { entry, .. } => entry.len(),
             Self::Learned { values, .. } => values.iter().map(Value::len).sum(),
             Self::Promise(promise) => promise.entries.iter().map(|e| e.entry.value_bytes()).sum(),
             Self::Canvass { .. }
@@ -318,6 +362,9 @@ impl Message {
             | Self::Lease { .. }
             | Self::Granted { .. }
             | Self::Release { .. }
+            | Self::Hold { .. }
+            | Self::Held { .. }
+            | Self::Waits { .. }
             | Self::Transfer { .. } => 0,
         }
     }

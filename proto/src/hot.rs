@@ -98,6 +98,10 @@ pub(crate) fn write(packet: &Packet) -> Option<(Head, Option<&Bytes>)> {
         | Message::Lease { .. }
         | Message::Granted { .. }
         | Message::Release { .. }
+        | Message::Hold { .. }
+        | Message::Held { .. }
+        | Message::Change { .. }
+        | Message::Waits { .. }
         | Message::Transfer { .. } => return None,
     };
     head.ballot(ballot);

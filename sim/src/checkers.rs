@@ -254,7 +254,9 @@ impl Checkers {
                 }
                 self.choices.known(place, *chosen)
             }
-            Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),
+            Message::Hold { chosen, .. }
+            | Message::Held { held: chosen, .. }
+            | Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),
             Message::Canvass { .. }
             | Message::Behind { .. }
             | Message::Nack { .. }
@@ -262,6 +264,8 @@ impl Checkers {
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
             | Message::ReadPoint { .. } => Ok(()),
             Message::Lease { ballot, .. } => self.ballots.used(place.group, me, life, *ballot),
             Message::Granted { ballot, .. } => self.promises.vote(place, *ballot, "granted"),

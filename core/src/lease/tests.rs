@@ -183,10 +183,10 @@ proptest! {
                 }
                 Happens::Syncs(n) if n > 0 => {
                     let from = member(u64::try_from(n).unwrap() + 1);
-                    answers.extend(nodes[n].sync().into_iter().filter_map(|said| match said {
-                        Message::Granted { question, .. } => Some((from, question)),
-                        other => panic!("{other:?}"),
-                    }));
+                    for said in nodes[n].sync() {
+                        let Message::Granted { question, .. } = said else { panic!("{said:?}") };
+                        answers.push((from, question));
+                    }
                 }
                 Happens::Answers(which) if !answers.is_empty() => {
                     let (from, question) = answers.remove(which % answers.len());

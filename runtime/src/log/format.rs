@@ -83,6 +83,8 @@ pub(crate) enum Kind {
     Renewed = 11,
     /// [`Record::Lease`]: so many nanoseconds are in `instance`.
     Lease = 20,
+    /// [`Record::Membership`]; the payload is the history.
+    Membership = 12,
 }
 
 impl Kind {
@@ -100,6 +102,7 @@ impl Kind {
             10 => Self::Lost,
             11 => Self::Renewed,
             20 => Self::Lease,
+            12 => Self::Membership,
             _ => return None,
         })
     }
@@ -118,6 +121,7 @@ impl Kind {
             Self::Lost => 10,
             Self::Renewed => 11,
             Self::Lease => 20,
+            Self::Membership => 12,
         }
     }
 }
@@ -154,7 +158,7 @@ impl Entry {
     }
 
     /// How a group's record is written: its directory entry and its payload.
-    pub(crate) fn of(group: GroupId, record: &Record) -> (Self, Option<&Bytes>) {
+    pub(crate) fn of(group: GroupId, record: &Record) -> (Self, Option<Bytes>) {
         let zero = Ballot::ZERO;
         match record {
             Record::Promised(ballot) => (Self::bare(Kind::Promised, group, 0, *ballot), None),
@@ -166,11 +170,17 @@ impl Entry {
             Record::Cleaned(upto) => (Self::bare(Kind::Cleaned, group, upto.0, zero), None),
             Record::Accepted { instance, ballot, value } => {
                 let entry = Self::bare(Kind::Accepted, group, instance.0, *ballot);
-                (entry.with_payload(value.bytes()), Some(value.bytes()))
+                (entry.with_payload(value.bytes()), Some(value.bytes().clone()))
             }
             Record::Learned { instance, value } => {
                 let entry = Self::bare(Kind::Learned, group, instance.0, zero);
-                (entry.with_payload(value.bytes()), Some(value.bytes()))
+                (entry.with_payload(value.bytes()), Some(value.bytes().clone()))
+            }
+            Record::Membership(history) => {
+                let mut bytes = Vec::new();
+                history.encode(&mut bytes);
+                let entry = Self::bare(Kind::Membership, group, history.version().0, zero);
+                (entry.with_payload(&bytes), Some(bytes.into()))
             }
         }
     }

@@ -69,10 +69,14 @@ pub const fn speaks_as_acceptor(message: &Message) -> bool {
         | Message::Lease { .. }
         | Message::Granted { .. }
         | Message::Release { .. }
+        | Message::Hold { .. }
+        | Message::Waits { .. }
         | Message::Transfer { .. } => true,
         Message::Learn { .. }
         | Message::Learned { .. }
         | Message::Forward { .. }
+        | Message::Held { .. }
+        | Message::Change { .. }
         | Message::ReadIndex { .. } => false,
     }
 }

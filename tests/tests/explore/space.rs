@@ -55,6 +55,13 @@ impl Bounds {
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
             | Message::ReadPoint { .. }
+            | Message::Lease { .. }
+            | Message::Granted { .. }
+            | Message::Release { .. }
+            | Message::Hold { .. }
+            | Message::Held { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
             | Message::Transfer { .. } => false,
         }
     }
