@@ -23,6 +23,7 @@ mod relays;
 mod rot;
 mod show;
 mod stops;
+mod tenures;
 mod topologies;
 mod transfers;
 mod walls;
@@ -72,6 +73,16 @@ pub enum Fault {
         out: bool,
         /// Whether the leader does not hear.
         into: bool,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// What is said to whoever leads a group is slow for a while.
+    SlowAnswers {
+        /// Which of the groups, as an index.
+        group: usize,
+        /// How many times slower.
+        factor: u32,
         /// For how long.
         #[serde(with = "text::duration")]
         lasting: Duration,
@@ -306,6 +317,9 @@ pub enum Victim {
     Node(#[serde(with = "text::node")] usize),
     /// Whoever leads this group (an index) when it happens; nobody if nobody does.
     Leader(usize),
+    /// The node that comes first, of those beside the leader of a group, in a shape around it: the group
+    /// and the number, as [`Fault::Around`] counts.
+    Beside(usize, usize),
 }
 
 /// What survives a crash.
@@ -395,7 +409,7 @@ impl Fault {
         };
         match self {
             Self::Cut { links, .. } | Self::SlowLinks { links, .. } => links_fit(links),
-            Self::CutLeader { group, .. } => *group < groups,
+            Self::CutLeader { group, .. } | Self::SlowAnswers { group, .. } => *group < groups,
             Self::Around { group, first, .. } => *group < groups && *first < nodes,
             Self::Crash { victim, .. }
             | Self::Pause { victim, .. }
@@ -403,7 +417,7 @@ impl Fault {
             | Self::ClockRate { victim, .. }
             | Self::Wall { victim, .. } => match victim {
                 Victim::Node(node) => *node < nodes,
-                Victim::Leader(group) => *group < groups,
+                Victim::Leader(group) | Victim::Beside(group, _) => *group < groups,
             },
             Self::FailedSync { node, .. }
             | Self::SlowDisk { node, .. }
@@ -430,6 +444,7 @@ impl Fault {
             Self::Cut { .. } => "partitions",
             Self::CutLeader { .. } => "leaders cut off",
             Self::SlowLinks { .. } => "slow links",
+            Self::SlowAnswers { .. } => "slow answers",
             Self::Crash { moment: Moment::Middle(_), .. } => "stops in the middle",
             Self::Crash { moment: Moment::Event(_), .. } => "crashes after any event",
             Self::Crash { moment: Moment::Accepts(_), .. } => "crashes between accepts",
@@ -507,7 +522,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 31, "{kinds:?}");
+        assert_eq!(kinds.len(), 32, "{kinds:?}");
     }
 
     #[test]

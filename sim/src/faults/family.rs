@@ -7,8 +7,8 @@ use synod_core::Time;
 
 use super::{
     Fault, Planned, blackouts, clocks, copies, crashes, disks, flaps, full, images, lies, lonely,
-    loops, machines, masters, partitions, pauses, relays, rot, stops, topologies, transfers, walls,
-    windows,
+    loops, machines, masters, partitions, pauses, relays, rot, stops, tenures, topologies,
+    transfers, walls, windows,
 };
 use crate::rng::Rng;
 
@@ -53,6 +53,8 @@ pub enum Family {
     Windows,
     /// Leaders cut off from their peers and not from their clients, for long.
     Lonely,
+    /// What read leases rest on, taken away piece by piece.
+    Tenures,
     /// All nodes losing power, again and again.
     Blackouts,
     /// Disks that get full.
@@ -79,7 +81,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -98,6 +100,7 @@ impl Family {
         Self::Walls,
         Self::Windows,
         Self::Lonely,
+        Self::Tenures,
         Self::Blackouts,
         Self::Masters,
         Self::Full,
@@ -105,7 +108,7 @@ impl Family {
     ];
 
     /// Those that leave on every disk what was synced.
-    pub const HARMLESS: [Self; 18] = [
+    pub const HARMLESS: [Self; 19] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -121,6 +124,7 @@ impl Family {
         Self::Walls,
         Self::Windows,
         Self::Lonely,
+        Self::Tenures,
         Self::Blackouts,
         Self::Masters,
         Self::Full,
@@ -149,6 +153,7 @@ impl Family {
             Self::Walls => ("walls", |rng, shape| once(walls::draw(rng, shape))),
             Self::Windows => ("windows", |rng, shape| once(windows::draw(rng, shape))),
             Self::Lonely => ("lonely", lonely::draw),
+            Self::Tenures => ("tenures", tenures::draw),
             Self::Full => ("full disks", full::draw),
             Self::Copies => ("copies", copies::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),

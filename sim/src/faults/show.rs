@@ -19,6 +19,12 @@ impl fmt::Display for Fault {
                 };
                 write!(f, "the leader of group {group} {how} for {lasting:?}")
             }
+            Self::SlowAnswers { group, factor, lasting } => {
+                write!(
+                    f,
+                    "what the leader of group {group} is told slow by {factor} for {lasting:?}"
+                )
+            }
             Self::SlowLinks { links, factor, lasting } => {
                 write!(f, "slow x{factor} for {lasting:?}: {}", Links(links))
             }
@@ -96,6 +102,9 @@ impl fmt::Display for Victim {
         match self {
             Self::Node(node) => write!(f, "n{}", node + 1),
             Self::Leader(group) => write!(f, "the leader of group {group}"),
+            Self::Beside(group, first) => {
+                write!(f, "follower {first} of the leader of group {group}")
+            }
         }
     }
 }

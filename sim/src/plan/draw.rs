@@ -136,7 +136,8 @@ const fn budget(preset: Preset) -> Budget {
 fn read_lease(seed: u64, preset: Preset, election: Duration) -> Duration {
     let mut rng = Rng::stream(seed, "read leases");
     let percent = if preset == Preset::Leases { 100 } else { 35 };
-    let lease = election * u32::try_from(rng.within(4, 10)).expect("small") / 10;
+    let tenths = if preset == Preset::Leases { rng.pick(&[7, 10, 10]) } else { rng.within(4, 10) };
+    let lease = election * u32::try_from(tenths).expect("small") / 10;
     if rng.percent(percent) { lease } else { Duration::ZERO }
 }
 

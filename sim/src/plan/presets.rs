@@ -187,7 +187,8 @@ impl Preset {
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
             Blackouts, Clocks, Copies, Crashes, Disks, Flaps, Full, Images, Lies, Lonely, Loops,
-            Masters, Partitions, Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
+            Masters, Partitions, Pauses, Relays, Rot, Stops, Tenures, Topologies, Transfers, Walls,
+            Windows,
         };
         match self {
             Self::Calm => Appetite::new(),
@@ -218,7 +219,8 @@ impl Preset {
             Self::RestartsInWindow => [(Windows, 20), (Relays, 3), (Loops, 2)].into(),
             Self::Blackouts => [(Blackouts, 8), (Crashes, 4)].into(),
             Self::Leases => [
-                (Masters, 10),
+                (Masters, rng.pick(&[0, 10])),
+                (Tenures, rng.pick(&[0, 2, 6])),
                 (Lonely, rng.pick(&[0, 4])),
                 (Partitions, rng.pick(&[0, 6])),
                 (Crashes, rng.pick(&[0, 8])),
@@ -244,6 +246,7 @@ const fn most(family: Family) -> u64 {
         Family::Partitions | Family::Crashes | Family::Disks => 14,
         Family::Transfers | Family::Stops => 10,
         Family::Masters => 3,
+        Family::Tenures => 1,
         Family::Machines | Family::Relays => 4,
         Family::Rot | Family::Lies | Family::Images => 8,
         Family::Pauses | Family::Walls => 5,
@@ -267,6 +270,7 @@ const fn often(family: Family) -> u64 {
         | Family::Lies
         | Family::Images => 50,
         Family::Masters => 25,
+        Family::Tenures => 10,
         Family::Pauses | Family::Walls | Family::Clocks | Family::Full => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
         Family::Blackouts | Family::Copies => 5,

@@ -42,6 +42,16 @@ impl World {
                 self.cut(n, &links);
                 passes = Some(*lasting);
             }
+            Fault::SlowAnswers { group, factor, lasting } => {
+                let Some(leader) = self.leader(*group) else { return };
+                let others = (0..self.plan.nodes).filter(|&other| other != leader);
+                let links: Vec<(usize, usize)> = others.map(|other| (other, leader)).collect();
+                for &(from, to) in &links {
+                    self.env.network.slow(from, to, *factor);
+                }
+                self.effects[n] = links;
+                passes = Some(*lasting);
+            }
             Fault::SlowLinks { links, factor, lasting } => {
                 for &(from, to) in links {
                     self.env.network.slow(from, to, *factor);
@@ -183,7 +193,7 @@ impl World {
             Fault::Cut { .. } | Fault::CutLeader { .. } | Fault::Around { .. } => {
                 effects.iter().for_each(|&(from, to)| self.env.network.join(from, to));
             }
-            Fault::SlowLinks { .. } => {
+            Fault::SlowLinks { .. } | Fault::SlowAnswers { .. } => {
                 effects.iter().for_each(|&(from, to)| self.env.network.slow(from, to, 1));
             }
             Fault::SlowDisk { node, .. } => self.nodes[*node].slow_disk(1),
@@ -295,6 +305,11 @@ impl World {
         let node = match victim {
             Victim::Node(node) => Some(node),
             Victim::Leader(group) => self.leader(group),
+            Victim::Beside(group, first) => self.leader(group).and_then(|leader| {
+                let others = (0..self.plan.nodes).filter(|&node| node != leader);
+                let others: Vec<usize> = others.collect();
+                others.get(first % others.len().max(1)).copied()
+            }),
         };
         node.filter(|&node| self.nodes[node].is_up())
     }
