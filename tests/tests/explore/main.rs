@@ -74,6 +74,25 @@ fn no_rule_breaks_while_all_run_for_leader() {
     explore(Bounds { runs: [1, 1, 1], ..SMALL });
 }
 
+#[test]
+#[ignore = "for minutes"]
+fn no_rule_breaks_while_two_run_for_leader_and_any_crashes() {
+    explore(Bounds { instances: 1, crash: true, ..SMALL });
+    explore(Bounds { crash: true, ..SMALL });
+}
+
+#[test]
+#[ignore = "for minutes"]
+fn no_rule_breaks_while_one_runs_twice_and_any_crashes() {
+    explore(Bounds { instances: 1, runs: [2, 1, 0], crash: true, ..SMALL });
+}
+
+#[test]
+#[ignore = "for minutes"]
+fn no_rule_breaks_while_all_run_for_leader_and_any_crashes() {
+    explore(Bounds { instances: 1, runs: [1, 1, 1], crash: true, ..SMALL });
+}
+
 fn finds(bounds: Bounds, rule: Rule) {
     let began = Instant::now();
     let until = HasDiscoveries::AnyOf([rule.name()].into());
