@@ -36,8 +36,8 @@ impl<E> Queue<E> {
         self.count += 1;
         assert!(to_u64(place) < PLACES_MAX, "{place} events wait");
         assert!(self.count < u64::MAX / PLACES_MAX, "{} events were put in", self.count);
-        let rank = u128::from(at.as_nanos()) << u64::BITS;
-        self.heap.push(Reverse(rank | u128::from(self.count * PLACES_MAX | to_u64(place))));
+        let rank = self.count * PLACES_MAX + to_u64(place);
+        self.heap.push(Reverse((u128::from(at.as_nanos()) << u64::BITS) + u128::from(rank)));
     }
 
     /// What happens next, and when.

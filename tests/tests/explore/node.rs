@@ -112,6 +112,12 @@ impl Node {
         self.known.contains_key(&instance)
     }
 
+    /// What it did, holds and knows, as far as it can matter to agreement.
+    pub(crate) fn facts(&self) -> String {
+        let Self { disk, pending, runs, acts, known, votes, .. } = self;
+        format!("{disk:?} {pending:?} {runs} {acts:?} {known:?} {votes:?}")
+    }
+
     /// Whether the answer to a message waits for the disk already: to hear it again would make another
     /// wait behind it, without end.
     pub(crate) fn is_about_to_answer(&self, message: &Message) -> bool {
@@ -133,16 +139,19 @@ impl Node {
     ///
     /// - *Prepare* below the durable promise is refused, in every life. At the promise it changes
     ///   nothing here, and all that comes of it is a promise. The candidate drops that unless it
-    ///   still waits; and it need not hear again what it was told in this life, which is all that
-    ///   there was to tell: what was accepted below the ballot does not change, and who asked for
-    ///   votes in it waits no more. What is learned by asking could be told on top, so if nodes ask,
-    ///   only the candidate counts. A promise that survived a crash unsynced was *not* said.
+    ///   still acts in the ballot; and it need not hear again what it was told in this life, which is
+    ///   all that there was to tell: what was accepted below the ballot does not change, and what is
+    ///   known chosen since was heard from the candidate itself. What is learned by asking could be
+    ///   told on top, so if nodes ask, only the candidate counts. A promise that survived a crash
+    ///   unsynced was *not* said.
     /// - *Accept* below the promise is refused, word of what is chosen included. At the promise it
     ///   asks for a vote, and says what is chosen. The vote makes no difference if it is on disk and
     ///   was said, or if the instance is known chosen for the rest of time; the word makes none if
     ///   it says nothing, or nothing new for the rest of time.
-    /// - *Heartbeat* is such an accept without a vote.
-    /// - *Promise* and *Accepted* are counted by who acts in the ballot, and by nobody else.
+    /// - *Heartbeat* is such an accept without a vote. It raises no promise, so one of a higher ballot
+    ///   makes a leader give way.
+    /// - *Promise* and *Accepted* are counted by who acts in the ballot, and by nobody else. A leader
+    ///   has no use for a late promise, but learns what it reports as chosen.
     /// - *Learned* teaches nothing to who knows it for the rest of time.
     pub(crate) fn is_deaf_to(
         &self,
@@ -157,7 +166,7 @@ impl Node {
         };
         match message {
             Message::Prepare { ballot, .. } => {
-                let is_awaited = sender.acts == Some((*ballot, false));
+                let is_awaited = sender.acts.is_some_and(|(own, _)| own == *ballot);
                 let is_answered = is_last && !learns && self.answered == *ballot;
                 *ballot < durable || (*ballot == durable && (!is_awaited || is_answered))
             }
@@ -169,9 +178,19 @@ impl Node {
                 *ballot < durable || (*ballot == durable && is_taken && !is_news)
             }
             Message::Heartbeat { ballot, chosen, .. } => {
-                *ballot < durable || (is_last && self.knows(chosen.0))
+                let gives_way = self.acts.is_some_and(|(own, _)| own < *ballot);
+                *ballot < durable || (is_last && self.knows(chosen.0) && !gives_way)
             }
-            Message::Promise(promise) => self.acts != Some((promise.ballot, false)),
+            Message::Promise(promise) => {
+                let mut entries = promise.entries.iter();
+                let is_news = entries.any(|reported| {
+                    matches!(reported.entry, Report::Chosen(_)) && !self.knows(reported.instance.0)
+                });
+                match self.acts {
+                    Some((own, leads)) if own == promise.ballot => leads && !is_news,
+                    Some(_) | None => true,
+                }
+            }
             Message::Accepted { ballot, last, .. } => {
                 self.acts.is_none_or(|(own, _)| own != *ballot) || self.knows(last.0)
             }

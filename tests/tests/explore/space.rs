@@ -13,7 +13,7 @@
 //! is different, since it may be lost. So the disk of the node that may crash stands still from some
 //! moment on, and then comes the crash.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
 use stateright::{Model, Property};
@@ -34,6 +34,8 @@ pub(crate) struct Bounds {
     pub(crate) crash: bool,
     /// Whether nodes ask each other for what they missed.
     pub(crate) learns: bool,
+    /// Whether what can make no difference any more is left out.
+    pub(crate) tidies: bool,
     /// What is wrong.
     pub(crate) bug: Bug,
     /// Nothing is looked for behind a broken rule: any, or this one.
@@ -140,6 +142,13 @@ impl Space {
         (tables.nodes.len(), tables.packets.len())
     }
 
+    /// The states that the three nodes got into together.
+    pub(crate) fn together(&self) -> BTreeSet<[String; 3]> {
+        let tables = self.tables.read().unwrap();
+        let facts = |id: u32| tables.nodes[usize::try_from(id).unwrap()].facts();
+        tables.judged.keys().map(|ids| ids.map(facts)).collect()
+    }
+
     fn node(&self, id: u32) -> Arc<Node> {
         let tables = self.tables.read().unwrap();
         Arc::clone(&tables.nodes[usize::try_from(id).unwrap()])
@@ -212,6 +221,9 @@ impl Space {
             while !state.is_still(node) && !self.node(state.nodes[node]).pending.is_empty() {
                 self.apply(state, node, Does::Sync);
             }
+        }
+        if !self.bounds.tidies {
+            return;
         }
         let nodes = self.nodes(state);
         let tables = self.tables.read().unwrap();
