@@ -2,7 +2,7 @@
 //! doubled and reordered, nodes run for leader against each other, and one crashes and loses what it had
 //! not synced. Agreement and the invariants I1 to I5 hold in all of them.
 //!
-//! `cargo test` explores small spaces. A larger one, with the figures:
+//! `cargo test` explores small spaces. Larger ones, with the figures:
 //!
 //! ```console
 //! $ cargo test --profile sim -p synod-tests --test explore -- --ignored --nocapture
