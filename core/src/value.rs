@@ -223,6 +223,15 @@ impl Iterator for Commands<'_> {
         Some(Command { key: head.key, low: head.low, sm: head.sm, payload })
     }
 
+    /// Takes no reference to what it skips.
+    fn nth(&mut self, n: usize) -> Option<Command> {
+        for _ in 0..n {
+            self.left = self.left.checked_sub(1)?;
+            self.at += COMMAND_OVERHEAD + Head::read(self.bytes, self.at)?.len;
+        }
+        self.next()
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         (left, Some(left))
@@ -338,6 +347,9 @@ mod tests {
         let value = writer.finish();
         let parsed = Value::parse(value.bytes().clone()).unwrap();
         assert_eq!(parsed.commands().collect::<Vec<_>>(), commands);
+        for n in 0..4 {
+            assert_eq!(parsed.commands().nth(n).as_ref(), commands.get(n));
+        }
         assert_eq!(parsed.kind(), ValueKind::Commands);
     }
 

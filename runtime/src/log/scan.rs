@@ -120,7 +120,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
                 return Err(ScanError::Contradiction(at));
             }
             let header = header.clone();
-            return Ok(Next::Batch(self.check(at, header)?));
+            return Ok(Next::Batch(self.check(at, header, 0)?));
         }
         let torn = self.claims(at)?;
         let mut from = at;
@@ -132,7 +132,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
                     mark!(CHAIN_BROKEN);
                     return Err(ScanError::Contradiction(place));
                 }
-                return Ok(Next::Batch(self.check(at, header)?));
+                return Ok(Next::Batch(self.check(at, header, 1)?));
             }
             if header.number >= number {
                 mark!(BATCH_BEFORE_LAST_UNREADABLE);
@@ -207,13 +207,12 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
         }
     }
 
-    /// Counts the bad places of a batch, and finds its payloads.
-    fn check(&mut self, at: u64, header: Header) -> Result<Batch, ScanError> {
-        let mut bad = [true; 2];
-        for (copy, place) in [at, at + header.layout.second].into_iter().enumerate() {
-            let found = self.header_at(place)?;
-            bad[copy] = found.is_none_or(|(other, which)| which != copy || other.id != header.id);
-        }
+    /// Counts the bad places of a batch whose header was read from this copy, and finds its payloads.
+    fn check(&mut self, at: u64, header: Header, read: usize) -> Result<Batch, ScanError> {
+        let other = 1 - read;
+        let found = self.header_at([at, at + header.layout.second][other])?;
+        let mut bad = [false; 2];
+        bad[other] = found.is_none_or(|(second, copy)| copy != other || second.id != header.id);
         let mut batch = Batch { at, header, places: 0, payloads: Vec::new(), bad };
         if batch.header.layout.twice {
             self.check_twice(&mut batch)?;

@@ -10,14 +10,18 @@ use super::Node;
 use super::disk::{DIR, Opened};
 use crate::checkers::excuse::Voter;
 use crate::checkers::files::{self, Belief};
-use crate::checkers::{Place, Verdict, Violation};
+use crate::checkers::{Place, Violation};
 use crate::disk::SimVfs;
 use crate::env::Env;
 
 impl Node {
     /// What the disk gives back of each group, as the voter that this machine was founded as.
     pub(crate) fn voters(&self) -> Vec<Voter> {
-        let Some(opened) = self.open_durable() else {
+        self.seats(self.open_durable().as_ref())
+    }
+
+    fn seats(&self, opened: Option<&Opened>) -> Vec<Voter> {
+        let Some(opened) = opened else {
             return vec![Voter { is_seated: false, log: None }; self.machine.memory.voters().len()];
         };
         let memory = &self.machine.memory;
@@ -52,12 +56,12 @@ impl Node {
     }
 
     /// Compares what the disk gives back with what the running groups believe, and with what is
-    /// chosen.
+    /// chosen. Returns the [`voters`](Self::voters), so that nobody opens the log again for them.
     ///
     /// # Errors
     ///
     /// If they differ, or the log does not open.
-    pub(crate) fn replay_files(&self, env: &Env) -> Verdict {
+    pub(crate) fn replay_files(&self, env: &Env) -> Result<Vec<Voter>, Violation> {
         let Some(opened) = self.open_durable() else {
             let what = format!("the log of n{} does not open", self.machine.index + 1);
             return Err(Violation::new("files", what));
@@ -77,7 +81,7 @@ impl Node {
                 .map_err(|error| Violation::new("files", format!("{place}: {error}")))?;
             files::replay(&env.checkers.choices, place, from, chosen, &entries)?;
         }
-        Ok(())
+        Ok(self.seats(Some(&opened)))
     }
 
     /// What a running group believes, if none of its records is on its way to the disk.

@@ -182,7 +182,8 @@ impl World {
         }
         let last = since + self.plan.recovery;
         if now >= last {
-            let Some(excuse) = self.excuse() else {
+            let disks: Vec<Vec<Voter>> = self.nodes.iter().map(Node::voters).collect();
+            let Some(excuse) = self.excuse(&disks) else {
                 return Err(Violation::new("liveness", self.complaint()));
             };
             self.env.trace.line(now, None, || Note::excused(&excuse));
@@ -274,9 +275,8 @@ impl World {
 
     /// Why the cluster may be stuck, judged from the disks of those that reach each other: in some
     /// group there is an excuse whoever would lead it.
-    fn excuse(&self) -> Option<Excuse> {
+    fn excuse(&self, disks: &[Vec<Voter>]) -> Option<Excuse> {
         let nodes = self.plan.nodes;
-        let disks: Vec<Vec<Voter>> = self.nodes.iter().map(Node::voters).collect();
         (0..self.plan.groups).find_map(|group| {
             let mut excuses = (0..nodes).map(|hub| {
                 let heard = |node: usize| {
@@ -320,11 +320,12 @@ impl World {
         if is_damaged || self.recovery.stage == Stage::Stuck {
             return Ok(());
         }
+        let mut disks = Vec::new();
         for node in &self.nodes {
-            node.replay_files(&self.env)?;
+            disks.push(node.replay_files(&self.env)?);
             self.env.stats.replayed += 1;
         }
-        match self.excuse() {
+        match self.excuse(&disks) {
             None => Ok(()),
             Some(excuse) => {
                 let what = format!("everything works, and there would be an excuse: {excuse}");

@@ -25,6 +25,8 @@ pub(crate) enum Deed {
     Run,
     /// Its disk finishes everything that was written.
     Sync,
+    /// Its disk finishes nothing any more, until the power is gone.
+    Still,
     /// The power is gone and comes back; of what was not synced only the first records survive.
     Crash(usize),
 }
@@ -43,6 +45,8 @@ pub(crate) struct Node {
     pub(crate) disk: Disk,
     /// Written, and not synced.
     pub(crate) pending: Vec<Record>,
+    /// What is written will never be synced.
+    is_still: bool,
     /// How often it ran for leader.
     pub(crate) runs: usize,
     /// The ballot that it acts in, and whether it leads.
@@ -54,6 +58,8 @@ pub(crate) struct Node {
     survived: BTreeSet<(Instance, Ballot)>,
     /// The highest ballot that it said to have promised.
     said: Ballot,
+    /// The last one for which it said what it accepted before, in this life.
+    answered: Ballot,
     /// The ballots that it used, and in which life.
     led: BTreeMap<Ballot, u64>,
     pub(crate) broken: Broken,
@@ -77,12 +83,14 @@ impl Node {
             key: (0, 0),
             disk: Disk::default(),
             pending: Vec::new(),
+            is_still: false,
             runs: 0,
             acts: None,
             known: Known::new(),
             votes: BTreeSet::new(),
             survived: BTreeSet::new(),
             said: Ballot::ZERO,
+            answered: Ballot::ZERO,
             led: BTreeMap::new(),
             broken: Broken::default(),
         }
@@ -105,6 +113,12 @@ impl Node {
         self.known.contains_key(&instance)
     }
 
+    /// What it did, holds and knows, as far as it can matter to agreement.
+    pub(crate) fn facts(&self) -> String {
+        let Self { disk, pending, runs, acts, known, votes, .. } = self;
+        format!("{disk:?} {pending:?} {runs} {acts:?} {known:?} {votes:?}")
+    }
+
     /// Whether the answer to a message waits for the disk already: to hear it again would make another
     /// wait behind it, without end.
     pub(crate) fn is_about_to_answer(&self, message: &Message) -> bool {
@@ -116,30 +130,68 @@ impl Node {
         (*chosen == Instance::ZERO || self.knows(chosen.0)) && self.pending.iter().any(is_it)
     }
 
-    /// Whether a message can make no difference here, now and later: its ballot is passed on disk, or
-    /// nobody acts in it any more. If this node crashes no more, that goes for what was taken in, too.
-    pub(crate) fn is_deaf_to(&self, message: &Message, is_last: bool) -> bool {
+    /// Whether a message can make no difference here, now and later, so that it may as well be lost.
+    /// `is_last` says that this node does not crash any more, `sender` is who said it.
+    ///
+    /// Three things stay for ever: what is on disk; that a ballot in which nobody acts any more is
+    /// never acted in again (I3, and where that breaks nothing is looked for behind it); and, in the
+    /// last process life, what a node knows and said, since all that was said is in the network until
+    /// its receiver is deaf to it. Nacks and acknowledgements of heartbeats do not travel. So, by kind:
+    ///
+    /// - *Prepare* below the durable promise is refused, in every life. At the promise it changes
+    ///   nothing here, and all that comes of it is a promise. The candidate drops that unless it
+    ///   still acts in the ballot; and it need not hear again what it was told in this life, which is
+    ///   all that there was to tell: what was accepted below the ballot does not change, and what is
+    ///   known chosen since was heard from the candidate itself. What is learned by asking could be
+    ///   told on top, so if nodes ask, only the candidate counts. A promise that survived a crash
+    ///   unsynced was *not* said.
+    /// - *Accept* below the promise is refused, word of what is chosen included. At the promise it
+    ///   asks for a vote, and says what is chosen. The vote makes no difference if it is on disk and
+    ///   was said, or if the instance is known chosen for the rest of time; the word makes none if
+    ///   it says nothing, or nothing new for the rest of time.
+    /// - *Heartbeat* is such an accept without a vote. It raises no promise, so one of a higher ballot
+    ///   makes a leader give way.
+    /// - *Promise* and *Accepted* are counted by who acts in the ballot, and by nobody else. A leader
+    ///   has no use for a late promise, but learns what it reports as chosen.
+    /// - *Learned* teaches nothing to who knows it for the rest of time.
+    pub(crate) fn is_deaf_to(
+        &self,
+        message: &Message,
+        sender: &Self,
+        is_last: bool,
+        learns: bool,
+    ) -> bool {
         let durable = self.disk.promised;
         let has_voted = |instance: Instance, ballot: Ballot| {
             self.votes.iter().any(|(i, b, _)| (*i, *b) == (instance.0, ballot))
         };
         match message {
-            Message::Prepare { ballot, .. } => *ballot < durable || (is_last && *ballot == durable),
+            Message::Prepare { ballot, .. } => {
+                let is_awaited = sender.acts.is_some_and(|(own, _)| own == *ballot);
+                let is_answered = is_last && !learns && self.answered == *ballot;
+                *ballot < durable || (*ballot == durable && (!is_awaited || is_answered))
+            }
             Message::Accept { ballot, instance, chosen, .. } => {
                 let has_said = !self.survived.contains(&(*instance, *ballot));
-                let is_taken =
-                    (has_voted(*instance, *ballot) && has_said) || self.knows(instance.0);
-                let has_heard = *chosen == Instance::ZERO || self.knows(chosen.0);
-                *ballot < durable
-                    || (*ballot == durable
-                        && is_taken
-                        && has_heard
-                        && (is_last || *chosen == Instance::ZERO))
+                let is_taken = (has_voted(*instance, *ballot) && has_said)
+                    || (is_last && self.knows(instance.0));
+                let is_news = *chosen > Instance::ZERO && !(is_last && self.knows(chosen.0));
+                *ballot < durable || (*ballot == durable && is_taken && !is_news)
             }
             Message::Heartbeat { ballot, chosen, .. } => {
-                *ballot < durable || (is_last && self.knows(chosen.0))
+                let gives_way = self.acts.is_some_and(|(own, _)| own < *ballot);
+                *ballot < durable || (is_last && self.knows(chosen.0) && !gives_way)
             }
-            Message::Promise(promise) => self.acts != Some((promise.ballot, false)),
+            Message::Promise(promise) => {
+                let mut entries = promise.entries.iter();
+                let is_news = entries.any(|reported| {
+                    matches!(reported.entry, Report::Chosen(_)) && !self.knows(reported.instance.0)
+                });
+                match self.acts {
+                    Some((own, leads)) if own == promise.ballot => leads && !is_news,
+                    Some(_) | None => true,
+                }
+            }
             Message::Accepted { ballot, last, .. } => {
                 self.acts.is_none_or(|(own, _)| own != *ballot) || self.knows(last.0)
             }
@@ -184,6 +236,8 @@ impl Node {
 
     fn does(&mut self, deed: &Deed, bounds: &Bounds) -> Said {
         self.runs += usize::from(matches!(deed, Deed::Run));
+        self.is_still =
+            matches!(deed, Deed::Still) || (self.is_still && !matches!(deed, Deed::Crash(_)));
         if let Deed::Crash(kept) = deed {
             for record in self.pending.drain(..).take(*kept).collect::<Vec<_>>() {
                 self.on_disk(&record);
@@ -194,6 +248,7 @@ impl Node {
             self.boot += 1;
             self.deeds.clear();
             (self.begun, self.known) = (self.disk.clone(), Known::new());
+            self.answered = Ballot::ZERO;
         }
         let mut live = Live::start(self, bounds);
         if !matches!(deed, Deed::Crash(_)) {
@@ -254,6 +309,7 @@ impl Node {
                     }
                 }
                 self.said = self.said.max(promise.ballot);
+                self.answered = promise.ballot;
             }
             Message::Accepted { ballot, first, last } => {
                 for instance in (first.0..=last.0).map(Instance) {
@@ -296,7 +352,11 @@ impl Node {
     /// timers, what a candidacy is drawn from, and buffers that are kept for reuse.
     fn key(&self, live: &Live, bounds: &Bounds) -> (u64, u64) {
         let mut group = format!("{:?}", live.group);
-        cut(&mut group, "spare: ", "progress: ");
+        if self.is_still || self.pending.is_empty() {
+            cut(&mut group, "written: ", "settled: ");
+        } else {
+            cut(&mut group, "spare: ", "progress: ");
+        }
         cut(&mut group, "heard: ", "round: ");
         cut(&mut group, "courted: ", "canvass: ");
         cut(&mut group, "jitter: ", "proposer: ");
@@ -305,9 +365,23 @@ impl Node {
             cut(&mut group, "learner: ", "election: ");
         }
         let Self {
-            me, boot, disk, pending, runs, known, votes, survived, said, led, broken, ..
+            me,
+            boot,
+            disk,
+            pending,
+            is_still,
+            runs,
+            known,
+            votes,
+            survived,
+            said,
+            answered,
+            led,
+            broken,
+            ..
         } = self;
-        let past = (disk, pending, runs, known, votes, survived, said, led, broken);
+        let past =
+            (disk, pending, is_still, runs, known, votes, survived, said, answered, led, broken);
         let past = (me, boot, past);
         let all = format!("{group} {past:?}");
         let hash = |salt: u64| {
@@ -388,6 +462,7 @@ impl Live {
                 self.step(Input::Receive { from: other, message });
             }
             Deed::Sync => self.sync(),
+            Deed::Still => {}
             Deed::Crash(_) => unreachable!("a crash ends a life"),
         }
     }

@@ -8,10 +8,12 @@
 //! and each message has a number, the core is asked once for each pair of them, and a state of the
 //! whole is a few numbers.
 //!
-//! Which node may crash is settled at the beginning, in three ways. The disks of the others may as well
-//! be fast: what waits for them could wait in the network.
+//! Which node may crash is settled at the beginning, in three ways. Disks may as well be fast: what
+//! waits for them could wait in the network. Only what is written behind the last sync before the crash
+//! is different, since it may be lost. So the disk of the node that may crash stands still from some
+//! moment on, and then comes the crash.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
 use stateright::{Model, Property};
@@ -32,6 +34,8 @@ pub(crate) struct Bounds {
     pub(crate) crash: bool,
     /// Whether nodes ask each other for what they missed.
     pub(crate) learns: bool,
+    /// Whether what can make no difference any more is left out.
+    pub(crate) tidies: bool,
     /// What is wrong.
     pub(crate) bug: Bug,
     /// Nothing is looked for behind a broken rule: any, or this one.
@@ -75,12 +79,18 @@ pub(crate) struct State {
     net: Vec<u16>,
     /// The node that may still crash.
     frail: Option<u8>,
+    /// Its disk stands still until it does.
+    is_still: bool,
     broken: Broken,
 }
 
 impl State {
     fn is_frail(&self, node: usize) -> bool {
         self.frail.is_some_and(|frail| usize::from(frail) == node)
+    }
+
+    fn is_still(&self, node: usize) -> bool {
+        self.is_still && self.is_frail(node)
     }
 }
 
@@ -96,6 +106,8 @@ enum Does {
     Hear(u16),
     Run,
     Sync,
+    /// Its disk finishes nothing any more.
+    Still,
     Crash(usize),
 }
 
@@ -137,6 +149,13 @@ impl Space {
         (tables.nodes.len(), tables.packets.len())
     }
 
+    /// The states that the three nodes got into together.
+    pub(crate) fn together(&self) -> BTreeSet<[String; 3]> {
+        let tables = self.tables.read().unwrap();
+        let facts = |id: u32| tables.nodes[usize::try_from(id).unwrap()].facts();
+        tables.judged.keys().map(|ids| ids.map(facts)).collect()
+    }
+
     fn node(&self, id: u32) -> Arc<Node> {
         let tables = self.tables.read().unwrap();
         Arc::clone(&tables.nodes[usize::try_from(id).unwrap()])
@@ -163,6 +182,7 @@ impl Space {
             }
             Does::Run => Deed::Run,
             Does::Sync => Deed::Sync,
+            Does::Still => Deed::Still,
             Does::Crash(kept) => Deed::Crash(kept),
         };
         let (next, said) = node.after(&deed, &self.bounds);
@@ -205,16 +225,20 @@ impl Space {
     /// be lost.
     fn tidy(&self, state: &mut State) {
         for node in 0..3 {
-            while !state.is_frail(node) && !self.node(state.nodes[node]).pending.is_empty() {
+            while !state.is_still(node) && !self.node(state.nodes[node]).pending.is_empty() {
                 self.apply(state, node, Does::Sync);
             }
+        }
+        if !self.bounds.tidies {
+            return;
         }
         let nodes = self.nodes(state);
         let tables = self.tables.read().unwrap();
         let mut net = std::mem::take(&mut state.net);
         net.retain(|id| {
-            let Packet { to, message, .. } = &*tables.packets[usize::from(*id)];
-            !nodes[*to].is_deaf_to(message, !state.is_frail(*to))
+            let Packet { from, to, message } = &*tables.packets[usize::from(*id)];
+            let sender = &nodes[usize::try_from(from.node.0 - 1).unwrap()];
+            !nodes[*to].is_deaf_to(message, sender, !state.is_frail(*to), self.bounds.learns)
         });
         state.net = net;
     }
@@ -248,7 +272,13 @@ impl Model for Space {
     fn init_states(&self) -> Vec<State> {
         let mut tables = self.tables.write().unwrap();
         let nodes = [0, 1, 2].map(|node| tables.node(Node::begin(member(node), &self.bounds)));
-        let state = |frail| State { nodes, net: Vec::new(), frail, broken: Broken::default() };
+        let state = |frail| State {
+            nodes,
+            net: Vec::new(),
+            frail,
+            is_still: false,
+            broken: Broken::default(),
+        };
         match self.bounds.crash {
             false => vec![state(None)],
             true => [0, 1, 2].map(|node| state(Some(node))).to_vec(),
@@ -265,11 +295,10 @@ impl Model for Space {
             if known.runs < self.bounds.runs[node] {
                 may(Does::Run);
             }
-            if state.is_frail(node) {
-                if !known.pending.is_empty() {
-                    may(Does::Sync);
-                }
+            if state.is_still(node) {
                 (0..=known.pending.len()).for_each(|kept| may(Does::Crash(kept)));
+            } else if state.is_frail(node) {
+                may(Does::Still);
             }
         }
         let nodes = self.nodes(state);
@@ -286,10 +315,12 @@ impl Model for Space {
 
     fn next_state(&self, state: &State, Action { node, does }: Action) -> Option<State> {
         let mut next = state.clone();
-        if matches!(does, Does::Crash(_)) {
-            next.frail = None;
+        match does {
+            Does::Crash(_) => (next.frail, next.is_still) = (None, false),
+            Does::Still => next.is_still = true,
+            Does::Hear(_) | Does::Run | Does::Sync => {}
         }
-        if !self.apply(&mut next, node, does) {
+        if !self.apply(&mut next, node, does) && next == *state {
             return None;
         }
         self.tidy(&mut next);
@@ -321,6 +352,7 @@ impl Model for Space {
             }
             Does::Run => format!("{node} runs for leader"),
             Does::Sync => format!("{node} syncs"),
+            Does::Still => format!("{node} syncs nothing any more"),
             Does::Crash(kept) => format!("{node} crashes, and {kept} unsynced records survive"),
         }
     }
