@@ -7,6 +7,7 @@ use crate::entries::{Entries, Slot};
 use crate::env::Ctx;
 use crate::fetches::{Fetches, Purpose};
 use crate::ids::{Ballot, Instance, NodeId};
+use crate::lease::Grants;
 use crate::message::{Message, Promise, Report, Reported};
 use crate::value::{ENTRY_OVERHEAD, Value};
 use crate::write::{Record, Stored};
@@ -15,6 +16,8 @@ use crate::write::{Record, Stored};
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     promised: Ballot,
+    /// The leases granted, which may forbid to promise.
+    pub(crate) grants: Grants,
 }
 
 /// A phase 2a message, taken apart.
@@ -23,11 +26,13 @@ pub(crate) struct Proposed {
     pub(crate) ballot: Ballot,
     pub(crate) instance: Instance,
     pub(crate) value: Value,
+    /// The proposer's chosen prefix.
+    pub(crate) chosen: Instance,
 }
 
 impl Acceptor {
-    pub(crate) const fn new(promised: Ballot) -> Self {
-        Self { promised }
+    pub(crate) const fn new(promised: Ballot, grants: Grants) -> Self {
+        Self { promised, grants }
     }
 
     /// The highest ballot promised.
@@ -54,6 +59,10 @@ impl Acceptor {
             mark!(PREPARE_REFUSED);
             ctx.vote(from, Message::Nack { ballot, promised: self.promised });
             return;
+        }
+        if ballot > self.promised && self.grants.bind(ballot, ctx) {
+            mark!(PREPARE_REFUSED_LEASE);
+            return; // asked again, and the lease ends
         }
         if ctx.writes_full() {
             mark!(PREPARE_DROPPED_DISK_BUSY);
@@ -84,6 +93,7 @@ impl Acceptor {
         ballot: Ballot,
         first: Instance,
         stored: Vec<Stored>,
+        chosen: Instance,
         ctx: &mut Ctx<'_>,
     ) {
         if ballot != self.promised {
@@ -97,7 +107,7 @@ impl Acceptor {
             .collect();
         if let Some(last) = entries.last() {
             let to_instance = last.instance;
-            let promise = Promise { ballot, from: first, to: to_instance, entries };
+            let promise = Promise { ballot, from: first, to: to_instance, chosen, entries };
             ctx.vote(to, Message::Promise(promise));
         }
     }
@@ -119,7 +129,7 @@ impl Acceptor {
         entries: &mut Entries,
         ctx: &mut Ctx<'_>,
     ) -> bool {
-        let Proposed { ballot, instance, value } = proposed;
+        let Proposed { ballot, instance, value, chosen } = proposed;
         if ballot < self.promised {
             mark!(ACCEPT_REFUSED);
             ctx.vote(from, Message::Nack { ballot, promised: self.promised });
@@ -127,15 +137,22 @@ impl Acceptor {
         }
         // Our own proposals were bounded by our window before they were made.
         let own = from == ctx.me.node;
-        if ctx.writes_full() && !own {
-            mark!(ACCEPT_DROPPED_DISK_BUSY);
+        if ctx.takes_no_values() && !own {
+            mark!(ACCEPT_DROPPED_DISK_BUSY if ctx.writes_full());
+            mark!(ACCEPT_DROPPED_DISK_FULL if !ctx.has_room);
             return true;
         }
         mark!(ACCEPT_RAISES_PROMISE if ballot > self.promised);
         mark!(ACCEPT_OF_CHOSEN_RAISES_PROMISE
             if ballot > self.promised && instance <= entries.chosen());
         self.raise(ballot, ctx);
-        if instance <= entries.chosen() {
+        // Before anything is held against the chosen prefix: where values are large, the one that is
+        // proposed has room only because the one before is chosen. That is so of entries of this very
+        // ballot (I5), whatever becomes of the proposal.
+        entries.choose(ballot, chosen);
+        // All through the newest membership entry is chosen, even where the disk lost a value of it;
+        // a restart relies on it that nothing is written there but what was learned.
+        if instance <= entries.chosen().max(ctx.history.version()) {
             mark!(ACCEPT_OF_CHOSEN);
             // Chosen already: no vote is needed, and none is given. Saying how far we know the log
             // to be chosen lets the leader learn what it missed. It may well propose another value
@@ -213,6 +230,7 @@ fn page(ballot: Ballot, from: Instance, entries: &Entries, config: &Config) -> P
     let mut reported = Vec::new();
     let mut bytes = 0;
     let mut instance = from;
+    let chosen = entries.chosen();
     while instance <= entries.highest() {
         if let Some(slot) = entries.slot(instance) {
             let entry = match &slot.value {
@@ -229,12 +247,12 @@ fn page(ballot: Ballot, from: Instance, entries: &Entries, config: &Config) -> P
             reported.push(Reported { instance, entry });
             if bytes >= config.page_bytes_max && instance < entries.highest() {
                 mark!(PROMISE_PAGED);
-                return Promise { ballot, from, to: instance, entries: reported };
+                return Promise { ballot, from, to: instance, chosen, entries: reported };
             }
         }
         instance = instance.next();
     }
-    Promise { ballot, from, to: Instance::MAX, entries: reported }
+    Promise { ballot, from, to: Instance::MAX, chosen, entries: reported }
 }
 
 /// How many leaders' windows of values may be held before they are chosen: one for the leader of

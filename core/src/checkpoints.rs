@@ -128,6 +128,8 @@ impl Checkpoints {
             mark!(LOG_CLEANED);
             entries.clean(upto, handed);
             ctx.write(Record::Cleaned(entries.cleaned()));
+            // Nothing is executed from there any more, and nothing decided.
+            ctx.env.history.prune(entries.cleaned().next());
             ctx.event(Event::Cleaned(entries.cleaned()));
         }
     }

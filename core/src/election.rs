@@ -1,11 +1,11 @@
 //! Leader election: who is heard to lead, and when to ask for it ourselves.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::acceptor::Acceptor;
 use crate::env::{Ctx, Env};
 use crate::ids::{Ballot, Instance, Member, NodeId};
-use crate::membership::VoterSet;
 use crate::message::Message;
 use crate::outbox::Event;
 use crate::time::Time;
@@ -25,7 +25,11 @@ pub(crate) struct Election {
     round: u64,
     /// When this node promised a candidate last.
     courted: Option<Time>,
+    /// When this node canvassed last.
+    canvassed: Option<Time>,
     canvass: Option<Canvass>,
+    /// Whom a node without a vote asked last.
+    turn: NodeId,
     jitter: u64,
 }
 
@@ -33,7 +37,7 @@ pub(crate) struct Election {
 #[derive(Debug)]
 struct Canvass {
     ballot: Ballot,
-    yes: VoterSet,
+    yes: Vec<Member>,
 }
 
 impl Election {
@@ -45,7 +49,9 @@ impl Election {
             timeout: Time::MAX,
             round: promised.round,
             courted: None,
+            canvassed: None,
             canvass: None,
+            turn: NodeId(0),
             jitter: seed,
         }
     }
@@ -69,6 +75,14 @@ impl Election {
     /// Waits half as long: this node led until now, and others wait for whoever outbid it.
     pub(crate) fn wait_less(&mut self, env: &Env) {
         self.timeout = env.now + self.draw(env.config.election_timeout / 2, env);
+    }
+
+    /// Waits half to one election timeout at most, unless this node has canvassed just now.
+    fn wait_at_most_one(&mut self, env: &Env) {
+        let soon = env.now + self.draw(env.config.election_timeout / 2, env);
+        let again = self.canvassed.map_or(Time::ZERO, |at| at + env.config.election_timeout);
+        mark!(CANVASS_HASTENED if soon.max(again) < self.timeout);
+        self.timeout = self.timeout.min(soon.max(again));
     }
 
     /// This node promised a candidate: it waits to hear it lead, and for a while grants no other
@@ -118,10 +132,16 @@ impl Election {
         Ballot { round: self.round, node: me.node, incarnation: me.incarnation }
     }
 
-    /// Would we promise this ballot? A question that changes nothing, and resets no timer.
+    /// Would we promise this ballot? A question that changes nothing on disk, and puts off no timer.
     ///
     /// No, while a leader is heard: a node that merely cannot hear it must not unseat it. The leader
-    /// itself asking means that it no longer leads.
+    /// itself asking means that it no longer leads: it asks in a ballot above the one that it led in.
+    ///
+    /// Yes means that no leader is known here either. If the asker reaches a quorum, its question for
+    /// promises follows within two round trips, and whoever promises waits anew. If none follows, the
+    /// asker reaches too few, and somebody who reaches more has to ask: the hub of a star is heard by
+    /// all while the others ask in vain. So we ask sooner, though never twice in an election timeout,
+    /// which keeps those who reach no quorum as quiet as they would be.
     pub(crate) fn on_canvass(
         &mut self,
         from: NodeId,
@@ -137,6 +157,10 @@ impl Election {
             && (!courted || promised.node == from);
         mark!(CANVASS_REFUSED_LEADER_HEARD if self.live(ctx) && self.leader.node != from);
         mark!(CANVASS_REFUSED_COURTED if courted && promised.node != from);
+        if granted {
+            self.leader = Ballot::ZERO;
+            self.wait_at_most_one(ctx);
+        }
         ctx.vote(from, Message::CanvassReply { ballot, granted, promised, chosen });
     }
 
@@ -154,14 +178,16 @@ impl Election {
         if canvass.ballot != ballot || !granted {
             return None;
         }
-        let newest = env.history.newest();
-        canvass.yes.insert(newest.slot(from)?);
-        newest.is_quorum(canvass.yes).then_some(ballot)
+        if !canvass.yes.contains(&from) && canvass.yes.len() < YES_MAX {
+            canvass.yes.push(from);
+        }
+        env.is_quorum(&canvass.yes).then_some(ballot)
     }
 
     /// Canvasses if it is time to; returns the ballot to run for if we are a quorum by ourselves.
     ///
-    /// Only voters run, and not while their own disk is stuck: they could not even promise.
+    /// Only voters run, and not while their own disk is stuck or full: they could not even
+    /// promise, or not propose.
     pub(crate) fn tick(&mut self, acceptor: &Acceptor, ctx: &mut Ctx<'_>) -> Option<Ballot> {
         if !self.live(ctx) {
             self.leader = Ballot::ZERO;
@@ -171,21 +197,51 @@ impl Election {
         }
         self.wait(ctx);
         let me = ctx.me;
-        let slot = ctx.history.newest().slot(me)?;
+        if !ctx.is_voter(me) {
+            self.ask_around(ctx);
+            return None;
+        }
+        if ctx.chosen < ctx.history.version() {
+            mark!(CANVASS_PUT_OFF_TO_LEARN);
+            return None; // what is chosen there has to be learned, not proposed again
+        }
         if ctx.journal.stalled(ctx.now, ctx.config.election_timeout) {
             mark!(CANVASS_PUT_OFF_DISK_STALLED);
             return None;
         }
+        if !ctx.has_room {
+            mark!(CANVASS_PUT_OFF_DISK_FULL);
+            return None;
+        }
         let ballot = self.next_ballot(acceptor.promised(), me);
-        let mut yes = VoterSet::default();
-        yes.insert(slot);
+        let yes = alloc::vec![me];
         ctx.event(Event::Canvassing(ballot));
-        if ctx.history.newest().is_quorum(yes) {
+        if ctx.is_quorum(&yes) {
             return Some(ballot);
         }
+        self.canvassed = Some(ctx.now);
         self.canvass = Some(Canvass { ballot, yes });
         ctx.send_all(&Message::Canvass { ballot });
+        if ctx.history.version() > Instance::ZERO {
+            // Some may not know yet that they vote, and would not answer.
+            let chosen = ctx.chosen;
+            ctx.send_all(&Message::Hold { ballot, chosen });
+        }
         None
+    }
+
+    /// A node without a vote hears no leader. It may have missed that it was removed, or swapped in, or
+    /// that others vote by now; somebody it knows may tell.
+    fn ask_around(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.history.has_left(ctx.me.incarnation) && !ctx.is_member() {
+            return;
+        }
+        if let Some(to) = ctx.peer_after(self.turn) {
+            mark!(ASKS_AROUND);
+            self.turn = to;
+            let from = ctx.chosen.next();
+            ctx.send(to, Message::Learn { from });
+        }
     }
 
     /// When to tick next.
@@ -224,6 +280,9 @@ impl Election {
         z ^ (z >> 31)
     }
 }
+
+/// Answers counted at most; more than two memberships have voters.
+const YES_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests;

@@ -7,12 +7,13 @@ use crate::checkpoints::Checkpoints;
 use crate::entries::Entries;
 use crate::env::{Ctx, Env};
 use crate::fetches::{Fetches, Purpose};
-use crate::ids::{Instance, Position, WriteSeq};
+use crate::ids::{Instance, Position, SmId, WriteSeq};
+use crate::master::{Mastership, Steward};
 use crate::origin::Origin;
 use crate::outbox::{Apply, Event};
 use crate::sessions::Sessions;
 use crate::snapshot;
-use crate::value::{Value, ValueKind};
+use crate::value::{Command, Value, ValueKind};
 use crate::write::{Record, Stored};
 
 /// How far execution is, and what has been executed.
@@ -33,6 +34,8 @@ pub(crate) struct Executor {
     /// Up to here the disk has lost what is to be executed next: it comes from a peer.
     lost: Option<Instance>,
     sessions: Sessions,
+    /// The machine of the group's own.
+    steward: Steward,
     /// When checkpoints are taken, and what is cleaned after them.
     checkpoints: Checkpoints,
     /// A checkpoint of a peer whose record is being written; nothing is handed out until it counts.
@@ -46,12 +49,18 @@ pub(crate) struct Executor {
 struct Installing {
     at: Instance,
     sessions: Sessions,
+    mastership: Mastership,
     record: WriteSeq,
 }
 
 impl Executor {
     /// Goes on from the checkpoint at `start` and the sessions in it, or from nothing.
-    pub(crate) fn new(start: Instance, sessions: Sessions, is_stateless: bool) -> Self {
+    pub(crate) fn new(
+        start: Instance,
+        sessions: Sessions,
+        steward: Steward,
+        is_stateless: bool,
+    ) -> Self {
         Self {
             handed: start,
             applied: start,
@@ -60,6 +69,7 @@ impl Executor {
             ahead_bytes: 0,
             lost: None,
             sessions,
+            steward,
             checkpoints: Checkpoints::new(start),
             installing: None,
             is_stateless,
@@ -96,10 +106,17 @@ impl Executor {
     ///
     /// The state machines hear of it when the record is durable. Until then a restart would go on
     /// from what was there before, and so must they.
-    pub(crate) fn install(&mut self, at: Instance, sessions: Sessions, ctx: &mut Ctx<'_>) {
+    pub(crate) fn install(
+        &mut self,
+        at: Instance,
+        sessions: Sessions,
+        mastership: Mastership,
+        ctx: &mut Ctx<'_>,
+    ) {
         self.checkpoints.install(at, ctx);
         (self.lost, self.is_stateless) = (None, false);
-        self.installing = Some(Installing { at, sessions, record: ctx.journal.written() });
+        let record = ctx.journal.written();
+        self.installing = Some(Installing { at, sessions, mastership, record });
     }
 
     /// Goes on from the checkpoint that was installed, once its record is durable; and takes and
@@ -107,8 +124,11 @@ impl Executor {
     #[inline]
     pub(crate) fn settle(&mut self, entries: &mut Entries, origin: &mut Origin, ctx: &mut Ctx<'_>) {
         let is_durable = |it: &mut Installing| ctx.env.journal.is_durable(it.record);
-        if let Some(Installing { at, sessions, .. }) = self.installing.take_if(is_durable) {
+        if let Some(Installing { at, sessions, mastership, .. }) =
+            self.installing.take_if(is_durable)
+        {
             self.sessions = sessions;
+            self.steward.load(mastership, ctx);
             self.jump = (self.handed, at);
             self.handed = at;
             let sessions = &self.sessions;
@@ -117,6 +137,15 @@ impl Executor {
             ctx.event(Event::Installed(at));
         }
         self.checkpoints.settle(self.handed, entries, ctx);
+    }
+
+    /// This node's part in the mastership.
+    pub(crate) const fn steward(&self) -> &Steward {
+        &self.steward
+    }
+
+    pub(crate) const fn steward_mut(&mut self) -> &mut Steward {
+        &mut self.steward
     }
 
     pub(crate) const fn handed(&self) -> Instance {
@@ -207,7 +236,7 @@ impl Executor {
         let before = self.handed;
         for (above, value) in (0..).zip(values) {
             let instance = Instance(first.0.saturating_add(above));
-            if self.missing(ctx) == Some(instance) && !ctx.writes_full() {
+            if self.missing(ctx) == Some(instance) && !ctx.takes_no_values() {
                 mark!(EXECUTED_WHAT_WAS_LOST);
                 ctx.write(Record::Learned { instance, value: value.clone() });
                 self.hand_out(instance, value, origin, ctx);
@@ -215,6 +244,11 @@ impl Executor {
             }
         }
         self.through(before, ctx);
+    }
+
+    /// Whether the disk has lost something that is still to be executed.
+    pub(crate) const fn is_missing_some(&self) -> bool {
+        self.lost.is_some()
     }
 
     /// The next instance, if it is to be executed and the disk has lost it.
@@ -302,8 +336,14 @@ impl Executor {
         ctx: &mut Ctx<'_>,
     ) {
         self.handed = instance;
-        if value.kind() != ValueKind::Noop {
-            self.hand_out_commands(instance, value, origin, ctx);
+        match value.kind() {
+            ValueKind::Noop => {}
+            ValueKind::Membership => {
+                // A session is dropped only when its memory leaves, and it never comes back.
+                let above = ctx.history.at(instance.next());
+                self.sessions.retain(|origin| above.has(origin));
+            }
+            ValueKind::Commands => self.hand_out_commands(instance, value, origin, ctx),
         }
         if self.checkpoints.is_due(instance, value.len(), &ctx.config) {
             self.take_checkpoint(ctx);
@@ -320,6 +360,7 @@ impl Executor {
         self.ahead.push_back((instance, value.len()));
         self.ahead_bytes += value.len();
         let membership = ctx.env.history.at(instance);
+        let mut orders = Vec::new(); // for the mastership; rare
         let mut known = None; // commands of one origin come together
         for (index, command) in (0..).zip(value.commands()) {
             // From a memory that is no member here: nobody waits for it, and its session is dropped.
@@ -329,7 +370,10 @@ impl Executor {
             let first = member && self.sessions.admit(command.key, command.low);
             mark!(COMMAND_CHOSEN_TWICE if !first && self.sessions.met(command.key));
             mark!(COMMAND_OF_THE_PAST if !first && self.sessions.past(command.key));
-            if first {
+            if first && command.sm == SmId::MASTER {
+                origin.resolve(command.key);
+                orders.extend(membership.member(origin_of).map(|by| (by, command)));
+            } else if first {
                 ctx.out.applies.push(Apply::Command {
                     position: Position { instance, index },
                     key: command.key,
@@ -339,12 +383,15 @@ impl Executor {
                 });
             }
         }
+        for (by, Command { key, payload, .. }) in orders {
+            self.steward.execute(instance, by, key, &payload, ctx);
+        }
     }
 
     /// Everything up to here is handed out, and nothing above: the state of now.
     fn take_checkpoint(&mut self, ctx: &mut Ctx<'_>) {
         let at = self.handed;
-        let state = snapshot::encode(at, &self.sessions, &ctx.history);
+        let state = snapshot::encode(at, &self.sessions, &self.steward.state(), &ctx.history);
         self.checkpoints.take(at, state.clone());
         ctx.out.applies.push(Apply::Checkpoint { at, state });
     }

@@ -1,26 +1,33 @@
 //! One node's member of one Paxos group: routes inputs to its parts, and decides nothing.
 
 mod install;
+mod lookup;
 mod receive;
+mod turn;
 mod usage;
 
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::acceptor::Acceptor;
+use crate::asking::Asking;
+use crate::config::Config;
 use crate::election::Election;
 use crate::entries::{Entries, Slot};
 use crate::env::{Ctx, Env};
 use crate::executor::Executor;
 use crate::fetches::{Fetches, Purpose};
-use crate::ids::{Ballot, FetchId, Instance};
+use crate::ids::{Ballot, FetchId, Instance, Member, NodeId};
 use crate::input::{Input, Role, Start, StartError, Status};
 use crate::journal::Journal;
 use crate::learner::Learner;
+use crate::lease::{Grants, Tenure};
+use crate::master::{Master, Steward};
 use crate::membership::History;
 use crate::mender::Mender;
 use crate::message::Message;
 use crate::origin::Origin;
-use crate::outbox::{Event, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
+use crate::outbox::{ChangeRefusal, Event, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
 use crate::proposer::Proposer;
 use crate::reads::{Questions, Reads};
 use crate::snapshot::Snapshot;
@@ -28,6 +35,7 @@ use crate::time::Time;
 use crate::write::{Record, Recovered, Stored};
 
 pub use install::Wanted;
+pub use lookup::ChosenAt;
 pub use usage::Usage;
 
 /// One node's member of one Paxos group: acceptor, proposer and learner; no I/O, clock or rand.
@@ -51,11 +59,18 @@ pub struct Group {
     origin: Origin,
     reads: Reads,
     questions: Questions,
+    /// The lease of this node's leadership.
+    tenure: Tenure,
     executor: Executor,
     fetches: Fetches,
     mender: Mender,
     /// The chosen prefix that the log was told last.
     hinted: Instance,
+    asking: Asking,
+    /// The history knows more than the log was told: it is written with the first step.
+    unwritten: bool,
+    /// Whom to tell once the disk holds the log up to here.
+    owed: Option<(NodeId, Ballot, Instance)>,
 }
 
 impl Group {
@@ -65,12 +80,13 @@ impl Group {
     ///
     /// If the settings cannot work, or the log contradicts itself.
     pub fn start(start: Start) -> Result<Self, StartError> {
-        let Start { group, me, boot, membership, recovered, config, now } = start;
+        let Start { cluster, group, me, boot, membership, recovered, config, now } = start;
         config.validate()?;
-        let Recovered { promised, chosen, cleaned, entries: mut stored, checkpoint, files_lost } =
-            recovered;
-        let history = History::founded(membership);
-        let (start, Snapshot { sessions, history }) = install::start(checkpoint, history)?;
+        let Recovered { promised, chosen, cleaned, lease, entries: mut stored, .. } = recovered;
+        let history = recovered.history.unwrap_or_else(|| History::founded(membership));
+        let (start, snapshot) = install::start(recovered.checkpoint, history)?;
+        let Snapshot { sessions, mastership, mut history } = snapshot;
+        let version = history.version();
         if cleaned > chosen {
             return Err(StartError::Log(cleaned, "it was cleaned above the chosen prefix"));
         }
@@ -96,6 +112,11 @@ impl Group {
             // only that it was no higher than the promise.
             let is_forgotten = ballot == Ballot::ZERO && value.is_none();
             let ballot = if is_forgotten { promised } else { ballot };
+            // All up to the newest membership entry is chosen, with the value written last: its
+            // record was written when the chosen prefix passed it.
+            let is_chosen = instance <= version && value.is_some();
+            mark!(RESTARTED_BELOW_ITS_MEMBERSHIP if is_chosen);
+            let ballot = if is_chosen { Ballot::ZERO } else { ballot };
             mark!(RESTARTED_WITHOUT_VALUE if value.is_none());
             mark!(RESTARTED_WITH_VOTES if ballot > Ballot::ZERO);
             entries.put(instance, Slot { ballot, value });
@@ -103,25 +124,51 @@ impl Group {
         }
         entries.choose(Ballot::ZERO, Instance::MAX);
         let journal = Journal::new(group, boot, me.node, now);
+        let mut unwritten = false;
+        for (instance, value) in entries.take_turns() {
+            let entry = value.membership().filter(|_| instance > version);
+            if let Some(entry) = entry.filter(|it| it.takes_effect(instance, cluster, &history)) {
+                history.begin(instance.next(), entry.membership);
+                unwritten = true;
+            }
+        }
         let seed = config.seed;
-        let env = Env { now, me, config, history, journal, failed: None };
+        let grants = Grants::new(lease, config.clock_rate_bound_ppm, now);
+        let mut steward = Steward::new(boot, config.master_lease, seed, now);
+        steward.restore(mastership, me, config.clock_rate_bound_ppm, now);
+        let chosen_here = entries.chosen();
+        let env = Env {
+            now,
+            me,
+            config,
+            cluster,
+            history,
+            chosen: chosen_here,
+            journal,
+            failed: None,
+            has_room: true,
+        };
         mark!(STARTED_WITHOUT_A_VOTE if !env.is_member());
         let mut election = Election::new(promised, seed);
         election.wait(&env);
-        if env.history.newest().voters() == [me] {
+        if env.is_quorum(&[me]) {
             election.hurry(&env); // nobody else could lead
         }
         Ok(Self {
-            acceptor: Acceptor::new(promised),
+            acceptor: Acceptor::new(promised, grants),
             learner: Learner::default(),
             proposer: Proposer::Idle,
             origin: Origin::new(me.incarnation, boot),
             reads: Reads::new(me, boot),
             questions: Questions::default(),
-            executor: Executor::new(start, sessions, files_lost),
+            tenure: Tenure::default(),
+            executor: Executor::new(start, sessions, steward, recovered.files_lost),
             fetches: Fetches::default(),
             mender: Mender::default(),
             hinted: chosen,
+            asking: Asking::new(me.incarnation, boot),
+            unwritten,
+            owed: None,
             entries,
             election,
             env,
@@ -143,6 +190,10 @@ impl Group {
         }
         let chosen = self.entries.chosen();
         let ctx = &mut Ctx { env: &mut self.env, out };
+        if mem::take(&mut self.unwritten) {
+            let history = ctx.history.clone();
+            ctx.write(Record::Membership(history));
+        }
         match input {
             // What we say to ourselves takes the journal's road, never the network's.
             Input::Receive { from, .. } if from.node == ctx.me.node => {}
@@ -159,14 +210,24 @@ impl Group {
             Input::CheckpointFailed(at) => self.executor.checkpoints().on_failed(at),
             Input::CleanLimit(limit) => self.executor.checkpoints().limit(limit),
             Input::Install { at, state } => self.install(at, &state, out),
+            Input::Room(has_room) => self.room(has_room),
+            Input::Change { id, version, membership, deadline } => {
+                self.asking.ask(id, version, membership, deadline, ctx);
+            }
             Input::Transfer(to) => {
                 if let Some(leadership) = self.proposer.leading() {
                     leadership.transfer(to, ctx);
                 }
             }
+            Input::Master(ask) => {
+                self.executor.steward_mut().on_ask(ask, &mut self.origin, ctx);
+            }
             Input::Tick => self.tick(out),
         }
         self.drain(out);
+        if self.proposer.leading().is_some_and(|leadership| leadership.turns()) {
+            self.tenure.lapse();
+        }
         self.settle(chosen, out);
         if self.env.failed.is_none() {
             self.invariants();
@@ -189,6 +250,8 @@ impl Group {
         let deadline = role
             .min(self.origin.deadline(leader, self.env.now))
             .min(self.reads.deadline(leader, self.env.now))
+            .min(self.executor.steward().deadline(leader, &self.env))
+            .min(self.asking.deadline(leader, &self.env))
             .min(self.learner.deadline(&self.env).unwrap_or(Time::MAX))
             .min(self.mender.deadline(&self.env).unwrap_or(Time::MAX));
         (deadline < Time::MAX).then_some(deadline)
@@ -211,6 +274,9 @@ impl Group {
         Status {
             role,
             votes: self.votes(),
+            removed: self.env.history.has_left(self.env.me.incarnation) && !self.env.is_member(),
+            version: self.env.history.version(),
+            changing: self.env.open().count() > 1,
             leader: self.election.leader(),
             promised: self.acceptor.promised(),
             chosen: self.entries.chosen(),
@@ -225,10 +291,55 @@ impl Group {
         }
     }
 
+    /// Until when this node may answer reads without asking anybody; [`Time::ZERO`] if it may not. See
+    /// [`Config::read_lease`](crate::Config::read_lease).
+    #[must_use]
+    pub const fn lease(&self) -> Time {
+        self.tenure.until()
+    }
+
+    /// What this node makes of the mastership.
+    #[must_use]
+    pub fn master(&self) -> Master {
+        self.executor.steward().view(self.env.me)
+    }
+
+    pub(crate) const fn config(&self) -> &Config {
+        &self.env.config
+    }
+
+    pub(crate) const fn config_mut(&mut self) -> &mut Config {
+        &mut self.env.config
+    }
+
+    /// Who votes and follows, as far as this node knows the log to be chosen.
+    #[must_use]
+    pub const fn history(&self) -> &History {
+        &self.env.history
+    }
+
+    /// Everybody who belongs to a membership that may still decide something: the newest one, and
+    /// while a change is not complete the one before it.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        self.env.history.members_since(self.env.chosen)
+    }
+
     /// Why the group has stopped here, if it has.
     #[must_use]
     pub const fn failure(&self) -> Option<(&'static str, Instance)> {
         self.env.failed
+    }
+
+    /// The log has no room for values any more, or has again. A candidate gives up: with its promises
+    /// it would have to propose.
+    fn room(&mut self, has_room: bool) {
+        self.env.has_room = has_room;
+        if !has_room && matches!(self.proposer, Proposer::Preparing(_)) {
+            mark!(CANDIDATE_GIVES_UP_DISK_FULL);
+            self.proposer = Proposer::Idle;
+            self.election.vacant(&self.env);
+        }
     }
 
     fn tick(&mut self, out: &mut Outbox) {
@@ -250,12 +361,18 @@ impl Group {
         }
         let leader = self.election.leader();
         let ctx = &mut Ctx { env: &mut self.env, out };
+        self.executor.steward_mut().tick(leader, &mut self.origin, ctx);
         self.origin.flush(leader, &mut self.proposer, ctx);
         self.reads.flush(leader, ctx);
+        self.asking.flush(leader, ctx);
         self.drain(out);
         let ctx = &mut Ctx { env: &mut self.env, out };
         if let Some(leadership) = self.proposer.leading() {
+            let before = leadership.probe();
             leadership.tick(&self.entries, ctx);
+            if leadership.probe() > before && !leadership.turns() {
+                self.tenure.ask(leadership.ballot(), &mut self.acceptor.grants, ctx);
+            }
             if !self.questions.is_empty() {
                 self.questions.answer(leadership.confirmed(ctx), ctx);
             }
@@ -269,17 +386,32 @@ impl Group {
         let release = leadership.release_to(&self.env);
         let stalled = self.env.journal.stalled(self.env.now, patience);
         let lonely = self.env.now > leadership.contact() + patience;
+        // A node alone goes on: it can still serve reads.
+        let full = leadership.successor(&self.env).filter(|_| !self.env.has_room);
+        let done = leadership.is_done(&self.entries, &self.env);
+        if done {
+            mark!(REMOVED_LEADER_HANDS_OVER);
+            leadership.beat(&self.entries, &mut Ctx { env: &mut self.env, out });
+        }
         let (to, reason) = match release {
             Some(to) => (Some(to), StepDown::Transferred),
+            None if done => (leadership.successor(&self.env), StepDown::Removed),
             None if stalled => (leadership.successor(&self.env), StepDown::DiskStalled),
             None if lonely => (None, StepDown::NoQuorum),
+            None if full.is_some() => (full, StepDown::DiskFull),
             None => return,
         };
         mark!(TRANSFER_DONE if reason == StepDown::Transferred);
         mark!(LEADER_SILENCED if reason == StepDown::NoQuorum);
         mark!(LEADER_HANDS_OVER_DISK_STALLED if reason == StepDown::DiskStalled && to.is_some());
+        mark!(LEADER_HANDS_OVER_DISK_FULL if reason == StepDown::DiskFull);
         let ballot = leadership.ballot();
         self.step_down(reason, out);
+        if reason == StepDown::NoQuorum {
+            // Whoever still hears us has refused everybody else until now. That we ask tells it that
+            // we no longer lead: it may reach a quorum where we do not.
+            self.election.hurry(&self.env);
+        }
         if let Some(to) = to {
             // From here on nothing more is said in this ballot (I3), and no prepare that was sent
             // again while the disk stood still comes out late.
@@ -298,11 +430,15 @@ impl Group {
         };
         let run = (from.0..).zip(&stored).take_while(|(i, entry)| entry.instance.0 == *i).count();
         stored.truncate(run);
+        if purpose != Purpose::Apply {
+            self.mend(&stored);
+        }
         let ctx = &mut Ctx { env: &mut self.env, out };
         match purpose {
             Purpose::Apply => self.executor.on_fetched(stored, &mut self.origin, ctx),
             Purpose::Promise { to, ballot } => {
-                self.acceptor.on_fetched(to, ballot, from, stored, ctx);
+                let chosen = self.entries.chosen();
+                self.acceptor.on_fetched(to, ballot, from, stored, chosen, ctx);
             }
             Purpose::Learn { to } => {
                 self.learner.on_fetched(to, from, stored, &self.entries, ctx);
@@ -310,9 +446,26 @@ impl Group {
         }
     }
 
+    /// A peer asks for what our disk has lost since we executed it: we ask the others, so that it can
+    /// be had here again. What is not executed yet the executor asks for by itself.
+    fn mend(&mut self, stored: &[Stored]) {
+        let lost = stored.iter().find(|entry| entry.value.is_none());
+        if let Some(lost) = lost.filter(|lost| lost.instance <= self.executor.handed()) {
+            self.mender.want(lost.instance, &self.env);
+        }
+    }
+
     fn step_down(&mut self, reason: StepDown, out: &mut Outbox) {
         if let Proposer::Leading(leadership) = &self.proposer {
-            out.events.push(Event::SteppedDown(leadership.ballot(), reason));
+            let ballot = leadership.ballot();
+            out.events.push(Event::SteppedDown(ballot, reason));
+            if !self.env.config.read_lease.is_zero() {
+                // From here on nothing is said or read in this ballot.
+                let ctx = &mut Ctx { env: &mut self.env, out };
+                self.acceptor.grants.release(ballot, ctx);
+                ctx.send_all(&Message::Release { ballot });
+            }
+            self.tenure = Tenure::default();
         }
         if self.proposer.ballot().is_some() {
             self.proposer = Proposer::Idle;
@@ -322,7 +475,7 @@ impl Group {
     }
 
     fn votes(&self) -> bool {
-        self.env.history.newest().slot(self.env.me).is_some()
+        self.env.is_voter(self.env.me)
     }
 
     /// Handles what the group said to itself, until it has nothing more to say.
@@ -338,9 +491,19 @@ impl Group {
         self.origin.expire(ctx);
         self.reads.expire(ctx);
         self.executor.settle(&mut self.entries, &mut self.origin, ctx);
+        self.asking.expire(ctx);
         self.executor.run(&mut self.entries, &mut self.origin, &mut self.fetches, ctx);
         self.learner.ask(&self.entries, ctx);
         self.mender.ask(self.executor.missing(ctx), ctx);
+        if let Some((to, ballot, enough)) = self.owed
+            && let held = self.held()
+            && held >= enough
+        {
+            self.owed = None;
+            let ctx = &mut Ctx { env: &mut self.env, out };
+            ctx.send(to, Message::Held { ballot, held });
+        }
+        let ctx = &mut Ctx { env: &mut self.env, out };
         let now_chosen = self.entries.chosen();
         if now_chosen > chosen {
             ctx.event(Event::Chosen(now_chosen));
@@ -352,6 +515,7 @@ impl Group {
         if ctx.env.failed.is_some() {
             self.origin.fail(ctx);
             self.reads.fail(ctx);
+            self.asking.fail(ctx);
         }
     }
 
@@ -360,6 +524,12 @@ impl Group {
     fn invariants(&self) {
         self.env.journal.invariants();
         self.entries.invariants();
+        assert!(
+            self.env.chosen == self.entries.chosen(),
+            "the history follows the log to {}, which is chosen to {} (I6)",
+            self.env.chosen,
+            self.entries.chosen()
+        );
         self.executor.invariants(&self.entries);
         self.origin.invariants(&self.env.config);
         self.reads.invariants(&self.env.config);
@@ -388,6 +558,9 @@ fn refuse(input: Input, out: &mut Outbox) {
         Input::Read { id, .. } => {
             out.outcomes.push(Outcome::ReadFailed(id, ReadRefusal::Failed));
         }
+        Input::Change { id, .. } => {
+            out.outcomes.push(Outcome::ChangeRefused(id, ChangeRefusal::Failed));
+        }
         Input::Receive { .. }
         | Input::Durable(_)
         | Input::Fetched { .. }
@@ -397,6 +570,8 @@ fn refuse(input: Input, out: &mut Outbox) {
         | Input::CheckpointFailed(_)
         | Input::CleanLimit(_)
         | Input::Install { .. }
+        | Input::Master(_)
+        | Input::Room(_)
         | Input::Transfer(_)
         | Input::Tick => {}
     }

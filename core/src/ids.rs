@@ -23,6 +23,12 @@ pub struct GroupId(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SmId(pub u32);
 
+impl SmId {
+    /// The mastership: a state machine of the protocol itself. Users' machines have other numbers; the
+    /// simulator's own one is the number above.
+    pub const MASTER: Self = Self(u32::MAX - 1);
+}
+
 /// A place in a group's log. The first one is 1; zero means "before the log".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instance(pub u64);
@@ -113,6 +119,11 @@ pub struct ProposalId(pub u64);
 /// The embedder's name for a read; comes back with its outcome. Unique among those unresolved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadId(pub u64);
+
+/// The embedder's name for a change of the membership; comes back with its outcome. Unique among
+/// those unresolved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChangeId(pub u64);
 
 /// Names a request for older log entries; see [`Outbox::fetches`](crate::Outbox).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,7 +14,9 @@ extern crate std;
 pub mod marks;
 
 mod acceptor;
+mod asking;
 mod checkpoints;
+mod clocks;
 mod code;
 mod config;
 mod election;
@@ -29,6 +31,8 @@ mod ids;
 mod input;
 mod journal;
 mod learner;
+mod lease;
+mod master;
 mod membership;
 mod mender;
 mod message;
@@ -43,6 +47,7 @@ mod snapshot;
 mod testing;
 mod time;
 mod transfer;
+mod tuning;
 mod value;
 mod write;
 
@@ -51,15 +56,18 @@ pub use forming::{
     Bootstrap, Forming, FormingConflict, FormingInput, FormingOutbox, FormingStart, FormingState,
 };
 pub use founding::{ClusterId, Founder, Founding, FoundingMessage};
-pub use group::{Group, Usage, Wanted};
+pub use group::{ChosenAt, Group, Usage, Wanted};
 pub use ids::{
-    Ballot, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position, ProposalId, ReadId,
-    SmId, WriteSeq,
+    Ballot, ChangeId, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position,
+    ProposalId, ReadId, SmId, WriteSeq,
 };
 pub use input::{Input, Role, Start, StartError, Status};
-pub use membership::{History, Membership, MembershipError, VoterSet};
+pub use master::{Holder, Master, MasterAsk, Mastership};
+pub use membership::{History, Membership, MembershipEntry, MembershipError, VoterSet};
 pub use message::{Gate, Message, Promise, Report, Reported};
-pub use outbox::{Apply, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
+pub use outbox::{
+    Apply, ChangeRefusal, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown,
+};
 pub use sessions::SESSION_WINDOW;
 pub use snapshot::is_checkpoint_state;
 pub use time::Time;
@@ -67,6 +75,7 @@ pub use transfer::{
     CheckpointId, FILES_MAX, MANIFEST_BYTES_MAX, Manifest, ManifestFile, Receiver, ReceiverAction,
     Sender, SenderAction, TransferConfig, TransferMessage,
 };
+pub use tuning::Tuning;
 pub use value::{
     COMMAND_OVERHEAD, Command, CommandKey, Commands, VALUE_OVERHEAD, Value, ValueError, ValueKind,
     ValueWriter,

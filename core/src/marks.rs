@@ -113,6 +113,7 @@ marks! {
     // acceptor.rs
     ACCEPT_AGAIN = "an acceptor is asked again to accept what it has accepted";
     ACCEPT_DROPPED_DISK_BUSY = "an acceptor leaves out a value, since too many writes are in flight";
+    ACCEPT_DROPPED_DISK_FULL = "an acceptor leaves out a value, since its disk is full";
     ACCEPT_OF_CHOSEN = "a leader proposes where the acceptor knows a chosen value";
     ACCEPT_OF_CHOSEN_RAISES_PROMISE = "the same, in a ballot that was not promised yet";
     ACCEPT_RAISES_PROMISE = "an acceptor accepts in a ballot that it had not been asked to promise";
@@ -125,6 +126,7 @@ marks! {
     PREPARE_BELOW_CLEANED = "an acceptor is asked about instances that it has cleaned";
     PREPARE_DROPPED_DISK_BUSY = "an acceptor does not promise, since too many writes are in flight";
     PREPARE_REFUSED = "an acceptor refuses a promise, since it made a higher one";
+    PREPARE_REFUSED_LEASE = "an acceptor promises nothing, since it granted a lease";
     PROMISE_FROM_DISK = "a promise has to report entries that have left memory";
     PROMISE_FROM_DISK_OUTDATED = "while entries for a promise are read from disk, a higher promise is made";
     PROMISE_PAGED = "a promise does not fit into one message";
@@ -133,6 +135,7 @@ marks! {
     // checkpoints.rs, group/install.rs
     CHECKPOINT_PUT_OFF = "a checkpoint is due while the last is still being written";
     CLEANING_HELD_BACK = "the log is not cleaned as far as it could be, since cleaning is paused or a transfer needs it";
+    INSTALL_CHANGES_MEMBERSHIP = "a checkpoint is installed that skips a membership entry";
     INSTALL_DEPOSES = "a leader or candidate installs a checkpoint, and gives up";
     INSTALL_FOR_LOST_VALUES = "a checkpoint is installed in place of chosen values that the disk lost";
     INSTALL_OVERTAKES_CHECKPOINT = "a checkpoint of a peer is installed while one is being taken";
@@ -153,8 +156,11 @@ marks! {
     TRANSFER_TOO_MANY_READERS = "a sender has too many receivers already";
 
     // election.rs
+    CANVASS_HASTENED = "a node that hears no leader either waits less, since another one asks to lead";
     CANVASS_REFUSED_COURTED = "a canvass is refused, since another candidate was promised a moment ago";
     CANVASS_REFUSED_LEADER_HEARD = "a canvass is refused by one who hears a leader";
+    CANVASS_REFUSED_LEASE = "a canvass is refused, since the voter granted a lease";
+    CANVASS_PUT_OFF_DISK_FULL = "a node does not canvass, since its disk is full";
     CANVASS_PUT_OFF_DISK_STALLED = "a node does not canvass, since its disk is stuck";
 
     // entries.rs, executor.rs
@@ -177,17 +183,20 @@ marks! {
     FORMING_SECOND_ROUND = "all founders have answered once, and are asked again";
 
     // group.rs, group/receive.rs
+    CANDIDATE_GIVES_UP_DISK_FULL = "a candidate gives up, since its disk is full";
     CANDIDATE_GIVES_UP = "a candidate does not get its promises in time";
     DEPOSED_BEYOND_WINDOW = "a leader learns a chosen value where it has proposed nothing";
     DEPOSED_BY_FOREIGN_VALUE = "a leader learns that another value is chosen in its window";
     FORWARD_REFUSED = "a leader refuses a command of another node";
     FORWARD_TO_FORMER_LEADER = "a command comes to a node that does not lead in that ballot";
+    LEADER_HANDS_OVER_DISK_FULL = "a leader whose disk is full hands over";
     LEADER_HANDS_OVER_DISK_STALLED = "a leader whose disk is stuck hands over";
     LEADER_LEARNS_OWN_VALUE = "a leader learns from another that what it proposed is chosen";
     LEADER_OUTBID_BY_PREPARE = "a leader or candidate is asked to promise a higher ballot";
     LEADER_OUTBID_BY_NACK = "a leader hears from an acceptor that there is a higher ballot";
     LEADER_SILENCED = "a leader that no quorum answers steps down";
     LEARN_WITHOUT_ROOM = "a chosen value comes while too many writes are in flight";
+    RUN_PUT_OFF_DISK_FULL = "a node that could lead does not run, since its disk is full";
     RESTARTED_WITH_VOTES = "a node starts with votes of which it does not know whether they were decided";
     RESTARTED_WITHOUT_VALUE = "a node starts with a vote of which the disk lost the value";
     STARTED_WITHOUT_A_VOTE = "a node starts whose memory is in no membership";
@@ -210,6 +219,22 @@ marks! {
     LEARNED_INSTEAD = "a chosen value is learned where another was accepted";
     LEARNED_WHAT_WAS_LOST = "a chosen value is learned where the disk had lost one";
 
+    // lease.rs
+    LEASE_LAPSED = "a leader gives up its lease, since the membership changes";
+    LEASE_RELEASED = "a leader releases a lease that had not run out";
+    QUIET_AFTER_START = "a node promises nothing for a while after a start";
+
+    // master/
+    MASTER_ASKS = "a node asks for the mastership";
+    MASTER_CHANGED = "the mastership changes hands";
+    MASTER_FORGOT_ASKING = "an acquisition is chosen that this process does not remember asking for";
+    MASTER_OF_EARLIER_LIFE = "the mastership is that of an earlier process of this node";
+    MASTER_RELEASED = "the master releases the mastership";
+    MASTER_RENEWS = "the master renews its lease";
+    MASTER_TOO_LATE = "an acquisition or release builds on a mastership that is over";
+    // mender.rs
+    WANTED_WHAT_WAS_LOST = "a peer asks for a value that the disk lost after it was executed";
+
     // origin.rs
     DEADLINE_PASSED = "a proposal's deadline passes";
     DEADLINE_PASSED_UNSENT = "a proposal's deadline passes before there was a leader to take it";
@@ -218,10 +243,34 @@ marks! {
     FORWARDED_TO_SECOND_LEADER = "a command is handed to a second leader";
     PROPOSAL_REFUSED_BYTES = "a proposal is refused, since those that wait have too many bytes";
     PROPOSAL_REFUSED_COUNT = "a proposal is refused, since too many wait";
+    PROPOSAL_REFUSED_DISK_FULL = "a proposal is refused, since the disk of its node is full";
     PROPOSAL_REFUSED_NOT_MEMBER = "a proposal is refused, since this node's memory is not in the group";
     PROPOSAL_REFUSED_TOO_LARGE = "a proposal is refused, since it is too large";
     REFUSAL_DECIDES_NOTHING = "a leader refuses a command that another leader had as well";
     RESULT_TOO_LATE = "a command of this node is executed that nobody waits for any more";
+
+    // asking.rs, group/turn.rs, proposer/change.rs, proposer/turn.rs
+    ADOPTS_MEMBERSHIP = "a new leader proposes a membership entry again";
+    ASKS_AROUND = "a node without a vote hears no leader, and asks who else knows more";
+    CANVASS_PUT_OFF_TO_LEARN = "a node that lost values below its newest membership does not ask to lead";
+    CANVASS_OF_A_STRANGER = "a node asks to lead that votes in no membership known here";
+    CHANGE_CAME_TOO_LATE = "a change was asked for of a version that is over";
+    CHANGE_GIVEN_UP = "a leader drops a change that nobody asks for any more";
+    CHANGE_LATE = "a change's deadline passes";
+    CHANGE_WAITS_FOR_ANOTHER = "a change is asked for while the leader is at another";
+    DRAINED_IN_VAIN = "a window was drained for a change whose members did not catch up";
+    ERA_BEGINS_IN_PHASE_1 = "a candidate learns that other members vote from here on";
+    ERA_OPENED = "a leader asks the new members for promises";
+    HELD_BY_WHO_LEFT = "late word comes of a memory that has left the membership";
+    LEADER_UNKNOWN_HERE = "a leader speaks that votes in no membership known here";
+    MEMBERSHIP_PROPOSED = "a leader proposes another membership";
+    MEMBERSHIP_WITHOUT_EFFECT = "a membership entry is chosen for a version that is over";
+    PROMISE_WITHOUT_THE_ENTRY = "a promise does not count, since its voter lacks some of the log";
+    READ_WHILE_SHUT = "a read comes while a membership entry is not settled";
+    REMOVED = "a node learns that it is no member any more";
+    REMOVED_LEADER_HANDS_OVER = "a leader has completed its own removal";
+    RESTARTED_BELOW_ITS_MEMBERSHIP = "a node restarts with a membership that begins above its chosen prefix";
+    SWAP_IN = "a leader swaps in a node that has taken a new memory";
 
     // proposer/
     ADOPTS_CHOSEN = "a new leader proposes a value again that was reported as chosen";
@@ -252,6 +301,7 @@ marks! {
     QUESTION_DROPPED = "a leader steps down while somebody waits for a read point";
     QUESTION_REPLACED = "a node asks for a read point again before it was answered";
     READ_ANSWERED = "a read is served after a round to a quorum";
+    READ_BY_LEASE = "a read is served by a lease";
     READ_ANSWER_OF_EARLIER_LIFE = "a read point comes that an earlier life of this node asked for";
     READ_ASKED_AGAIN = "a node asks for a read point again, or a new leader";
     READ_BEYOND_CHOSEN = "a read waits for values that a new leader took over and does not know chosen";

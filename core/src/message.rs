@@ -15,11 +15,16 @@
 //! | [`Learn`](Message::Learn) / [`Learned`](Message::Learned) | learner ↔ anyone | chosen values |
 //! | [`Forward`](Message::Forward) / [`Refused`](Message::Refused) | origin ↔ leader | proposals |
 //! | [`ReadIndex`](Message::ReadIndex) / [`ReadPoint`](Message::ReadPoint) | reader ↔ leader | up to where to apply before reading |
+//! | [`Lease`](Message::Lease) / [`Granted`](Message::Granted) | leader ↔ voters | refuse other ballots for so long |
+//! | [`Release`](Message::Release) | former leader → all | its lease is over |
 //! | [`Transfer`](Message::Transfer) | leader → successor | take over now |
+//! | [`Hold`](Message::Hold) / [`Held`](Message::Held) | leader ↔ anyone | how much of the log is on your disk? |
+//! | [`Change`](Message::Change) / [`Waits`](Message::Waits) | asker ↔ leader | a membership to be |
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::ids::{Ballot, Instance};
+use crate::ids::{Ballot, Instance, NodeId};
 use crate::value::{CommandKey, Value};
 
 /// A message between two nodes about one group. Who sent it stands beside it, not in it.
@@ -104,6 +109,35 @@ pub enum Message {
         /// The chosen prefix here.
         chosen: Instance,
     },
+    /// Asks how much of the log a node holds, and says how much there is to learn. Anybody may be
+    /// asked, who is no member yet above all, and anybody may ask: it is a hint whom to learn from.
+    Hold {
+        /// The asker's ballot.
+        ballot: Ballot,
+        /// The asker's chosen prefix.
+        chosen: Instance,
+    },
+    /// How much of the log this node's disk holds. No vote: it says nothing about ballots.
+    Held {
+        /// The ballot of the leader that it is for.
+        ballot: Ballot,
+        /// Every instance up to here is chosen, and durable here.
+        held: Instance,
+    },
+    /// Asks the leader to change the membership.
+    Change {
+        /// Which leadership is to do it; another one ignores it.
+        ballot: Ballot,
+        /// The entry to be; members may be without a memory.
+        entry: Value,
+    },
+    /// The leader has not made the change yet, and says what it waits for.
+    Waits {
+        /// Which change.
+        key: CommandKey,
+        /// Whose log is too far behind, or who does not answer; none if another change comes first.
+        on: Option<NodeId>,
+    },
     /// Asks for chosen values.
     Learn {
         /// The first instance wanted.
@@ -151,6 +185,27 @@ pub enum Message {
         /// Reads of that question must see every instance up to here.
         instance: Instance,
     },
+    /// Asks a voter to refuse other ballots for so long.
+    Lease {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// Counts the leader's questions, from 1.
+        question: u64,
+        /// For how long, by the voter's clock and a little more.
+        length: Duration,
+    },
+    /// Answers a [`Lease`](Self::Lease) whose ballot is the voter's promise: it does.
+    Granted {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// The question answered.
+        question: u64,
+    },
+    /// The leader of `ballot` acts and reads in it no more (I3): nobody needs to refuse others for it.
+    Release {
+        /// The ballot released.
+        ballot: Ballot,
+    },
     /// The leader of `ballot` has released it and will not act in it again (I3): run for leader now.
     Transfer {
         /// The ballot released.
@@ -172,6 +227,9 @@ pub struct Promise {
     /// The last instance of this page; [`Instance::MAX`] on the last page. Instances in between that
     /// `entries` does not name hold nothing here.
     pub to: Instance,
+    /// The chosen prefix here. It is durable when the promise leaves, like all that was written before:
+    /// a promise counts for a membership only if it lies at or above the entry that began it (I6).
+    pub chosen: Instance,
     /// Ascending, no instance twice, all within the page.
     pub entries: Vec<Reported>,
 }
@@ -206,11 +264,43 @@ pub enum Gate {
 }
 
 impl Message {
+    /// What kind of message this is, in a word, for metrics and traces.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Canvass { .. } => "canvass",
+            Self::CanvassReply { .. } => "canvass_reply",
+            Self::Prepare { .. } => "prepare",
+            Self::Promise(_) => "promise",
+            Self::Behind { .. } => "behind",
+            Self::Nack { .. } => "nack",
+            Self::Accept { .. } => "accept",
+            Self::Accepted { .. } => "accepted",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::HeartbeatAck { .. } => "heartbeat_ack",
+            Self::Hold { .. } => "hold",
+            Self::Held { .. } => "held",
+            Self::Change { .. } => "change",
+            Self::Waits { .. } => "waits",
+            Self::Learn { .. } => "learn",
+            Self::Learned { .. } => "learned",
+            Self::Forward { .. } => "forward",
+            Self::Refused { .. } => "refused",
+            Self::ReadIndex { .. } => "read_index",
+            Self::ReadPoint { .. } => "read_point",
+            Self::Lease { .. } => "lease",
+            Self::Granted { .. } => "granted",
+            Self::Release { .. } => "release",
+            Self::Transfer { .. } => "transfer",
+        }
+    }
+
     /// Which messages wait for the disk (I1).
     ///
     /// A statement about our disk waits: `Promise` and `Accepted` vouch for what they name, and
     /// `Prepare` vouches that we shall not take the same ballot again after a restart
     /// (Paxos Made Simple §2.5: the proposer remembers in stable storage the highest number tried).
+    /// `Granted` vouches that a restart remembers for how long it may have to refuse others.
     ///
     /// The rest does not. `Accept` may travel while our own copy is being written, since our own
     /// vote is an `Accepted` like any other. `HeartbeatAck` says only that nothing higher is
@@ -220,7 +310,11 @@ impl Message {
     #[must_use]
     pub const fn gate(&self) -> Gate {
         match self {
-            Self::Prepare { .. } | Self::Promise(_) | Self::Accepted { .. } => Gate::Durable,
+            // `Held` names only what is durable already.
+            Self::Prepare { .. }
+            | Self::Promise(_)
+            | Self::Accepted { .. }
+            | Self::Granted { .. } => Gate::Durable,
             Self::Canvass { .. }
             | Self::CanvassReply { .. }
             | Self::Behind { .. }
@@ -234,6 +328,12 @@ impl Message {
             | Self::Refused { .. }
             | Self::ReadIndex { .. }
             | Self::ReadPoint { .. }
+            | Self::Lease { .. }
+            | Self::Release { .. }
+            | Self::Hold { .. }
+            | Self::Held { .. }
+            | Self::Change { .. }
+            | Self::Waits { .. }
             | Self::Transfer { .. } => Gate::Now,
         }
     }
@@ -244,6 +344,7 @@ impl Message {
         match self {
             Self::Accept { value, .. } => value.len(),
             Self::Forward { commands, .. } => commands.len(),
+            Self::Change { entry, .. } => entry.len(),
             Self::Learned { values, .. } => values.iter().map(Value::len).sum(),
             Self::Promise(promise) => promise.entries.iter().map(|e| e.entry.value_bytes()).sum(),
             Self::Canvass { .. }
@@ -258,6 +359,12 @@ impl Message {
             | Self::Refused { .. }
             | Self::ReadIndex { .. }
             | Self::ReadPoint { .. }
+            | Self::Lease { .. }
+            | Self::Granted { .. }
+            | Self::Release { .. }
+            | Self::Hold { .. }
+            | Self::Held { .. }
+            | Self::Waits { .. }
             | Self::Transfer { .. } => 0,
         }
     }

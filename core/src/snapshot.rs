@@ -1,11 +1,12 @@
 //! The replicated state of a group itself, as a checkpoint holds it.
 //!
 //! What decides about later instances and is built from chosen values alone: which commands were
-//! executed, and who votes. The state machines' part of a checkpoint is theirs.
+//! executed, who is the master, and who votes. The state machines' part of a checkpoint is theirs.
 //!
 //! ```text
 //! version: u32, instance: u64
 //! sessions (see `sessions.rs`)
+//! mastership (see `master/state.rs`)
 //! history (see `membership/history.rs`)
 //! ```
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 
 use crate::code::{Reader, put_u32, put_u64};
 use crate::ids::Instance;
+use crate::master::Mastership;
 use crate::membership::History;
 use crate::sessions::Sessions;
 
@@ -22,6 +24,8 @@ use crate::sessions::Sessions;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     pub(crate) sessions: Sessions,
+    /// Who is the master, and by which acquisition.
+    pub(crate) mastership: Mastership,
     /// Who votes, as decided up to the instance.
     pub(crate) history: History,
 }
@@ -30,11 +34,17 @@ pub(crate) struct Snapshot {
 const VERSION: usize = 1;
 
 /// The state after `at`, as bytes.
-pub(crate) fn encode(at: Instance, sessions: &Sessions, history: &History) -> Bytes {
+pub(crate) fn encode(
+    at: Instance,
+    sessions: &Sessions,
+    mastership: &Mastership,
+    history: &History,
+) -> Bytes {
     let mut out = Vec::new();
     put_u32(&mut out, VERSION);
     put_u64(&mut out, at.0);
     sessions.encode(&mut out);
+    mastership.encode(&mut out);
     history.through(at).encode(&mut out);
     out.into()
 }
@@ -48,8 +58,9 @@ impl Snapshot {
             return None;
         }
         let sessions = Sessions::read(&mut reader)?;
+        let mastership = Mastership::read(&mut reader)?;
         let history = History::read(&mut reader)?;
-        reader.is_empty().then_some(Self { sessions, history })
+        reader.is_empty().then_some(Self { sessions, mastership, history })
     }
 }
 
@@ -64,26 +75,34 @@ pub fn is_checkpoint_state(at: Instance, bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::ids::Incarnation;
+    use crate::master::Holder;
     use crate::membership::Membership;
     use crate::testing::member;
     use crate::value::CommandKey;
     use alloc::vec;
+    use core::time::Duration;
     use proptest::prelude::*;
 
     fn history() -> History {
         History::founded(Membership::new(vec![member(1), member(2)], vec![member(3)]).unwrap())
     }
 
+    fn mastership() -> Mastership {
+        let holder = Some(Holder { member: member(2), boot: 3 });
+        Mastership { holder, version: Instance(6), lease: Duration::from_millis(900) }
+    }
+
     #[test]
     fn a_state_is_that_of_one_instance() {
-        let bytes = encode(Instance(7), &Sessions::default(), &history());
+        let bytes = encode(Instance(7), &Sessions::default(), &Mastership::default(), &history());
         assert!(is_checkpoint_state(Instance(7), &bytes));
         assert!(!is_checkpoint_state(Instance(8), &bytes));
     }
 
     #[test]
     fn another_version_is_not_read() {
-        let mut bytes = encode(Instance(7), &Sessions::default(), &history()).to_vec();
+        let mut bytes =
+            encode(Instance(7), &Sessions::default(), &Mastership::default(), &history()).to_vec();
         bytes[0] = 2;
         assert!(!is_checkpoint_state(Instance(7), &bytes));
     }
@@ -102,10 +121,11 @@ mod tests {
             for each in before {
                 call(&mut sessions, each);
             }
-            let bytes = encode(Instance(9), &sessions, &history());
+            let bytes = encode(Instance(9), &sessions, &mastership(), &history());
             let mut snapshot = Snapshot::decode(Instance(9), &bytes).unwrap();
             prop_assert_eq!(&snapshot.history, &history());
-            prop_assert_eq!(encode(Instance(9), &snapshot.sessions, &history()), &bytes);
+            prop_assert_eq!(snapshot.mastership, mastership());
+            prop_assert_eq!(encode(Instance(9), &snapshot.sessions, &snapshot.mastership, &history()), &bytes);
             for end in 0..bytes.len() {
                 prop_assert_eq!(Snapshot::decode(Instance(9), &bytes[..end]), None);
             }

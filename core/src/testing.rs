@@ -5,11 +5,14 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::acceptor::Acceptor;
 use crate::config::Config;
 use crate::entries::{Entries, Slot};
 use crate::env::{Ctx, Env};
+use crate::founding::ClusterId;
 use crate::ids::{Ballot, GroupId, Incarnation, Instance, Member, NodeId, SmId};
 use crate::journal::Journal;
+use crate::lease::Grants;
 use crate::membership::{History, Membership};
 use crate::message::{Message, Promise, Report, Reported};
 use crate::outbox::{Event, Outbox, Outcome};
@@ -39,7 +42,11 @@ impl Kit {
         let journal = Journal::new(GroupId(0), 1, me.node, Time::ZERO);
         let history = History::founded(membership);
         let config = Config::default();
-        let env = Env { now: Time::ZERO, me, config, history, journal, failed: None };
+        let (now, chosen) = (Time::ZERO, Instance::ZERO);
+        let cluster = ClusterId(1);
+        let failed = None;
+        let has_room = true;
+        let env = Env { now, me, config, cluster, history, chosen, journal, failed, has_room };
         Self { env, out: Outbox::default() }
     }
 
@@ -106,7 +113,8 @@ pub(crate) fn elected(kit: &mut Kit, entries: &Entries, reported: &[(u64, Value)
     kit.sent();
     let voters = kit.env.history.newest().voters().to_vec();
     for voter in voters {
-        let mut promise = Promise { ballot: LEADING, from, to, entries: Vec::new() };
+        let mut promise =
+            Promise { ballot: LEADING, from, to, chosen: from.prev(), entries: Vec::new() };
         if voter == kit.env.me {
             let entry = |(i, value): &(u64, Value)| Reported {
                 instance: Instance(*i),
@@ -117,6 +125,12 @@ pub(crate) fn elected(kit: &mut Kit, entries: &Entries, reported: &[(u64, Value)
         phase1.on_promise(voter, promise, entries.chosen(), &mut kit.ctx());
     }
     Leadership::start(phase1, entries, &mut kit.ctx())
+}
+
+/// An acceptor that has granted no lease.
+pub(crate) fn acceptor(promised: Ballot) -> Acceptor {
+    let none = core::time::Duration::ZERO;
+    Acceptor::new(promised, Grants::new(none, 0, Time::ZERO))
 }
 
 /// A node with the memory that it has in every [`Kit`].

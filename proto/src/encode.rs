@@ -233,6 +233,13 @@ impl Encode for GroupPacket<'_> {
             Message::ReadIndex { .. } => 17,
             Message::ReadPoint { .. } => 18,
             Message::Transfer { .. } => 19,
+            Message::Lease { .. } => 30,
+            Message::Granted { .. } => 31,
+            Message::Release { .. } => 32,
+            Message::Hold { .. } => 24,
+            Message::Held { .. } => 25,
+            Message::Change { .. } => 26,
+            Message::Waits { .. } => 27,
         };
         sink.message(tag, &Fields(self.message));
     }
@@ -272,8 +279,32 @@ impl Encode for Fields<'_, Message> {
                 sink.uint(2, promise.from.0);
                 sink.uint(3, if promise.to == Instance::MAX { 0 } else { promise.to.0 });
                 sink.messages(4, &promise.entries);
+                sink.uint(5, promise.chosen.0);
             }
-            Message::Canvass { ballot } | Message::Transfer { ballot } => sink.message(1, ballot),
+            Message::Hold { ballot, chosen: upto } | Message::Held { ballot, held: upto } => {
+                sink.message(1, ballot);
+                sink.uint(2, upto.0);
+            }
+            Message::Change { ballot, entry } => {
+                sink.message(1, ballot);
+                sink.bytes(2, entry.bytes());
+            }
+            Message::Waits { key, on } => {
+                sink.message(1, key);
+                sink.uint(2, on.map_or(0, |node| node.0));
+            }
+            Message::Canvass { ballot }
+            | Message::Transfer { ballot }
+            | Message::Release { ballot } => sink.message(1, ballot),
+            Message::Lease { ballot, question, length } => {
+                sink.message(1, ballot);
+                sink.uint(2, *question);
+                sink.uint(3, u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
+            }
+            Message::Granted { ballot, question } => {
+                sink.message(1, ballot);
+                sink.uint(2, *question);
+            }
             Message::CanvassReply { ballot, granted, promised, chosen } => {
                 sink.message(1, ballot);
                 sink.uint(2, (*granted).into());

@@ -101,6 +101,7 @@ impl FrameBuf {
         let mut prefix = [0; LENGTH_BYTES + PREFIX_BYTES];
         prefix[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
         prefix[LENGTH_BYTES + PREFIX_BYTES - 1] = VERSION; // behind the checksum, set below
+        self.own.reserve(prefix.len() + body.min(SHARED_BYTES_MIN));
         self.own.extend_from_slice(&prefix);
         match hot {
             Some((head, value)) => {
@@ -242,6 +243,9 @@ impl Buf for FrameBuf {
 pub fn encode_frame(packet: &Packet) -> Bytes {
     let mut frame = FrameBuf::new(u32::MAX);
     frame.push(packet).expect("values stay within the limits of their group");
+    if frame.shared.is_empty() {
+        return frame.own.into();
+    }
     let mut bytes = BytesMut::with_capacity(frame.len());
     bytes.put(frame);
     bytes.freeze()

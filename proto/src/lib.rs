@@ -27,6 +27,7 @@ mod hot;
 mod judge;
 mod packet;
 mod transfer;
+mod welcome;
 mod wire;
 
 pub use decode::DecodeError;
@@ -35,6 +36,7 @@ pub use frame_buf::{FrameBuf, FrameTooLong, SHARED_BYTES_MIN, encode_frame};
 pub use hello::{Hello, HelloError};
 pub use judge::{Acquaintances, Judgement, Verdict};
 pub use packet::Packet;
+pub use welcome::{Decision, Welcome};
 
 /// The only version of the packet format so far: what [`Hello::version_min`] and
 /// [`Hello::version_max`] range over, and what stands in every frame.

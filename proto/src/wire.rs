@@ -151,7 +151,7 @@ pub(crate) struct GroupPacket {
     pub(crate) from: u64,
     #[prost(
         oneof = "group_packet::Body",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 24, 25, 26, 27, 30, 31, 32"
     )]
     pub(crate) body: Option<group_packet::Body>,
 }
@@ -193,6 +193,20 @@ pub(crate) mod group_packet {
         ReadPoint(super::ReadPoint),
         #[prost(message, tag = "19")]
         Transfer(super::Transfer),
+        #[prost(message, tag = "30")]
+        Lease(super::Lease),
+        #[prost(message, tag = "31")]
+        Granted(super::Granted),
+        #[prost(message, tag = "32")]
+        Release(super::Release),
+        #[prost(message, tag = "24")]
+        Hold(super::Hold),
+        #[prost(message, tag = "25")]
+        Held(super::Held),
+        #[prost(message, tag = "26")]
+        Change(super::Change),
+        #[prost(message, tag = "27")]
+        Waits(super::Waits),
     }
 }
 
@@ -266,6 +280,8 @@ pub(crate) struct Promise {
     pub(crate) to: u64,
     #[prost(message, repeated, tag = "4")]
     pub(crate) entries: Vec<Reported>,
+    #[prost(uint64, tag = "5")]
+    pub(crate) chosen: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -382,6 +398,62 @@ pub(crate) struct ReadPoint {
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(crate) struct Transfer {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Hold {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) chosen: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Held {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) held: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Change {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) entry: Bytes,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Waits {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) key: Option<CommandKey>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) on: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Lease {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) question: u64,
+    #[prost(uint64, tag = "3")]
+    pub(crate) length_nanos: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Granted {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) question: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Release {
     #[prost(message, optional, tag = "1")]
     pub(crate) ballot: Option<Ballot>,
 }

@@ -1,27 +1,44 @@
 //! An embeddable replicated log: Multi-Paxos with a file log and a network, for your own state
 //! machine.
 
+#[cfg(all(feature = "admin", unix))]
+mod admin;
 pub mod checkpoints;
 pub mod log;
 mod machines;
 pub mod marks;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "node")]
 mod node;
+#[cfg(feature = "node")]
+mod observer;
+mod proposal;
 mod state_machine;
 #[cfg(feature = "node")]
 mod transport;
 pub mod vfs;
 
+#[cfg(all(feature = "admin", unix))]
+pub use admin::ADMIN_SOCKET;
 pub use machines::{Executed, Handles, MachineError, Machines};
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
 #[cfg(feature = "node")]
 pub use node::{
-    CheckpointPolicy, Committed, GroupHandle, GroupStatus, LinkStatus, Node, NodeBuilder,
-    NodeError, NodeState, NodeStatus, ProposeError, ReadError, StartError,
+    ChangeError, CheckpointPolicy, ChosenCommand, Committed, Draft, GetError, GroupHandle,
+    GroupState, GroupStatus, GroupWatch, LinkStatus, MasterHandle, MasterState, MembershipHandle,
+    MembershipView, Node, NodeBuilder, NodeError, NodeState, NodeStatus, Overload, ProposeError,
+    ReadError, Settings, StartError, TuneError,
 };
+#[cfg(feature = "node")]
+pub use observer::Observer;
+pub use proposal::{Context, Proposal};
 pub use state_machine::{Checkpoint, CheckpointError, Directory, StateMachine, Stream};
 pub use synod_core::{
-    Apply, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Instance, NodeId,
-    Position, ProposalId, Role, SmId, Status, TransferConfig,
+    Apply, Ballot, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Incarnation,
+    Instance, Member, Membership, NodeId, Position, ProposalId, Role, SmId, Status, StepDown,
+    TransferConfig, Tuning,
 };
 
 /// Compiles the README's example.

@@ -15,6 +15,9 @@ pub mod excuse;
 pub mod files;
 pub mod founding;
 pub mod guests;
+pub mod hellos;
+pub mod leases;
+pub mod masters;
 pub mod once;
 pub mod order;
 pub mod promises;
@@ -33,9 +36,10 @@ use std::fmt;
 
 use bytes::Bytes;
 use synod_core::{
-    Ballot, CommandKey, Config, Instance, Member, Message, Position, Record, Recovered, Report,
-    SmId, Time, Usage,
+    Ballot, CommandKey, Config, GroupId, Instance, Member, Message, NodeId, Position, Record,
+    Recovered, Report, SmId, Time, Usage,
 };
+use synod_proto::Hello;
 
 use crate::kv::{Op, STORE, word};
 
@@ -121,6 +125,12 @@ pub struct Checkers {
     bounds: bounds::Bounds,
     voters: voters::Voters,
     storm: storm::Storm,
+    /// Who may read on its own.
+    pub leases: leases::Leases,
+    /// Who believes to be master.
+    pub masters: masters::Masters,
+    /// What was said in hellos.
+    pub hellos: hellos::Hellos,
     /// What is said while there is nothing to do.
     pub quiet: quiet::Quiet,
     /// A disk lost or changed what it had synced.
@@ -148,8 +158,11 @@ impl Checkers {
             founded: founding::Founded::default(),
             bounds: bounds::Bounds::new(nodes, groups, config),
             voters: voters::Voters::new(nodes, groups),
+            leases: leases::Leases::new(nodes, groups),
+            masters: masters::Masters::new(nodes, groups),
             storm: storm::Storm::new(nodes, groups, config.election_timeout),
-            quiet: quiet::Quiet::new(nodes, groups, config.heartbeat_interval),
+            hellos: hellos::Hellos::new(nodes, config.election_timeout),
+            quiet: quiet::Quiet::new(nodes, groups, config),
             is_damaged: false,
             broken: None,
         }
@@ -183,8 +196,12 @@ impl Checkers {
 
     /// A node puts a message on the wire.
     pub fn said(&mut self, place: Place, me: Member, life: u64, message: &Message) {
-        let verdict =
-            self.voters.said(place, message).and_then(|()| self.heard(place, me, life, message));
+        let group = GroupId(u32::try_from(place.group).expect("few groups"));
+        let verdict = self
+            .voters
+            .said(place, message)
+            .and_then(|()| self.hellos.said(place, group, me, message))
+            .and_then(|()| self.heard(place, me, life, message));
         self.note(verdict);
     }
 
@@ -237,7 +254,9 @@ impl Checkers {
                 }
                 self.choices.known(place, *chosen)
             }
-            Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),
+            Message::Hold { chosen, .. }
+            | Message::Held { held: chosen, .. }
+            | Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),
             Message::Canvass { .. }
             | Message::Behind { .. }
             | Message::Nack { .. }
@@ -245,8 +264,12 @@ impl Checkers {
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
             | Message::ReadPoint { .. } => Ok(()),
-            Message::Transfer { ballot } => {
+            Message::Lease { ballot, .. } => self.ballots.used(place.group, me, life, *ballot),
+            Message::Granted { ballot, .. } => self.promises.vote(place, *ballot, "granted"),
+            Message::Transfer { ballot } | Message::Release { ballot } => {
                 self.ballots.released(place.group, life, *ballot);
                 Ok(())
             }
@@ -261,6 +284,11 @@ impl Checkers {
         self.reports.reborn(place);
         self.disk.reborn(place);
         self.voters.outside(place);
+    }
+
+    /// A node's member of a group is in what its cluster was founded from.
+    pub fn seated(&mut self, place: Place) {
+        self.voters.seated(place);
     }
 
     /// Something happened to a node's disk: values may be lost, but not what was promised.
@@ -307,6 +335,18 @@ impl Checkers {
     /// A node knows what its cluster was founded from.
     pub fn founded(&mut self, node: usize, founding: &synod_core::Founding) {
         let verdict = self.founded.founded(node, founding);
+        self.note(verdict);
+    }
+
+    /// A node judges a hello.
+    pub fn judged(&mut self, node: usize, hello: &Hello, verdict: synod_proto::Verdict) {
+        let verdict = self.hellos.judged(node, hello, verdict);
+        self.note(verdict);
+    }
+
+    /// A process starts its groups.
+    pub fn entered(&mut self, node: usize, me: NodeId, founding: &synod_core::Founding, now: Time) {
+        let verdict = self.hellos.entered(node, me, founding, now);
         self.note(verdict);
     }
 

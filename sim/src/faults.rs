@@ -5,21 +5,25 @@
 
 mod blackouts;
 mod clocks;
+mod copies;
 mod crashes;
 mod disks;
 mod family;
 mod flaps;
+mod full;
 mod images;
 mod lies;
 mod lonely;
 mod loops;
 mod machines;
+mod masters;
 mod partitions;
 mod pauses;
 mod relays;
 mod rot;
 mod show;
 mod stops;
+mod tenures;
 mod topologies;
 mod transfers;
 mod walls;
@@ -69,6 +73,16 @@ pub enum Fault {
         out: bool,
         /// Whether the leader does not hear.
         into: bool,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// What is said to whoever leads a group is slow for a while.
+    SlowAnswers {
+        /// Which of the groups, as an index.
+        group: usize,
+        /// How many times slower.
+        factor: u32,
         /// For how long.
         #[serde(with = "text::duration")]
         lasting: Duration,
@@ -131,6 +145,17 @@ pub enum Fault {
         #[serde(with = "text::duration")]
         lasting: Duration,
     },
+    /// Of the space on a disk only that of so many segments is left, for a while.
+    FullDisk {
+        /// Whose.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// How many more segments there is room for.
+        segments: u64,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
     /// A place in use on a disk changes, on its own.
     Rot {
         /// Whose.
@@ -183,6 +208,12 @@ pub enum Fault {
         /// How long it stays down.
         #[serde(with = "text::duration")]
         down: Duration,
+    },
+    /// A second process of the same directory and start says hello to everyone.
+    SecondProcess {
+        /// Whose directory it is.
+        #[serde(with = "text::node")]
+        node: usize,
     },
     /// State machines take so long for each step, for a while.
     SlowMachines {
@@ -251,7 +282,12 @@ pub enum Fault {
         #[serde(with = "text::duration")]
         lasting: Duration,
     },
-    /// Whoever leads a group is asked to hand leadership over.
+    /// Whoever is master of a group is asked to let go.
+    Release {
+        /// Which of the groups, as an index.
+        group: usize,
+    },
+    /// Whoever leads a group is asked to hand over.
     Transfer {
         /// Which of the groups, as an index.
         group: usize,
@@ -269,6 +305,8 @@ pub enum Extent {
     Bit,
     /// A sector.
     Sector,
+    /// A sector, which cannot be read at all until it is written anew.
+    Unreadable,
 }
 
 /// Who a fault strikes.
@@ -279,6 +317,9 @@ pub enum Victim {
     Node(#[serde(with = "text::node")] usize),
     /// Whoever leads this group (an index) when it happens; nobody if nobody does.
     Leader(usize),
+    /// The node that comes first, of those beside the leader of a group, in a shape around it: the group
+    /// and the number, as [`Fault::Around`] counts.
+    Beside(usize, usize),
 }
 
 /// What survives a crash.
@@ -368,7 +409,7 @@ impl Fault {
         };
         match self {
             Self::Cut { links, .. } | Self::SlowLinks { links, .. } => links_fit(links),
-            Self::CutLeader { group, .. } => *group < groups,
+            Self::CutLeader { group, .. } | Self::SlowAnswers { group, .. } => *group < groups,
             Self::Around { group, first, .. } => *group < groups && *first < nodes,
             Self::Crash { victim, .. }
             | Self::Pause { victim, .. }
@@ -376,19 +417,22 @@ impl Fault {
             | Self::ClockRate { victim, .. }
             | Self::Wall { victim, .. } => match victim {
                 Victim::Node(node) => *node < nodes,
-                Victim::Leader(group) => *group < groups,
+                Victim::Leader(group) | Victim::Beside(group, _) => *group < groups,
             },
             Self::FailedSync { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::StalledDisk { node, .. }
+            | Self::FullDisk { node, .. }
             | Self::Rot { node, .. }
             | Self::LyingDisk { node, .. }
             | Self::Astray { node, .. }
             | Self::WipedDisk { node, .. }
             | Self::SavedDisk { node }
             | Self::RestoredDisk { node, .. }
+            | Self::SecondProcess { node }
             | Self::SlowMachines { node, .. } => *node < nodes,
             Self::Blackout { down } => down.len() == nodes,
+            Self::Release { group } => *group < groups,
             Self::Transfer { group, to } => *group < groups && *to < nodes,
         }
     }
@@ -400,6 +444,7 @@ impl Fault {
             Self::Cut { .. } => "partitions",
             Self::CutLeader { .. } => "leaders cut off",
             Self::SlowLinks { .. } => "slow links",
+            Self::SlowAnswers { .. } => "slow answers",
             Self::Crash { moment: Moment::Middle(_), .. } => "stops in the middle",
             Self::Crash { moment: Moment::Event(_), .. } => "crashes after any event",
             Self::Crash { moment: Moment::Accepts(_), .. } => "crashes between accepts",
@@ -410,13 +455,16 @@ impl Fault {
             Self::FailedSync { .. } => "failed syncs",
             Self::SlowDisk { .. } => "slow disks",
             Self::StalledDisk { .. } => "stalled disks",
+            Self::FullDisk { .. } => "full disks",
             Self::Rot { extent: Extent::Bit, .. } => "rotted bits",
             Self::Rot { extent: Extent::Sector, .. } => "rotted sectors",
+            Self::Rot { extent: Extent::Unreadable, .. } => "unreadable sectors",
             Self::LyingDisk { .. } => "lying disks",
             Self::Astray { .. } => "writes astray",
             Self::WipedDisk { .. } => "wiped disks",
             Self::SavedDisk { .. } => "copied disks",
             Self::RestoredDisk { .. } => "restored disks",
+            Self::SecondProcess { .. } => "second processes",
             Self::SlowMachines { .. } => "slow machines",
             Self::Around { .. } => "awkward topologies",
             Self::Pause { is_frozen: false, .. } => "pauses",
@@ -424,6 +472,7 @@ impl Fault {
             Self::SlowProcess { .. } => "slow processes",
             Self::ClockRate { .. } => "clock rates",
             Self::Wall { .. } => "clients cut off",
+            Self::Release { .. } => "releases",
             Self::Transfer { .. } => "transfers",
         }
     }
@@ -473,7 +522,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 28, "{kinds:?}");
+        assert_eq!(kinds.len(), 32, "{kinds:?}");
     }
 
     #[test]

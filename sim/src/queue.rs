@@ -5,13 +5,15 @@ use std::collections::BinaryHeap;
 
 use synod_core::Time;
 
+use crate::rng::{to_index, to_u64};
+
 /// Events in order of time; those of one moment in the order in which they were put in.
 ///
-/// The heap holds (time, count, place) only, so that moving its entries is cheap; the events
-/// themselves lie in a slab whose places are used again.
+/// The heap holds time, count and place only, in one number, so that comparing and moving its entries
+/// is cheap; the events themselves lie in a slab whose places are used again.
 #[derive(Debug)]
 pub struct Queue<E> {
-    heap: BinaryHeap<Reverse<(Time, u64, usize)>>,
+    heap: BinaryHeap<Reverse<u128>>,
     slab: Vec<Option<E>>,
     free: Vec<usize>,
     count: u64,
@@ -32,12 +34,18 @@ impl<E> Queue<E> {
         });
         self.slab[place] = Some(event);
         self.count += 1;
-        self.heap.push(Reverse((at, self.count, place)));
+        assert!(to_u64(place) < PLACES_MAX, "{place} events wait");
+        assert!(self.count < u64::MAX / PLACES_MAX, "{} events were put in", self.count);
+        let rank = self.count * PLACES_MAX + to_u64(place);
+        self.heap.push(Reverse((u128::from(at.as_nanos()) << u64::BITS) + u128::from(rank)));
     }
 
     /// What happens next, and when.
     pub fn pop(&mut self) -> Option<(Time, E)> {
-        let Reverse((at, _, place)) = self.heap.pop()?;
+        let Reverse(entry) = self.heap.pop()?;
+        let [at, rank] = [entry >> u64::BITS, entry & u128::from(u64::MAX)]
+            .map(|half| u64::try_from(half).expect("a half"));
+        let (at, place) = (Time::from_nanos(at), to_index(rank % PLACES_MAX));
         let event = self.slab[place].take().expect("every entry of the heap has its event");
         self.free.push(place);
         Some((at, event))
@@ -55,6 +63,9 @@ impl<E> Queue<E> {
         self.heap.is_empty()
     }
 }
+
+/// More events than this never wait at once.
+const PLACES_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

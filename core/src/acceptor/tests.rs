@@ -11,7 +11,7 @@ struct Bench {
 }
 
 fn bench(entries: Entries) -> Bench {
-    let acceptor = Acceptor::new(Ballot::ZERO);
+    let acceptor = crate::testing::acceptor(Ballot::ZERO);
     Bench { kit: Kit::new(3), acceptor, entries, fetches: Fetches::default() }
 }
 
@@ -23,7 +23,13 @@ impl Bench {
     }
 
     fn accept(&mut self, ballot: Ballot, instance: u64, value: Value) -> bool {
-        let proposed = Proposed { ballot, instance: Instance(instance), value };
+        self.accept_knowing(ballot, instance, value, 0)
+    }
+
+    /// The proposer knows that so much is chosen.
+    fn accept_knowing(&mut self, ballot: Ballot, instance: u64, value: Value, chosen: u64) -> bool {
+        let (instance, chosen) = (Instance(instance), Instance(chosen));
+        let proposed = Proposed { ballot, instance, value, chosen };
         let ctx = &mut self.kit.ctx();
         self.acceptor.on_accept(ballot.node, proposed, &mut self.entries, ctx)
     }
@@ -38,7 +44,7 @@ impl Bench {
             })
             .collect();
         let ctx = &mut self.kit.ctx();
-        self.acceptor.on_fetched(ballot.node, ballot, Instance(first), stored, ctx);
+        self.acceptor.on_fetched(ballot.node, ballot, Instance(first), stored, Instance(9), ctx);
     }
 
     /// The one message that was sent, which is a promise to node 2.
@@ -70,8 +76,23 @@ fn a_promise_is_on_disk_before_it_leaves() {
     assert_eq!(bench.kit.sent(), []);
     assert_eq!(bench.kit.sync(), [Record::Promised(ballot(1, 2))]);
     let (from, to) = (Instance(1), Instance::MAX);
-    let empty = Promise { ballot: ballot(1, 2), from, to, entries: Vec::new() };
+    let empty =
+        Promise { ballot: ballot(1, 2), from, to, chosen: from.prev(), entries: Vec::new() };
     assert_eq!(bench.promise(), empty);
+}
+
+#[test]
+fn what_a_proposal_says_is_chosen_makes_room_for_it() {
+    let mut bench = bench(nothing());
+    bench.kit.env.config.window_bytes_max = 1;
+    let (mine, other) = (ballot(1, 2), ballot(2, 3));
+    assert!(bench.accept(mine, 1, value(1)));
+    assert!(bench.accept_knowing(mine, 2, value(2), 1));
+    assert!(bench.accept_knowing(mine, 3, value(3), 1), "no room, and so no vote");
+    assert_eq!(bench.entries.highest(), Instance(2));
+    assert!(bench.accept_knowing(other, 4, value(4), 2), "another ballot's word is not about #2");
+    assert_eq!((bench.entries.chosen(), bench.entries.highest()), (Instance(1), Instance(2)));
+    assert!(bench.accept_knowing(mine, 3, value(3), 2) || bench.acceptor.promised() > mine);
 }
 
 #[test]
@@ -173,7 +194,7 @@ fn two_values_in_one_ballot_fail_the_group() {
 #[test]
 fn a_value_that_the_disk_lost_is_accepted_and_written_again() {
     let mut bench = bench(nothing());
-    bench.acceptor = Acceptor::new(ballot(1, 2));
+    bench.acceptor = crate::testing::acceptor(ballot(1, 2));
     bench.entries.put(Instance(1), Slot { ballot: ballot(1, 2), value: None });
     bench.accept(ballot(1, 2), 1, value(1));
     assert_eq!(bench.kit.sync(), [wrote(ballot(1, 2), 1, value(1))]);
@@ -183,7 +204,7 @@ fn a_value_that_the_disk_lost_is_accepted_and_written_again() {
 #[test]
 fn where_a_value_was_learned_only_that_value_gets_a_vote() {
     let mut bench = bench(nothing());
-    bench.acceptor = Acceptor::new(ballot(1, 2));
+    bench.acceptor = crate::testing::acceptor(ballot(1, 2));
     bench.entries.put(Instance(2), accepted(Ballot::ZERO, value(2)));
     assert!(bench.accept(ballot(1, 2), 2, value(9)));
     assert_eq!((bench.kit.sync(), bench.kit.sent()), (Vec::new(), Vec::new()));
@@ -242,7 +263,7 @@ fn at_the_limit_of_writes_questions_are_ignored() {
 #[test]
 fn a_report_tells_what_is_chosen_accepted_and_lost() {
     let mut bench = bench(chosen(1));
-    bench.acceptor = Acceptor::new(ballot(3, 3));
+    bench.acceptor = crate::testing::acceptor(ballot(3, 3));
     bench.entries.put(Instance(2), accepted(ballot(2, 3), value(2)));
     bench.entries.put(Instance(4), Slot { ballot: ballot(3, 3), value: None });
     bench.entries.put(Instance(5), accepted(Ballot::ZERO, value(5)));

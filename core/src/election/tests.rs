@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use super::*;
-use crate::testing::{Kit, ballot, member, wiped};
+use crate::testing::{Kit, acceptor, ballot, member, wiped};
 
 const TIMEOUT: u64 = 500;
 
@@ -33,7 +33,7 @@ impl Election {
     /// Ticks at the timeout; returns the ballot asked about.
     fn canvass(&mut self, kit: &mut Kit) -> Option<Ballot> {
         kit.env.now = self.timeout;
-        let ran = self.tick(&Acceptor::new(Ballot::ZERO), &mut kit.ctx());
+        let ran = self.tick(&acceptor(Ballot::ZERO), &mut kit.ctx());
         assert_eq!(ran, None);
         kit.sent();
         self.canvass.as_ref().map(|canvass| canvass.ballot)
@@ -49,7 +49,6 @@ fn a_live_leader_is_not_unseated_until_it_falls_silent() {
     election.heard(leader, &mut kit.ctx());
     kit.at(100 + TIMEOUT);
     assert!(!election.grants(&mut kit, ballot(2, 3), leader));
-    assert!(election.grants(&mut kit, ballot(2, 2), leader), "it asks itself: it leads no more");
     kit.at(101 + TIMEOUT);
     assert!(election.grants(&mut kit, ballot(2, 3), leader));
 }
@@ -75,12 +74,54 @@ fn a_candidate_that_was_promised_is_left_in_peace_for_a_while() {
 }
 
 #[test]
-fn a_canvass_resets_no_timer() {
+fn a_canvass_puts_off_no_timer_and_one_that_is_refused_changes_none() {
     let (mut kit, mut election) = node(3);
     let before = election.deadline(&kit.env);
     kit.at(400);
-    election.grants(&mut kit, ballot(1, 2), Ballot::ZERO);
+    assert!(!election.grants(&mut kit, ballot(1, 2), ballot(1, 3)));
     assert_eq!(election.deadline(&kit.env), before);
+    assert!(election.grants(&mut kit, ballot(2, 2), ballot(1, 3)));
+    assert!(election.deadline(&kit.env) <= before);
+}
+
+#[test]
+fn who_knows_no_leader_either_asks_soon_in_case_the_asker_reaches_no_quorum() {
+    let (mut kit, mut election) = node(5);
+    for start in (10_000..60_000).step_by(1_000) {
+        kit.at(start);
+        election.wait(&kit.env);
+        assert!(election.grants(&mut kit, ballot(2, 3), ballot(1, 2)));
+        let deadline = election.deadline(&kit.env);
+        assert!(deadline >= Time::from_millis(start + TIMEOUT / 2), "the asker has time to run");
+        assert!(deadline <= Time::from_millis(start + TIMEOUT), "{deadline}");
+        election.promised(&kit.env);
+        assert!(election.deadline(&kit.env) >= Time::from_millis(start + TIMEOUT), "it has run");
+    }
+}
+
+#[test]
+fn who_has_asked_does_not_ask_again_within_a_timeout_whoever_else_asks() {
+    let (mut kit, mut election) = node(5);
+    election.canvass(&mut kit).unwrap();
+    let asked = kit.env.now;
+    for round in 2..6 {
+        assert!(election.grants(&mut kit, ballot(round, 3), ballot(1, 2)));
+        assert!(election.deadline(&kit.env) >= asked + Duration::from_millis(TIMEOUT));
+    }
+}
+
+#[test]
+fn a_leader_that_asks_is_none_any_more_for_those_who_heard_it() {
+    let (mut kit, mut election) = node(5);
+    let leader = ballot(1, 2);
+    election.heard(leader, &mut kit.ctx());
+    assert!(!election.grants(&mut kit, ballot(2, 3), leader));
+    assert!(!election.grants(&mut kit, ballot(1, 2), leader), "said before it led");
+    assert_eq!(election.leader(), leader);
+    assert!(election.grants(&mut kit, ballot(2, 2), leader));
+    assert_eq!(election.leader(), Ballot::ZERO);
+    assert!(election.grants(&mut kit, ballot(2, 3), leader));
+    assert!(election.deadline(&kit.env) <= kit.env.now + Duration::from_millis(TIMEOUT));
 }
 
 #[test]
@@ -170,10 +211,10 @@ fn a_leader_that_is_heard_ends_the_canvass() {
 fn it_asks_once_it_has_waited_and_not_before() {
     let (mut kit, mut election) = node(3);
     kit.env.now = election.deadline(&kit.env) - Duration::from_nanos(1);
-    assert_eq!(election.tick(&Acceptor::new(Ballot::ZERO), &mut kit.ctx()), None);
+    assert_eq!(election.tick(&acceptor(Ballot::ZERO), &mut kit.ctx()), None);
     assert!(!election.canvassing());
     kit.env.now = election.deadline(&kit.env);
-    assert_eq!(election.tick(&Acceptor::new(ballot(3, 2)), &mut kit.ctx()), None);
+    assert_eq!(election.tick(&acceptor(ballot(3, 2)), &mut kit.ctx()), None);
     let question = Message::Canvass { ballot: ballot(4, 1) };
     assert_eq!(kit.sent(), [(2, question.clone()), (3, question)]);
     assert_eq!(kit.events(), [Event::Canvassing(ballot(4, 1))]);
@@ -186,13 +227,13 @@ fn a_leader_that_is_heard_regularly_is_waited_for() {
         kit.at(millis);
         election.heard(ballot(1, 2), &mut kit.ctx());
         kit.at(millis + 399);
-        assert_eq!(election.tick(&Acceptor::new(ballot(1, 2)), &mut kit.ctx()), None);
+        assert_eq!(election.tick(&acceptor(ballot(1, 2)), &mut kit.ctx()), None);
         assert_eq!(election.leader(), ballot(1, 2));
     }
     assert_eq!(kit.sent(), []);
     assert_eq!(kit.events(), [Event::Following(ballot(1, 2))], "told once");
     kit.at(6_000);
-    election.tick(&Acceptor::new(ballot(1, 2)), &mut kit.ctx());
+    election.tick(&acceptor(ballot(1, 2)), &mut kit.ctx());
     assert_eq!(election.leader(), Ballot::ZERO);
     assert!(election.canvassing());
 }
@@ -201,7 +242,7 @@ fn a_leader_that_is_heard_regularly_is_waited_for() {
 fn one_voter_needs_nobody() {
     let (mut kit, mut election) = node(1);
     kit.env.now = election.deadline(&kit.env);
-    let ran = election.tick(&Acceptor::new(Ballot::ZERO), &mut kit.ctx());
+    let ran = election.tick(&acceptor(Ballot::ZERO), &mut kit.ctx());
     assert_eq!(ran, Some(ballot(1, 1)));
 }
 
@@ -210,13 +251,13 @@ fn a_stuck_disk_or_another_memory_keeps_it_from_running() {
     let (mut kit, mut election) = node(3);
     kit.busy();
     kit.at(2_000);
-    election.tick(&Acceptor::new(Ballot::ZERO), &mut kit.ctx());
+    election.tick(&acceptor(Ballot::ZERO), &mut kit.ctx());
     assert!(!election.canvassing());
     assert!(election.deadline(&kit.env) > kit.env.now, "it waits again");
 
     let (mut kit, mut election) = node(3);
     kit.env.me = wiped(1);
     kit.at(2_000);
-    election.tick(&Acceptor::new(Ballot::ZERO), &mut kit.ctx());
+    election.tick(&acceptor(Ballot::ZERO), &mut kit.ctx());
     assert!(!election.canvassing());
 }

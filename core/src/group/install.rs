@@ -9,6 +9,7 @@ use super::Group;
 use crate::env::Ctx;
 use crate::ids::{Ballot, Instance, NodeId};
 use crate::input::StartError;
+use crate::master::Mastership;
 use crate::membership::History;
 use crate::outbox::{Event, Outbox, StepDown};
 use crate::sessions::Sessions;
@@ -24,17 +25,25 @@ pub struct Wanted {
     pub from: Vec<NodeId>,
 }
 
-/// What a restart begins with: where, and the group's own state there.
+/// What a restart begins with: where, and the group's own state there. Its history is the newer one
+/// of the checkpoint's and of the one that was `recorded` apart.
 pub(super) fn start(
     checkpoint: Option<(Instance, Bytes)>,
-    founded: History,
+    recorded: History,
 ) -> Result<(Instance, Snapshot), StartError> {
     let Some((at, state)) = checkpoint else {
-        let snapshot = Snapshot { sessions: Sessions::default(), history: founded };
+        let snapshot = Snapshot {
+            sessions: Sessions::default(),
+            mastership: Mastership::default(),
+            history: recorded,
+        };
         return Ok((Instance::ZERO, snapshot));
     };
     let snapshot = Snapshot::decode(at, &state);
-    let snapshot = snapshot.ok_or(StartError::Log(at, "its checkpoint cannot be read"))?;
+    let mut snapshot = snapshot.ok_or(StartError::Log(at, "its checkpoint cannot be read"))?;
+    if recorded.version() >= snapshot.history.version() {
+        snapshot.history = recorded; // it also decides what lies between
+    }
     Ok((at, snapshot))
 }
 
@@ -69,7 +78,7 @@ impl Group {
             || (at >= self.executor.handed() && self.executor.is_stateless());
         let snapshot =
             Snapshot::decode(at, state).filter(|_| leads_further && !self.executor.is_installing());
-        let Some(Snapshot { sessions, history }) = snapshot else {
+        let Some(Snapshot { sessions, mastership, history }) = snapshot else {
             mark!(INSTALL_REFUSED);
             out.events.push(Event::InstallRefused(at));
             return;
@@ -78,7 +87,6 @@ impl Group {
             mark!(INSTALL_DEPOSES if self.proposer.ballot().is_some());
             mark!(INSTALL_UNDER_VOTES if self.entries.highest() > at);
             self.step_down(StepDown::Deposed, out);
-            self.env.history = history;
         } else {
             mark!(INSTALL_FOR_LOST_VALUES);
         }
@@ -86,10 +94,13 @@ impl Group {
         self.fetches.forget_applies();
         let ctx = &mut Ctx { env: &mut self.env, out };
         ctx.write(Record::Checkpoint { instance: at, state: state.clone() });
-        self.executor.install(at, sessions, ctx);
+        self.executor.install(at, sessions, mastership, ctx);
         ctx.write(Record::Cleaned(at));
         self.hinted = self.hinted.max(at);
         self.entries.choose(Ballot::ZERO, Instance::MAX);
+        // Behind the record of the checkpoint: a membership on disk says that all up to its entry is
+        // chosen, which votes below the checkpoint need not be.
+        self.turn_to(history, out);
     }
 }
 

@@ -21,6 +21,7 @@ impl Group {
     /// Handles a message: who may say it, which part hears it.
     pub(super) fn receive(&mut self, from: Member, message: Message, out: &mut Outbox) {
         if !self.may_say(from, &message) {
+            self.hear_stranger(from, &message, out);
             return;
         }
         let ctx = &mut Ctx { env: &mut self.env, out };
@@ -29,7 +30,16 @@ impl Group {
             Message::Canvass { .. } | Message::Prepare { .. } if !ctx.is_member() => {}
             Message::Canvass { ballot } => {
                 let (promised, chosen) = (self.acceptor.promised(), self.entries.chosen());
-                self.election.on_canvass(from.node, ballot, promised, chosen, ctx);
+                if self.acceptor.grants.bind(ballot, ctx) {
+                    mark!(CANVASS_REFUSED_LEASE);
+                    let granted = false;
+                    ctx.vote(
+                        from.node,
+                        Message::CanvassReply { ballot, granted, promised, chosen },
+                    );
+                } else {
+                    self.election.on_canvass(from.node, ballot, promised, chosen, ctx);
+                }
             }
             Message::CanvassReply { ballot, granted, promised, chosen } => {
                 self.learner.note(from.node, chosen);
@@ -74,7 +84,7 @@ impl Group {
                 }
             }
             Message::Accept { ballot, instance, value, chosen } => {
-                let proposed = Proposed { ballot, instance, value };
+                let proposed = Proposed { ballot, instance, value, chosen };
                 if self.acceptor.on_accept(from.node, proposed, &mut self.entries, ctx) {
                     self.follow(from, ballot, chosen, out);
                 }
@@ -83,6 +93,7 @@ impl Group {
                 if let Some(leadership) = self.proposer.leading() {
                     leadership.on_accepted(from, ballot, (first, last), &self.entries, ctx);
                     leadership.advance(&mut self.entries, ctx);
+                    self.turn(out);
                 }
             }
             Message::Heartbeat { ballot, probe, chosen } => {
@@ -92,9 +103,14 @@ impl Group {
                 } else {
                     self.follow(from, ballot, chosen, out);
                     let ctx = &mut Ctx { env: &mut self.env, out };
-                    if probe > 0 {
+                    if probe > 0 && ctx.is_member() {
                         let chosen = self.entries.chosen();
                         ctx.vote(from.node, Message::HeartbeatAck { ballot, probe, chosen });
+                    } else if probe > 0 {
+                        // So that the leader can swap it in.
+                        let held = self.held();
+                        let ctx = &mut Ctx { env: &mut self.env, out };
+                        ctx.send(from.node, Message::Held { ballot, held });
                     }
                 }
             }
@@ -115,10 +131,11 @@ impl Group {
                 self.learner.note(from.node, chosen);
                 self.learner.note_cleaned(from.node, cleaned, !values.is_empty());
                 self.executor.on_learned(first, &values, &mut self.origin, ctx);
+                self.mender.on_learned(first, &values, ctx);
                 for (above, value) in (0..).zip(&values) {
                     self.learn(Instance(first.0.saturating_add(above)), value, out);
                 }
-                let has_room = !self.env.writes_full();
+                let has_room = !self.env.takes_no_values();
                 self.learner.on_answer(from.node, self.entries.chosen(), has_room);
             }
             Message::Forward { ballot, spread, commands } => {
@@ -130,8 +147,10 @@ impl Group {
                 let mut keys = Vec::new();
                 for command in commands.commands() {
                     let key = command.key;
-                    let member = ctx.history.newest().has(key.origin);
-                    if !member || leadership.take(command, spread, ctx) == Taken::Full {
+                    // Of who is no member nothing is refused: an earlier copy may be in the window.
+                    if ctx.history.newest().has(key.origin)
+                        && leadership.take(command, spread, ctx) == Taken::Full
+                    {
                         keys.push(key);
                     }
                 }
@@ -148,13 +167,55 @@ impl Group {
             }
             Message::ReadIndex { round } => {
                 if let Some(leadership) = self.proposer.leading() {
+                    if leadership.is_shut() {
+                        mark!(READ_WHILE_SHUT);
+                        return; // asked again
+                    }
+                    let instance = leadership.read_point(&self.entries);
+                    let has_lease = ctx.now < self.tenure.until() && !leadership.turns();
+                    if has_lease && instance == self.entries.chosen() {
+                        mark!(READ_BY_LEASE);
+                        ctx.send(from.node, Message::ReadPoint { round, instance });
+                        return;
+                    }
                     let (probe, point) =
                         (leadership.want_probe(), leadership.read_point(&self.entries));
                     self.questions.ask(from.node, round, probe, point);
                 }
             }
             Message::ReadPoint { round, instance } => self.reads.on_point(round, instance, ctx),
+            Message::Lease { ballot, question, length } => {
+                let promised = self.acceptor.promised();
+                if ballot < promised {
+                    ctx.vote(from.node, Message::Nack { ballot, promised });
+                } else if ballot == promised && ctx.is_voter(ctx.me) {
+                    self.acceptor.grants.on_ask(from.node, ballot, question, length, ctx);
+                }
+            }
+            Message::Granted { ballot, question } => {
+                if self.proposer.leading().is_some_and(|it| it.ballot() == ballot) {
+                    self.tenure.on_granted(from, question, ctx);
+                }
+            }
+            Message::Release { ballot } => self.acceptor.grants.release(ballot, ctx),
+            Message::Hold { ballot, chosen } => self.on_hold(from.node, ballot, chosen, out),
+            Message::Held { ballot, held } => {
+                self.learner.note(from.node, held);
+                if let Some(leadership) = self.proposer.leading()
+                    && leadership.ballot() == ballot
+                {
+                    leadership.on_held(from, held, &self.entries, ctx);
+                }
+            }
+            Message::Change { ballot, entry } => {
+                let leading = self.proposer.leading().filter(|it| it.ballot() == ballot);
+                if let (Some(leadership), Some(entry)) = (leading, entry.membership()) {
+                    leadership.on_change(from.node, entry, ctx);
+                }
+            }
+            Message::Waits { key, on } => self.asking.on_waits(key, on),
             Message::Transfer { ballot } => {
+                self.acceptor.grants.release(ballot, ctx);
                 mark!(TRANSFER_OVERTAKEN if ballot < self.acceptor.promised());
                 if ballot >= self.acceptor.promised() && self.votes() {
                     self.election.met(ballot);
@@ -166,10 +227,12 @@ impl Group {
     }
 
     /// Whether a sender may say this at all: candidates and leaders are voters (node *and*
-    /// incarnation) that speak in ballots of their own; the rest is checked where it counts.
+    /// incarnation) of an open membership that speak in ballots of their own, or the leader that this
+    /// node follows, which may have removed itself; the rest is checked where it counts.
     fn may_say(&self, from: Member, message: &Message) -> bool {
         let leads = |ballot: Ballot| {
-            let voter = self.env.history.newest().slot(from).is_some();
+            let leader = self.election.leader();
+            let voter = self.env.is_voter(from) || (ballot == leader && leader != Ballot::ZERO);
             voter && ballot.member() == from && ballot.round < Ballot::ROUND_LIMIT
         };
         match message {
@@ -177,6 +240,8 @@ impl Group {
             | Message::Prepare { ballot, .. }
             | Message::Accept { ballot, .. }
             | Message::Heartbeat { ballot, .. }
+            | Message::Lease { ballot, .. }
+            | Message::Release { ballot }
             | Message::Transfer { ballot } => leads(*ballot),
             Message::CanvassReply { .. }
             | Message::Promise(_)
@@ -189,7 +254,52 @@ impl Group {
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
+            | Message::Granted { .. }
+            | Message::Hold { .. }
+            | Message::Held { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
             | Message::ReadPoint { .. } => true,
+        }
+    }
+
+    /// Somebody speaks like a candidate or a leader, and votes in no membership known here. It may
+    /// be of a later one: then it is somebody to learn from, and nothing more. Or it was removed and
+    /// does not know: then it is told how much there is to learn.
+    fn hear_stranger(&mut self, from: Member, message: &Message, out: &mut Outbox) {
+        let ctx = &mut Ctx { env: &mut self.env, out };
+        match message {
+            Message::Heartbeat { chosen, .. } | Message::Accept { chosen, .. } => {
+                mark!(LEADER_UNKNOWN_HERE);
+                self.learner.note(from.node, *chosen);
+            }
+            Message::Canvass { ballot } => {
+                mark!(CANVASS_OF_A_STRANGER);
+                let (promised, chosen) = (self.acceptor.promised(), self.entries.chosen());
+                let (ballot, granted) = (*ballot, false);
+                ctx.vote(from.node, Message::CanvassReply { ballot, granted, promised, chosen });
+            }
+            Message::Prepare { .. }
+            | Message::Transfer { .. }
+            | Message::Lease { .. }
+            | Message::Granted { .. }
+            | Message::Release { .. }
+            | Message::CanvassReply { .. }
+            | Message::Promise(_)
+            | Message::Behind { .. }
+            | Message::Nack { .. }
+            | Message::Accepted { .. }
+            | Message::HeartbeatAck { .. }
+            | Message::Learn { .. }
+            | Message::Learned { .. }
+            | Message::Forward { .. }
+            | Message::Refused { .. }
+            | Message::ReadIndex { .. }
+            | Message::Hold { .. }
+            | Message::Held { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
+            | Message::ReadPoint { .. } => {}
         }
     }
 
@@ -207,12 +317,16 @@ impl Group {
         let is_left = |reported: &Reported| {
             reported.instance > chosen && matches!(reported.entry, Report::Chosen(_))
         };
-        if self.env.writes_full() && promise.entries.iter().any(is_left) {
+        if self.env.takes_no_values() && promise.entries.iter().any(is_left) {
             // To take over what there is no room to learn would open a window as wide as this node
             // is behind. Asked again, the page comes when there is room.
             return;
         }
         let ctx = &mut Ctx { env: &mut self.env, out };
+        if let Some(leadership) = self.proposer.leading() {
+            leadership.on_promise(from, promise, &self.entries, ctx);
+            return;
+        }
         let Proposer::Preparing(phase1) = &mut self.proposer else { return };
         if phase1.on_promise(from, promise, self.entries.chosen(), ctx) == Progress::Waiting {
             return;
@@ -228,7 +342,16 @@ impl Group {
 
     /// Runs phase 1, unless something as high was promised since the ballot was drawn.
     pub(super) fn run_for(&mut self, ballot: Ballot, out: &mut Outbox) {
-        if ballot <= self.acceptor.promised() || !self.votes() {
+        let is_behind = self.env.chosen < self.env.history.version();
+        if ballot <= self.acceptor.promised()
+            || !self.votes()
+            || is_behind
+            || self.acceptor.grants.bind(ballot, &self.env)
+        {
+            return;
+        }
+        if !self.env.has_room {
+            mark!(RUN_PUT_OFF_DISK_FULL);
             return;
         }
         self.step_down(StepDown::Outbid, out);
@@ -251,6 +374,7 @@ impl Group {
         let ctx = &mut Ctx { env: &mut self.env, out };
         self.election.heard(ballot, ctx);
         self.learner.on_chosen(from.node, ballot, chosen, &mut self.entries);
+        self.turn(out);
     }
 
     /// Ends a candidacy or leadership that this node's own promise has passed, and waits for the
@@ -268,13 +392,14 @@ impl Group {
     /// it voids its tallies and says nothing more in its ballot (I5).
     fn learn(&mut self, instance: Instance, value: &Value, out: &mut Outbox) {
         let ctx = &mut Ctx { env: &mut self.env, out };
-        if ctx.writes_full() {
+        if ctx.takes_no_values() {
             mark!(LEARN_WITHOUT_ROOM);
             return;
         }
         let learned = learner::learn(instance, value, &mut self.entries, ctx);
         let Some(leadership) = self.proposer.leading() else {
             self.entries.choose(Ballot::ZERO, Instance::MAX); // what was learned above a gap
+            self.turn(out);
             return;
         };
         match learned {
@@ -290,6 +415,7 @@ impl Group {
                 self.step_down(StepDown::Deposed, out);
             }
         }
+        self.turn(out);
     }
 }
 
@@ -297,6 +423,7 @@ impl Group {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::founding::ClusterId;
     use crate::ids::GroupId;
     use crate::input::{Input, Role, Start};
     use crate::membership::Membership;
@@ -310,6 +437,7 @@ mod tests {
         let lost = Stored { instance: Instance(1), ballot: Ballot::ZERO, value: None };
         let entries = alloc::vec![lost];
         let start = Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: member(1),
             boot: 1,
@@ -330,9 +458,71 @@ mod tests {
     }
 
     #[test]
+    fn a_group_without_room_takes_no_value_and_goes_on_promising() {
+        let voters = alloc::vec![member(1), member(2), member(3)];
+        let mut group = Group::start(Start {
+            cluster: ClusterId(1),
+            group: GroupId(0),
+            me: member(1),
+            boot: 1,
+            membership: Membership::new(voters, Vec::new()).unwrap(),
+            recovered: Recovered::default(),
+            config: Config::default(),
+            now: Time::ZERO,
+        })
+        .unwrap();
+        let mut out = Outbox::default();
+        let mut records = |input| {
+            group.step(Time::ZERO, input, &mut out);
+            let batch = out.take_writes();
+            let records = batch.as_ref().map_or_else(Vec::new, |batch| batch.records().to_vec());
+            if let Some(batch) = batch {
+                group.step(Time::ZERO, Input::Durable(batch.durable()), &mut out);
+            }
+            (records, mem::take(&mut out.outcomes))
+        };
+        let hear = |message| Input::Receive { from: member(2), message };
+        let accept = || Message::Accept {
+            ballot: ballot(2, 2),
+            instance: Instance(1),
+            value: crate::testing::value(1),
+            chosen: Instance::ZERO,
+        };
+        let learned = || Message::Learned {
+            from: Instance(1),
+            values: alloc::vec![crate::testing::value(1)],
+            chosen: Instance(1),
+            cleaned: Instance::ZERO,
+        };
+        let propose = || Input::Propose {
+            id: crate::ids::ProposalId(1),
+            sm: crate::ids::SmId(0),
+            command: bytes::Bytes::new(),
+            deadline: Time::MAX,
+        };
+        records(Input::Room(false));
+        let prepare = Message::Prepare { ballot: ballot(2, 2), from: Instance(1) };
+        assert_eq!(records(hear(prepare)).0, [crate::write::Record::Promised(ballot(2, 2))]);
+        assert_eq!(records(hear(accept())).0, []);
+        assert_eq!(records(hear(learned())).0, []);
+        let (_, outcomes) = records(propose());
+        let refused = crate::outbox::Outcome::Refused(
+            crate::ids::ProposalId(1),
+            crate::outbox::Refusal::Overloaded,
+        );
+        assert_eq!(outcomes, [refused]);
+        let transfer = Message::Transfer { ballot: ballot(2, 2) };
+        assert_eq!(records(hear(transfer)).0, [], "it does not run");
+        records(Input::Room(true));
+        assert_eq!(records(hear(accept())).0.len(), 1);
+        assert_eq!(records(propose()).1, []);
+    }
+
+    #[test]
     fn an_acceptor_waits_for_a_candidate_that_asks_for_further_pages() {
         let voters = alloc::vec![member(1), member(2), member(3)];
         let start = Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: member(1),
             boot: 1,
@@ -363,6 +553,7 @@ mod tests {
     fn a_candidate_takes_over_nothing_that_it_has_no_room_to_learn() {
         let voters = alloc::vec![member(1), member(2), member(3)];
         let mut group = Group::start(Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: member(1),
             boot: 1,
@@ -391,7 +582,8 @@ mod tests {
                     entry: Report::Chosen(crate::testing::value(at)),
                 };
                 let entries = (from.0..=6).map(chosen).collect();
-                let promise = Promise { ballot, from, to: Instance::MAX, entries };
+                let promise =
+                    Promise { ballot, from, to: Instance::MAX, chosen: Instance(6), entries };
                 let message = Message::Promise(promise);
                 let from = member(to.0);
                 group.step(Time::from_millis(millis), Input::Receive { from, message }, &mut out);

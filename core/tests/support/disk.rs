@@ -1,9 +1,12 @@
 //! A node's disk: batches that are written, and how many of them are durable.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Ballot, Durable, Instance, Record, Recovered, Stored, Value, WriteBatch};
+use synod_core::{
+    Ballot, Durable, History, Instance, Record, Recovered, Stored, Value, WriteBatch,
+};
 
 /// Batches in the order written. Those not yet synced outlive the process, but not the power.
 #[derive(Debug, Default)]
@@ -27,9 +30,11 @@ pub struct Image {
     pub votes: BTreeSet<(Instance, Ballot)>,
     entries: BTreeMap<Instance, (Ballot, Value)>,
     hint: Instance,
+    history: Option<History>,
     cleaned: Instance,
     /// The newest checkpoint, and the group's own state there.
     pub checkpoint: Option<(Instance, Bytes)>,
+    lease: Duration,
 }
 
 impl Image {
@@ -49,6 +54,8 @@ impl Image {
                 self.entries.insert(*instance, (Ballot::ZERO, value.clone()));
             }
             Record::Learned { instance, value } => self.put(*instance, Ballot::ZERO, value),
+            Record::Lease(length) => self.lease = self.lease.max(*length),
+            Record::Membership(history) => self.history = Some(history.clone()),
             Record::Chosen(up_to) => self.hint = self.hint.max(*up_to),
             Record::Cleaned(up_to) => {
                 self.cleaned = *up_to;
@@ -120,7 +127,8 @@ impl Disk {
             }
         }
         self.synced = self.batches.len();
-        let Image { promised, cleaned, hint, ref entries, ref checkpoint, .. } = self.durable;
+        let Image { promised, cleaned, hint, lease, ref entries, ref checkpoint, .. } =
+            self.durable;
         let given = |i: &Instance| entries.contains_key(i) && !self.lost.contains(i);
         let mut chosen = cleaned;
         while chosen < hint && given(&chosen.next()) {
@@ -128,8 +136,9 @@ impl Disk {
         }
         let above = entries.iter().filter(|(i, _)| **i > chosen);
         let entries = above.map(|(&i, entry)| self.stored(i, entry)).collect();
-        let checkpoint = checkpoint.clone();
-        Recovered { promised, chosen, cleaned, entries, checkpoint, files_lost: false }
+        let (history, checkpoint) = (self.durable.history.clone(), checkpoint.clone());
+        let files_lost = false;
+        Recovered { promised, chosen, cleaned, lease, history, entries, checkpoint, files_lost }
     }
 
     /// Answers a fetch: from what is durable only, so that reading what is still being written shows.
@@ -145,6 +154,12 @@ impl Disk {
             found.push(Stored { value, ..stored });
         }
         found
+    }
+
+    /// Whether everything up to here is durable.
+    pub fn holds(&self, upto: Instance) -> bool {
+        let above = self.durable.entries.range(..=upto).filter(|(i, _)| **i > self.durable.cleaned);
+        self.durable.cleaned.0 + u64::try_from(above.count()).unwrap() >= upto.0
     }
 
     fn stored(&self, instance: Instance, (ballot, value): &(Ballot, Value)) -> Stored {

@@ -1,10 +1,12 @@
 //! A named packet of every kind, with every optional part once there and once not.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use synod_core::{
     Ballot, CheckpointId, ClusterId, Command, CommandKey, Founder, Founding, FoundingMessage,
-    GroupId, Incarnation, Instance, Manifest, ManifestFile, Member, Membership, Message, NodeId,
-    Promise, Report, Reported, SmId, TransferMessage, Value, ValueWriter,
+    GroupId, Incarnation, Instance, Manifest, ManifestFile, Member, Membership, MembershipEntry,
+    Message, NodeId, Promise, Report, Reported, SmId, TransferMessage, Value, ValueWriter,
 };
 use synod_proto::{Hello, Judgement, Packet, Verdict};
 
@@ -59,12 +61,22 @@ pub(crate) fn message_name(message: &Message) -> &'static str {
         Message::Refused { .. } => "refused",
         Message::ReadIndex { .. } => "read_index",
         Message::ReadPoint { .. } => "read_point",
+        Message::Lease { .. } => "lease",
+        Message::Granted { .. } => "granted",
+        Message::Release { .. } => "release",
         Message::Transfer { .. } => "transfer",
+        Message::Hold { .. } => "hold",
+        Message::Held { .. } => "held",
+        Message::Change { .. } => "change",
+        Message::Waits { .. } => "waits",
     }
 }
 
 /// Every name that [`message_name`] gives.
-pub(crate) const MESSAGE_NAMES: [&str; 17] = [
+pub(crate) const MESSAGE_NAMES: [&str; 24] = [
+    "lease",
+    "granted",
+    "release",
     "canvass",
     "canvass_reply",
     "prepare",
@@ -82,6 +94,10 @@ pub(crate) const MESSAGE_NAMES: [&str; 17] = [
     "read_index",
     "read_point",
     "transfer",
+    "hold",
+    "held",
+    "change",
+    "waits",
 ];
 
 fn founding_name(message: &FoundingMessage) -> &'static str {
@@ -179,6 +195,7 @@ fn messages() -> Vec<(&'static str, Message)> {
                 ballot,
                 from: ten,
                 to: Instance(13),
+                chosen: ten,
                 entries: vec![
                     Reported { instance: ten, entry: Report::Chosen(value(1, b"a")) },
                     Reported { instance: Instance(11), entry: Report::Lost(LOWER) },
@@ -191,7 +208,13 @@ fn messages() -> Vec<(&'static str, Message)> {
         ),
         (
             "last",
-            Message::Promise(Promise { ballot, from: one, to: Instance::MAX, entries: vec![] }),
+            Message::Promise(Promise {
+                ballot,
+                from: one,
+                to: Instance::MAX,
+                chosen: Instance::ZERO,
+                entries: vec![],
+            }),
         ),
         ("", Message::Behind { ballot, cleaned: ten }),
         ("", Message::Nack { ballot: LOWER, promised: BALLOT }),
@@ -229,7 +252,24 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("", Message::ReadIndex { round: 9 }),
         ("", Message::ReadPoint { round: 9, instance: ten }),
         ("", Message::Transfer { ballot }),
+        ("", Message::Lease { ballot, question: 3, length: Duration::from_millis(400) }),
+        ("", Message::Granted { ballot, question: 3 }),
+        ("", Message::Release { ballot }),
+        ("", Message::Hold { ballot, chosen: ten }),
+        ("", Message::Held { ballot, held: ten }),
+        ("", Message::Change { ballot, entry: membership(Instance(300)) }),
+        ("", Message::Waits { key: key(3), on: Some(NodeId(4)) }),
+        ("another", Message::Waits { key: key(3), on: None }),
     ]
+}
+
+/// A membership entry for this version.
+pub(crate) fn membership(version: Instance) -> Value {
+    let member = |node| Member { node: NodeId(node), incarnation: Incarnation(node * 10) };
+    let membership = Membership::new(vec![member(1), member(2)], vec![member(3)]).unwrap();
+    let membership = membership.with_book(Bytes::from_static(b"1 here")).unwrap();
+    let (key, cluster) = (key(7), ClusterId(5));
+    Value::of_membership(&MembershipEntry { key, cluster, version, membership })
 }
 
 /// A value of so many commands with this payload.

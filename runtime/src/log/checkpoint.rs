@@ -31,6 +31,8 @@ impl Checkpoint {
             | Kind::Learned
             | Kind::Chosen
             | Kind::Cleaned
+            | Kind::Lease
+            | Kind::Membership
             | Kind::Lost
             | Kind::Renewed => return None,
         };

@@ -81,11 +81,15 @@ pub(crate) enum Kind {
     /// `group` takes the incarnation in `ballot`. Everything up to `instance` is chosen; what the
     /// earlier incarnation promised, and accepted above that, is forgotten.
     Renewed = 11,
+    /// [`Record::Lease`]: so many nanoseconds are in `instance`.
+    Lease = 20,
+    /// [`Record::Membership`]; the payload is the history.
+    Membership = 12,
     /// [`Record::Checkpoint`]; the payload is the group's own state at `instance`.
-    Checkpoint = 12,
+    Checkpoint = 14,
     /// The same again, behind [`BLOCK`] zeros: so no block holds a part of both, and a bad one does
     /// not cost the log its beginning.
-    CheckpointAgain = 13,
+    CheckpointAgain = 15,
 }
 
 impl Kind {
@@ -102,8 +106,10 @@ impl Kind {
             9 => Self::Cleaned,
             10 => Self::Lost,
             11 => Self::Renewed,
-            12 => Self::Checkpoint,
-            13 => Self::CheckpointAgain,
+            20 => Self::Lease,
+            12 => Self::Membership,
+            14 => Self::Checkpoint,
+            15 => Self::CheckpointAgain,
             _ => return None,
         })
     }
@@ -121,8 +127,10 @@ impl Kind {
             Self::Cleaned => 9,
             Self::Lost => 10,
             Self::Renewed => 11,
-            Self::Checkpoint => 12,
-            Self::CheckpointAgain => 13,
+            Self::Lease => 20,
+            Self::Membership => 12,
+            Self::Checkpoint => 14,
+            Self::CheckpointAgain => 15,
         }
     }
 }
@@ -159,23 +167,33 @@ impl Entry {
     }
 
     /// How a group's record is written: its directory entry and its payload.
-    pub(crate) fn of(group: GroupId, record: &Record) -> (Self, Option<&Bytes>) {
+    pub(crate) fn of(group: GroupId, record: &Record) -> (Self, Option<Bytes>) {
         let zero = Ballot::ZERO;
         match record {
             Record::Promised(ballot) => (Self::bare(Kind::Promised, group, 0, *ballot), None),
+            Record::Lease(length) => {
+                let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+                (Self::bare(Kind::Lease, group, nanos, zero), None)
+            }
             Record::Chosen(upto) => (Self::bare(Kind::Chosen, group, upto.0, zero), None),
             Record::Cleaned(upto) => (Self::bare(Kind::Cleaned, group, upto.0, zero), None),
             Record::Accepted { instance, ballot, value } => {
                 let entry = Self::bare(Kind::Accepted, group, instance.0, *ballot);
-                (entry.with_payload(value.bytes()), Some(value.bytes()))
+                (entry.with_payload(value.bytes()), Some(value.bytes().clone()))
             }
             Record::Learned { instance, value } => {
                 let entry = Self::bare(Kind::Learned, group, instance.0, zero);
-                (entry.with_payload(value.bytes()), Some(value.bytes()))
+                (entry.with_payload(value.bytes()), Some(value.bytes().clone()))
+            }
+            Record::Membership(history) => {
+                let mut bytes = Vec::new();
+                history.encode(&mut bytes);
+                let entry = Self::bare(Kind::Membership, group, history.version().0, zero);
+                (entry.with_payload(&bytes), Some(bytes.into()))
             }
             Record::Checkpoint { instance, state } => {
                 let entry = Self::bare(Kind::Checkpoint, group, instance.0, zero);
-                (entry.with_payload(state), Some(state))
+                (entry.with_payload(state), Some(state.clone()))
             }
         }
     }

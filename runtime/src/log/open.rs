@@ -14,13 +14,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use synod_core::{Ballot, Founding, GroupId, Incarnation, Recovered, Stored, Value, mark};
+use synod_core::{Ballot, Founding, GroupId, History, Incarnation, Recovered, Stored, Value, mark};
 
 use super::clean::Spares;
 use super::config::LogConfig;
 use super::error::OpenError;
 use super::format::{BLOCK, Entry, Kind};
 use super::founding;
+use super::gaps;
 use super::index::{Founded, GroupIndex, Index, Place, Slot};
 use super::opened::{GroupLog, Opened, RecoveryReport, Torn};
 use super::reader::{Shared, read_value};
@@ -131,6 +132,7 @@ impl<V: Vfs> Log<V> {
             unsynced: false,
             failed: None,
             spares: Spares::default(),
+            refused: super::room::Refused::default(),
             moving: super::clean::Moving::default(),
             scratch: Scratch::default(),
             lock,
@@ -288,7 +290,7 @@ fn first_claim(file: &impl VfsFile, number: u32) -> std::io::Result<Option<u64>>
     let end = segment::usable(file.size()?);
     let mut fixed = [0; super::format::FIXED];
     while at + BLOCK <= end {
-        file.read_exact_at(at, &mut fixed)?;
+        gaps::read_exact_at(file, at, &mut fixed)?;
         if super::format::claim(&fixed, number).is_some() {
             return Ok(Some(at));
         }
@@ -448,7 +450,7 @@ fn apply<F: VfsFile>(
         };
         index.apply(entry, place);
         let is_checkpoint = matches!(entry.kind, Kind::Checkpoint | Kind::CheckpointAgain);
-        if !is_checkpoint && entry.kind != Kind::Founded {
+        if !is_checkpoint && !matches!(entry.kind, Kind::Founded | Kind::Membership) {
             continue;
         }
         let slot = Slot {
@@ -467,6 +469,8 @@ fn apply<F: VfsFile>(
             if let Some(bytes) = &bytes {
                 index.apply_checkpoint(entry, bytes);
             }
+        } else if entry.kind == Kind::Membership {
+            index.remember(entry, bytes.filter(|bytes| History::decode(bytes).is_some()));
         } else {
             let founding = bytes.as_deref().and_then(founding::decode);
             let (Some(founding), Some(bytes)) = (founding, bytes) else {
@@ -516,6 +520,10 @@ pub(crate) fn recover_groups<F: VfsFile>(
         if of.lacks_checkpoint() {
             return Err(damaged(dir, 0, "the checkpoint below which a log was cleaned is lost"));
         }
+        if of.history_lost {
+            // To go on with an older one would count the votes of those who have left.
+            return Err(damaged(dir, 0, "the membership of a group is lost"));
+        }
         let lost = of.slots.iter().filter(|(_, slot)| slot.lost);
         report.lost.extend(lost.map(|(&instance, _)| (group, instance)));
         let recovered = recover_group(dir, index, of)?;
@@ -538,9 +546,14 @@ fn recover_group<F: VfsFile>(
             None => None,
         };
         let value = value.and_then(|bytes| Value::parse(bytes).ok());
-        entries.push(Stored { instance, ballot: slot.ballot, value });
+        // Above a lost value the hint is still about the others: what it names is as good as learned.
+        let is_chosen = value.is_some() && of.is_chosen(instance, slot);
+        let ballot = if is_chosen { Ballot::ZERO } else { slot.ballot };
+        entries.push(Stored { instance, ballot, value });
     }
+    let history = of.history.as_deref().and_then(History::decode);
     let checkpoint = of.checkpoint.as_ref().map(|held| (held.instance, held.state.clone()));
-    let (promised, cleaned) = (of.promised, of.cleaned);
-    Ok(Recovered { promised, chosen, cleaned, entries, checkpoint, files_lost: false })
+    let (promised, cleaned, lease) = (of.promised, of.cleaned, of.lease);
+    let files_lost = false;
+    Ok(Recovered { promised, chosen, cleaned, lease, history, entries, checkpoint, files_lost })
 }

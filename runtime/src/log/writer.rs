@@ -41,6 +41,7 @@ pub struct Log<V: Vfs> {
     pub(crate) unsynced: bool,
     pub(crate) failed: Option<LogError>,
     pub(crate) spares: super::clean::Spares<V::File>,
+    pub(crate) refused: super::room::Refused,
     pub(crate) moving: super::clean::Moving,
     pub(crate) scratch: Scratch,
     /// Held until the log is dropped.
@@ -116,7 +117,7 @@ impl<V: Vfs> Log<V> {
                 continue;
             }
             let (entry, payload) = Entry::of(group, record);
-            self.push(entry, payload.cloned());
+            self.push(entry, payload);
         }
         if self.scratch.entries.is_empty() {
             return Ok(());
@@ -338,6 +339,9 @@ impl<V: Vfs> Log<V> {
             };
             shared.apply(entry, place);
             shared.apply_checkpoint(entry, payload);
+            if entry.kind == Kind::Membership {
+                shared.remember(entry, Some(payload.clone()));
+            }
             at += u64::from(entry.len);
         }
     }

@@ -87,6 +87,12 @@ impl Keeping {
         Ok(this)
     }
 
+    /// One without a thread, which keeps nothing.
+    #[cfg(test)]
+    pub(super) fn idle() -> Self {
+        Self { shared: Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new() }) }
+    }
+
     /// A peer said something about a transfer.
     pub(super) fn receive(&self, from: NodeId, message: TransferMessage) {
         let mut queue = self.shared.lock();

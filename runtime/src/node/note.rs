@@ -2,25 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Durable, Fetch, GroupId, Input, Instance, NodeId, SmId, Stored, Time, TransferMessage,
+    Durable, Fetch, GroupId, Input, Instance, MasterAsk, Membership, NodeId, SmId, Stored, Time,
+    TransferMessage, Tuning,
 };
 use synod_proto::Packet;
 use tokio::sync::oneshot;
 
-use super::applier::{Progress, ProposeReply, ReadReply};
+use super::applier::{Progress, ReadReply};
+use super::chosen::GetReply;
 use super::clock::Clock;
 use super::error::{NodeError, ProposeError, ReadError};
+use super::front::Front;
 use super::inbox::Inbox;
 use super::keeping::{Keeping, Kept};
 use super::log_thread::Durably;
+use super::membership::{ChangeReply, MembershipView};
+use super::observing::{Observing, Seen};
+use super::reply::Sink;
+use super::stats::NodeStats;
 use super::status::NodeStatus;
+use super::ticket::Ticket;
 use crate::checkpoints::Store;
 use crate::log::{GroupLog, LogError};
 use crate::machines::Handles;
 use crate::transport::Inlet;
+#[cfg(feature = "metrics")]
+use crate::transport::Links;
 use crate::vfs::Vfs;
 use crate::{CheckpointError, MachineError, Machines};
 
@@ -32,6 +43,14 @@ pub(super) enum Note {
     Shutdown {
         deadline: Time,
     },
+    Tune {
+        slot: usize,
+        protocol: Tuning,
+    },
+    Master {
+        slot: usize,
+        ask: MasterAsk,
+    },
     /// The `Node` was dropped.
     Stop,
     Packet(NodeId, Packet),
@@ -42,6 +61,8 @@ pub(super) enum Note {
         entries: Vec<Stored>,
     },
     Founded,
+    /// Whether the log takes values.
+    Room(bool),
     Renewed(BTreeMap<GroupId, GroupLog>),
     LogFailed(Arc<str>),
     /// Look at what the group's applier has applied.
@@ -68,11 +89,51 @@ pub(super) enum Note {
 /// What a user asks of a group.
 #[derive(Debug)]
 pub(super) enum Request {
-    Propose { slot: usize, sm: SmId, command: Bytes, deadline: Time, reply: ProposeReply },
-    Read { slot: usize, sm: SmId, query: Bytes, deadline: Time, reply: ReadReply },
-    Transfer { slot: usize, to: NodeId, reply: oneshot::Sender<Result<(), NodeError>> },
-    Checkpoint { slot: usize, reply: oneshot::Sender<Result<Instance, NodeError>> },
-    Cleaning { slot: usize, is_on: bool, reply: oneshot::Sender<Result<(), NodeError>> },
+    Propose {
+        slot: usize,
+        sm: SmId,
+        command: Bytes,
+        deadline: Time,
+        reply: Ticket,
+    },
+    Read {
+        slot: usize,
+        sm: SmId,
+        query: Bytes,
+        deadline: Time,
+        reply: ReadReply,
+    },
+    Get {
+        slot: usize,
+        instance: Instance,
+        deadline: Time,
+        reply: GetReply,
+    },
+    Change {
+        slot: usize,
+        version: Instance,
+        membership: Membership,
+        deadline: Time,
+        reply: ChangeReply,
+    },
+    Members {
+        slot: usize,
+        reply: oneshot::Sender<Result<MembershipView, NodeError>>,
+    },
+    Transfer {
+        slot: usize,
+        to: NodeId,
+        reply: oneshot::Sender<Result<(), NodeError>>,
+    },
+    Checkpoint {
+        slot: usize,
+        reply: oneshot::Sender<Result<Instance, NodeError>>,
+    },
+    Cleaning {
+        slot: usize,
+        is_on: bool,
+        reply: oneshot::Sender<Result<(), NodeError>>,
+    },
 }
 
 impl Request {
@@ -81,6 +142,9 @@ impl Request {
         match self {
             Self::Propose { slot, .. }
             | Self::Read { slot, .. }
+            | Self::Get { slot, .. }
+            | Self::Change { slot, .. }
+            | Self::Members { slot, .. }
             | Self::Transfer { slot, .. }
             | Self::Checkpoint { slot, .. }
             | Self::Cleaning { slot, .. } => *slot,
@@ -90,16 +154,25 @@ impl Request {
     /// When to give up.
     pub(super) const fn deadline(&self) -> Option<Time> {
         match self {
-            Self::Propose { deadline, .. } | Self::Read { deadline, .. } => Some(*deadline),
-            Self::Transfer { .. } | Self::Checkpoint { .. } | Self::Cleaning { .. } => None,
+            Self::Propose { deadline, .. }
+            | Self::Read { deadline, .. }
+            | Self::Get { deadline, .. }
+            | Self::Change { deadline, .. } => Some(*deadline),
+            Self::Members { .. }
+            | Self::Transfer { .. }
+            | Self::Checkpoint { .. }
+            | Self::Cleaning { .. } => None,
         }
     }
 
     /// Answers with whichever of the errors fits.
     pub(super) fn refuse(self, propose: ProposeError, read: ReadError, other: NodeError) {
         match self {
-            Self::Propose { reply, .. } => answer(reply, Err(propose)),
+            Self::Propose { reply, .. } => reply.give(Err(propose)),
+            Self::Change { reply, .. } => answer(reply, Err(propose.into())),
+            Self::Members { reply, .. } => answer(reply, Err(other)),
             Self::Read { reply, .. } => answer(reply, Err(read)),
+            Self::Get { reply, .. } => answer(reply, Err(other.into())),
             Self::Transfer { reply, .. } | Self::Cleaning { reply, .. } => {
                 answer(reply, Err(other));
             }
@@ -119,6 +192,11 @@ pub(super) struct Shared {
     pub(super) node: NodeId,
     pub(super) clock: Clock,
     pub(super) inbox: Inbox<Note>,
+    pub(super) stats: NodeStats,
+    /// Known once the transport is up.
+    #[cfg(feature = "metrics")]
+    pub(super) links: OnceLock<Links>,
+    pub(super) observing: Observing,
     ending: OnceLock<Ending>,
 }
 
@@ -130,8 +208,18 @@ enum Ending {
 }
 
 impl Shared {
-    pub(super) fn new(node: NodeId, clock: Clock) -> Self {
-        Self { node, clock, inbox: Inbox::new(), ending: OnceLock::new() }
+    pub(super) fn new(node: NodeId, clock: Clock, observing: Observing) -> Self {
+        let stats = NodeStats::default();
+        Self {
+            node,
+            clock,
+            inbox: Inbox::new(),
+            stats,
+            #[cfg(feature = "metrics")]
+            links: OnceLock::new(),
+            observing,
+            ending: OnceLock::new(),
+        }
     }
 
     /// From now on nothing more is taken. The first reason counts.
@@ -172,8 +260,8 @@ impl Shared {
     }
 
     /// Why the inbox took no proposal: it is full, or closed.
-    pub(super) fn propose_refusal(&self) -> ProposeError {
-        if self.is_open() { ProposeError::Overloaded } else { self.propose_error() }
+    pub(super) fn propose_refusal(&self, front: &Front) -> ProposeError {
+        if self.is_open() { front.overloaded() } else { self.propose_error() }
     }
 
     /// Why the inbox took no read: it is full, or closed.
@@ -207,6 +295,10 @@ impl Inlet for FromPeers {
         self.0.inbox.extend(packets.drain(..).map(|packet| Note::Packet(from, packet)));
     }
 
+    fn link(&self, peer: NodeId, connected: bool) {
+        self.0.observing.tell(|| Seen::Connected(peer, connected));
+    }
+
     fn is_full(&self) -> bool {
         self.0.inbox.len() >= PACKETS_MAX
     }
@@ -220,8 +312,20 @@ impl Durably for FromLog {
         self.0.inbox.extend(durables.drain(..).map(Note::Durable));
     }
 
+    fn synced(&self, batches: usize, value_bytes: u64, took: Duration) {
+        let stats = &self.0.stats;
+        stats.sync.record(took);
+        stats.written_batches.add(u64::try_from(batches).unwrap_or(u64::MAX));
+        stats.written_bytes.add(value_bytes);
+        self.0.observing.tell(|| Seen::LogSynced(batches, value_bytes, took));
+    }
+
     fn founded(&self) {
         self.0.inbox.push(Note::Founded);
+    }
+
+    fn room(&self, has_room: bool) {
+        self.0.inbox.push(Note::Room(has_room));
     }
 
     fn renewed(&self, groups: BTreeMap<GroupId, GroupLog>) {

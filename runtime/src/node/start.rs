@@ -1,6 +1,6 @@
 //! From a builder to a running node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use synod_core::{Bootstrap, Forming, FormingStart, Founder, GroupId, Incarnation, Member, SmId};
+use synod_proto::Welcome;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
@@ -16,14 +17,17 @@ use super::applier::Applier;
 use super::builder::{NodeBuilder, Valid};
 use super::clock::Clock;
 use super::driver::{Driver, Guard, State, Turn};
-use super::entry::Entry;
 use super::error::StartError;
 use super::fetcher::Fetcher;
+use super::front::Front;
 use super::handle::GroupHandle;
 use super::hosted::{Hosted, Limits};
 use super::keeping::Keeping;
 use super::log_thread::LogThread;
 use super::note::{FromKeeper, FromLog, FromMachines, FromPeers, Note, Shared};
+use super::observing::Observing;
+use super::pool::Pool;
+use super::status::GroupState;
 use crate::Machines;
 use crate::checkpoints::Keeper;
 use crate::log::{Log, LogConfig, Opened};
@@ -38,6 +42,8 @@ pub(super) async fn start(builder: NodeBuilder, vfs: impl Vfs) -> Result<Node, S
     let valid = builder.validate()?;
     let (tell, told) = oneshot::channel();
     let name = format!("synod-{}", valid.id);
+    #[cfg(all(feature = "admin", unix))]
+    let dir = builder.admin.then(|| valid.data_dir.clone());
     let thread = thread::Builder::new()
         .name(name)
         .spawn(move || {
@@ -63,7 +69,14 @@ pub(super) async fn start(builder: NodeBuilder, vfs: impl Vfs) -> Result<Node, S
         .map_err(StartError::System)?;
     let lost = || StartError::System(io::Error::other("the node's thread has ended"));
     let Parts { shared, groups, local } = told.await.map_err(|_| lost())??;
-    Ok(Node { shared, groups, local, thread: Some(thread) })
+    Ok(Node {
+        #[cfg(all(feature = "admin", unix))]
+        admin: dir.and_then(|dir| super::admin(&dir, &shared, &groups)),
+        shared,
+        groups,
+        local,
+        thread: Some(thread),
+    })
 }
 
 /// What the user's side gets.
@@ -107,8 +120,15 @@ async fn set_up(
         return Err(StartError::Alone(id));
     }
 
-    let shared = Arc::new(Shared::new(id, Clock::start()));
+    let observing = builder.observer.map_or_else(
+        || Ok(Observing::default()),
+        |observer| Observing::start(format!("synod-{id}-observer"), observer),
+    );
+    let observing = observing.map_err(StartError::System)?;
+    let shared = Arc::new(Shared::new(id, Clock::start(), observing));
     let mut memories = Vec::new();
+    let pool = Arc::default();
+    let machine_threads = Pool::new(format!("synod-{id}-sm"));
     let (mut groups, mut recovered, mut slots) = (Vec::new(), Vec::new(), BTreeMap::new());
     let mut handles = BTreeMap::new();
     for (group, make) in builder.groups {
@@ -145,38 +165,44 @@ async fn set_up(
         let keeping = Keeping::spawn(format!("synod-{id}-cp-{group}"), keeper, shared.clock, kept)
             .map_err(StartError::System)?;
         config.seed = if config.seed == 0 { random()? } else { config.seed ^ u64::from(group.0) };
-        let applier = Applier::spawn(
-            format!("synod-{id}-sm-{group}"),
+        let applier = Applier::new(
+            &machine_threads,
             machines,
             (config.apply_ahead_max / 4).max(1),
             FromMachines { shared: Arc::clone(&shared), slot, store, keeping: keeping.clone() },
-        )
-        .map_err(StartError::System)?;
-        let (leader, watched) = watch::channel(None);
+        );
+        let (state, watched) = watch::channel(GroupState::default());
         let me = Member { node: id, incarnation: its.incarnation };
         let limits =
             Limits { command_bytes_max: config.command_bytes_max, reads_max: config.reads_max };
+        let front = Arc::new(Front::new(
+            group,
+            config.clone(),
+            builder.timeout,
+            Arc::clone(&pool),
+            shared.observing.clone(),
+            builder.before_propose.clone(),
+        ));
         handles.insert(
             group,
             GroupHandle {
                 shared: Arc::clone(&shared),
                 slot,
                 group,
+                front: Arc::clone(&front),
                 machines: ids,
                 command_bytes_max: config.command_bytes_max,
-                timeout: builder.timeout,
-                leader: watched,
+                state: watched,
             },
         );
         memories.push((group, its.incarnation));
         slots.insert(group, slot);
         recovered.push(Some((its.recovered, config)));
-        groups.push(Hosted::new(group, me, limits, applier, keeping, leader));
+        groups.push(Hosted::new(group, me, limits, applier, keeping, front, state));
     }
     memories.sort_unstable();
 
     let reader = log.reader();
-    let room_min = builder.log.segment_bytes / 8;
     let room_low = builder.log.segment_bytes / 2;
     let name = format!("synod-{id}-log");
     let durable_batch = Arc::new(AtomicU64::new(batch));
@@ -204,6 +230,8 @@ async fn set_up(
     let transport = Transport::start(listener, &identity, &peers, &settings, &inlet)
         .map_err(|error| StartError::Listen(listen, error))?;
     let local = transport.local();
+    #[cfg(feature = "metrics")]
+    shared.links.get_or_init(|| transport.links());
 
     let founders = peers.keys().copied().chain([id]).collect();
     let forming = Forming::new(FormingStart {
@@ -222,15 +250,18 @@ async fn set_up(
         groups,
         slots,
         recovered,
-        entry: Entry::new(boot, nonce, shared_now + builder.config.election_timeout),
+        welcome: Welcome::new(id, boot, nonce, shared_now + builder.config.election_timeout),
         forming,
         identity,
         transport,
         log: Some(log),
-        room_min,
+        stopped_log: None,
+        has_room: true,
         fetcher,
         checkpoint_every: builder.checkpoints.time,
         state: State::Forming(Vec::new()),
+        met: BTreeSet::new(),
+        left: BTreeSet::new(),
         turn: Turn::default(),
     };
     Ok((driver, Parts { shared, groups: handles, local }))

@@ -15,8 +15,7 @@ use tokio::task::{AbortHandle, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::handshake::{ConnectionError, read_hello, send_hello, send_judgement};
-use super::link::Link;
-use super::{Inlet, Settings, SharedIdentity};
+use super::{Inlet, Links, PEERS_MAX, Settings, SharedIdentity, link_of};
 
 /// Accepts connections, and reads packets from those of known peers.
 pub(super) struct Acceptor {
@@ -28,7 +27,7 @@ pub(super) struct Acceptor {
 
 struct Shared {
     identity: SharedIdentity,
-    links: BTreeMap<NodeId, Arc<Link>>,
+    links: Links,
     settings: Settings,
     inlet: Arc<dyn Inlet>,
     /// The connection of each peer; a newer one ends the older, which is mostly a dead one.
@@ -38,11 +37,11 @@ struct Shared {
 impl Acceptor {
     pub(super) fn new(
         identity: SharedIdentity,
-        links: BTreeMap<NodeId, Arc<Link>>,
+        links: Links,
         settings: Settings,
         inlet: Arc<dyn Inlet>,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(links.len() * 2 + STRANGERS_MAX));
+        let places = Arc::new(Semaphore::new(PEERS_MAX * 2 + STRANGERS_MAX));
         let readers = Mutex::new(BTreeMap::new());
         Self { shared: Arc::new(Shared { identity, links, settings, inlet, readers }), places }
     }
@@ -95,7 +94,7 @@ impl Shared {
                 if let Some(old) = old {
                     old.abort();
                 }
-                if let Some(link) = self.links.get(&node)
+                if let Some(link) = link_of(&self.links, node)
                     && !link.is_connected()
                 {
                     link.bell.notify_one();
@@ -123,7 +122,7 @@ impl Shared {
         let ours = self.identity.hello(theirs.node);
         send_hello(stream, ours.clone()).await?;
         theirs.agree(&ours)?;
-        if !self.links.contains_key(&theirs.node) {
+        if link_of(&self.links, theirs.node).is_none() {
             return Err(ConnectionError::Stranger(theirs.node));
         }
         send_judgement(stream, self.identity.judge(&theirs)).await?;

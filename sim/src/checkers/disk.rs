@@ -56,6 +56,8 @@ impl Disk {
                 Record::Learned { .. }
                 | Record::Chosen(_)
                 | Record::Cleaned(_)
+                | Record::Membership(_)
+                | Record::Lease(_)
                 | Record::Checkpoint { .. } => {}
             }
         }
@@ -210,6 +212,7 @@ mod tests {
             ballot: ballot(round, 1),
             from: Instance(1),
             to: Instance::MAX,
+            chosen: Instance::ZERO,
             entries: vec![Reported { instance: Instance(at), entry }],
         }
     }

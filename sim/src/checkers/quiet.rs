@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use synod_core::Time;
+use synod_core::{Config, Time};
 
 use super::{Place, Verdict, Violation};
 
@@ -12,6 +12,7 @@ use super::{Place, Verdict, Violation};
 pub struct Quiet {
     nodes: usize,
     heartbeat: Duration,
+    per_beat: u64,
     since: Option<Time>,
     /// Messages by group and link.
     said: Vec<u64>,
@@ -21,9 +22,12 @@ pub struct Quiet {
 impl Quiet {
     /// A cluster that has work to do.
     #[must_use]
-    pub fn new(nodes: usize, groups: usize, heartbeat: Duration) -> Self {
+    pub fn new(nodes: usize, groups: usize, config: &Config) -> Self {
         let said = vec![0; groups * nodes * nodes];
-        Self { nodes, heartbeat, since: None, said, syncs: 0 }
+        let heartbeat = config.heartbeat_interval;
+        // A question about the lease comes with each.
+        let per_beat = if config.read_lease.is_zero() { 1 } else { 2 };
+        Self { nodes, heartbeat, per_beat, since: None, said, syncs: 0 }
     }
 
     /// From now on there is nothing to do.
@@ -59,7 +63,7 @@ impl Quiet {
         for from in 0..self.nodes {
             for to in 0..self.nodes {
                 let said = self.said[(group * self.nodes + from) * self.nodes + to];
-                let max = if from == leader || to == leader { beats } else { 0 };
+                let max = if from == leader || to == leader { beats * self.per_beat } else { 0 };
                 if said > max {
                     let what = format!(
                         "n{} said {said} things to n{} about group {group} while there was nothing \
@@ -86,7 +90,9 @@ mod tests {
     use super::*;
 
     fn quiet() -> Quiet {
-        let mut quiet = Quiet::new(3, 1, Duration::from_millis(10));
+        let heartbeat_interval = Duration::from_millis(10);
+        let config = Config { heartbeat_interval, ..Config::default() };
+        let mut quiet = Quiet::new(3, 1, &config);
         quiet.said(place(1), 2);
         quiet.synced();
         quiet.idle(Time::from_millis(1_000));

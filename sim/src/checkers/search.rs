@@ -4,12 +4,14 @@
 //! It knows nothing of positions and instances, so it judges [`order`](super::order) too. The cost is
 //! exponential at worst, so it only looks at short histories and gives up after some steps.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use synod_core::Time;
 
 use super::Violation;
 use crate::kv::Op;
+use crate::rng::{mix, to_index};
 
 /// An operation as its client saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +44,10 @@ pub fn search(calls: &[Call], steps_max: usize) -> Found {
     if calls.len() > CALLS_MAX {
         return Found::GaveUp;
     }
-    let all = calls.iter().enumerate().filter(|(_, call)| call.returned.is_some());
-    let required = all.fold(0_u64, |mask, (n, _)| mask | 1 << n);
-    let mut seen = BTreeSet::new();
+    let mask = |mask, n: usize| mask | 1_u64 << n;
+    let all = (0..calls.len()).fold(0, mask);
+    let required = (0..calls.len()).filter(|&n| calls[n].returned.is_some()).fold(0, mask);
+    let mut seen: HashSet<(u64, u64), BuildHasherDefault<Mixed>> = HashSet::default();
     let mut stack = vec![(0_u64, 0_u64)];
     while let Some((done, held)) = stack.pop() {
         if !seen.insert((done, held)) {
@@ -56,7 +59,7 @@ pub fn search(calls: &[Call], steps_max: usize) -> Found {
         if seen.len() > steps_max {
             return Found::GaveUp;
         }
-        let open = || calls.iter().enumerate().filter(|(n, _)| done & 1 << n == 0);
+        let open = || ones(all & !done).map(|n| (n, &calls[n]));
         // What comes next must have begun before anything open ended.
         let ended = open().filter_map(|(_, call)| Some(call.returned?.0)).min();
         for (n, call) in open().filter(|(_, call)| ended.is_none_or(|end| call.invoked <= end)) {
@@ -67,6 +70,33 @@ pub fn search(calls: &[Call], steps_max: usize) -> Found {
         }
     }
     Found::None
+}
+
+/// The places of the ones of a number, ascending.
+fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = bits ^ (bits & bits.checked_sub(1)?);
+        bits ^= lowest;
+        Some(to_index(lowest.trailing_zeros().into()))
+    })
+}
+
+/// Hashes states fast, and always alike.
+#[derive(Debug, Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = mix(self.0 ^ word);
+    }
 }
 
 /// What clients saw of each key of each group.

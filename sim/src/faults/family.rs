@@ -6,8 +6,9 @@ use std::time::Duration;
 use synod_core::Time;
 
 use super::{
-    Fault, Planned, blackouts, clocks, crashes, disks, flaps, images, lies, lonely, loops,
-    machines, partitions, pauses, relays, rot, stops, topologies, transfers, walls, windows,
+    Fault, Planned, blackouts, clocks, copies, crashes, disks, flaps, full, images, lies, lonely,
+    loops, machines, masters, partitions, pauses, relays, rot, stops, tenures, topologies,
+    transfers, walls, windows,
 };
 use crate::rng::Rng;
 
@@ -22,6 +23,8 @@ pub enum Family {
     Disks,
     /// Slow state machines.
     Machines,
+    /// Masters asked to let go.
+    Masters,
     /// Leaders asked to hand over.
     Transfers,
     /// Crashes between two changes to a disk.
@@ -50,8 +53,14 @@ pub enum Family {
     Windows,
     /// Leaders cut off from their peers and not from their clients, for long.
     Lonely,
+    /// What read leases rest on, taken away piece by piece.
+    Tenures,
     /// All nodes losing power, again and again.
     Blackouts,
+    /// Disks that get full.
+    Full,
+    /// Older copies of a disk that come back, and directories of two processes.
+    Copies,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -72,7 +81,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -91,11 +100,15 @@ impl Family {
         Self::Walls,
         Self::Windows,
         Self::Lonely,
+        Self::Tenures,
         Self::Blackouts,
+        Self::Masters,
+        Self::Full,
+        Self::Copies,
     ];
 
     /// Those that leave on every disk what was synced.
-    pub const HARMLESS: [Self; 16] = [
+    pub const HARMLESS: [Self; 19] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -111,7 +124,10 @@ impl Family {
         Self::Walls,
         Self::Windows,
         Self::Lonely,
+        Self::Tenures,
         Self::Blackouts,
+        Self::Masters,
+        Self::Full,
     ];
 
     /// The name of its stream of random numbers, and how one of its faults is drawn: usually one
@@ -122,6 +138,7 @@ impl Family {
             Self::Crashes => ("crashes", |rng, shape| once(crashes::draw(rng, shape))),
             Self::Disks => ("disks", |rng, shape| once(disks::draw(rng, shape))),
             Self::Machines => ("machines", |rng, shape| once(machines::draw(rng, shape))),
+            Self::Masters => ("masters", |rng, shape| once(masters::draw(rng, shape))),
             Self::Transfers => ("transfers", |rng, shape| once(transfers::draw(rng, shape))),
             Self::Stops => ("stops", |rng, shape| once(stops::draw(rng, shape))),
             Self::Relays => ("relays", |rng, shape| relays::draw(rng, shape).into()),
@@ -136,6 +153,9 @@ impl Family {
             Self::Walls => ("walls", |rng, shape| once(walls::draw(rng, shape))),
             Self::Windows => ("windows", |rng, shape| once(windows::draw(rng, shape))),
             Self::Lonely => ("lonely", lonely::draw),
+            Self::Tenures => ("tenures", tenures::draw),
+            Self::Full => ("full disks", full::draw),
+            Self::Copies => ("copies", copies::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

@@ -122,7 +122,15 @@ impl Process {
                 env.line(machine.index, || format!("g{group}   > {to}  {}", show(&message)));
                 let to = to_index(to.0 - 1);
                 env.checkers.quiet.said(place, to);
-                env.send(place.node, to, &Packet::Transfer { group: id, message });
+                let durable = self.journal.durable();
+                if self.hellos.is_open(machine, durable, to, env) {
+                    env.send(
+                        place.node,
+                        machine.life,
+                        to,
+                        &Packet::Transfer { group: id, message },
+                    );
+                }
             }
         }
         let inputs = std::mem::take(&mut hosted.keeper.inputs);

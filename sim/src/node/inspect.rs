@@ -4,18 +4,24 @@ use std::path::Path;
 
 use synod::log::Log;
 use synod_core::{GroupId, Incarnation, Instance, Recovered};
+use synod_proto::{Hello, VERSION};
 
 use super::Node;
 use super::disk::{DIR, Opened};
 use crate::checkers::excuse::Voter;
 use crate::checkers::files::{self, Belief};
-use crate::checkers::{Place, Verdict, Violation};
+use crate::checkers::{Place, Violation};
+use crate::disk::SimVfs;
 use crate::env::Env;
 
 impl Node {
     /// What the disk gives back of each group, as the voter that this machine was founded as.
     pub(crate) fn voters(&self) -> Vec<Voter> {
-        let Some(opened) = self.open_durable() else {
+        self.seats(self.open_durable().as_ref())
+    }
+
+    fn seats(&self, opened: Option<&Opened>) -> Vec<Voter> {
+        let Some(opened) = opened else {
             return vec![Voter { is_seated: false, log: None }; self.machine.memory.voters().len()];
         };
         let memory = &self.machine.memory;
@@ -31,13 +37,31 @@ impl Node {
         memory.voters().iter().enumerate().map(seat).collect()
     }
 
+    /// What a process that starts from the copy of the disk will say of it, if there is one that
+    /// opens.
+    pub(crate) fn copied_hello(&self) -> Option<Hello> {
+        let image = self.machine.image.as_ref()?;
+        let opened = self.open(image.disk())?;
+        Some(Hello {
+            version_min: u32::from(VERSION),
+            version_max: u32::from(VERSION),
+            cluster: None,
+            node: self.machine.id(),
+            to: self.machine.id(),
+            boot: opened.boot,
+            durable_batch: opened.batch,
+            nonce: 0,
+            groups: opened.groups.iter().map(|(&group, log)| (group, log.incarnation)).collect(),
+        })
+    }
+
     /// Compares what the disk gives back with what the running groups believe, and with what is
-    /// chosen.
+    /// chosen. Returns the [`voters`](Self::voters), so that nobody opens the log again for them.
     ///
     /// # Errors
     ///
     /// If they differ, or the log does not open.
-    pub(crate) fn replay_files(&self, env: &Env) -> Verdict {
+    pub(crate) fn replay_files(&self, env: &Env) -> Result<Vec<Voter>, Violation> {
         let Some(opened) = self.open_durable() else {
             let what = format!("the log of n{} does not open", self.machine.index + 1);
             return Err(Violation::new("files", what));
@@ -57,7 +81,7 @@ impl Node {
                 .map_err(|error| Violation::new("files", format!("{place}: {error}")))?;
             files::replay(&env.checkers.choices, place, from, chosen, &entries)?;
         }
-        Ok(())
+        Ok(self.seats(Some(&opened)))
     }
 
     /// What a running group believes, if none of its records is on its way to the disk.
@@ -67,11 +91,14 @@ impl Node {
     }
 
     fn open_durable(&self) -> Option<Opened> {
-        let files = &self.machine.files;
+        self.open(self.machine.files.durable())
+    }
+
+    fn open(&self, disk: SimVfs) -> Option<Opened> {
         // A directory without a format is formatted as nobody's.
         let nobody: Vec<(GroupId, Incarnation)> =
             self.machine.memory.voters().iter().map(|(group, _)| (*group, NOBODY)).collect();
-        Log::open(files.durable(), Path::new(DIR), files.config(), &nobody).ok()
+        Log::open(disk, Path::new(DIR), self.machine.files.config(), &nobody).ok()
     }
 }
 

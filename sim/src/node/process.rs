@@ -1,21 +1,26 @@
 //! One process life: groups over the log, steps and what follows from them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use synod::log::GroupLog;
 use synod_core::{
-    Durable, Fetch, FormingInput, Founding, Group, GroupId, Input, Member, Message, NodeId, Outbox,
-    Outcome, ProposalId, ReadId, Start, Status, Stored, Time, WriteBatch,
+    Durable, Fetch, FormingInput, Founding, Group, GroupId, Input, MasterAsk, Member, Message,
+    NodeId, Outbox, Outcome, ProposalId, ReadId, Start, Status, Stored, Time, WriteBatch, mark,
 };
+use synod_proto::{Decision, Hello, Judgement};
 
-use super::Machine;
 use super::checkpoints;
 use super::disk::{Journal, Opened};
 use super::entry::{Entry, Held};
+use super::hello::{Arrived, Hellos};
 use super::hosted::{Guesthouse, Hosted};
+use super::{Machine, node_id};
 use crate::checkers::files::Belief;
 use crate::checkers::{Place, Violation};
 use crate::clients::{Ask, CallId, End};
 use crate::env::{Answer, Env, Inside};
+use crate::faults::Crash;
 use crate::guests::Home;
 use crate::rng::to_index;
 use crate::trace::Note;
@@ -23,8 +28,9 @@ use crate::trace::Note;
 /// One process life.
 #[derive(Debug)]
 pub(super) struct Process {
-    journal: Journal,
+    pub(super) journal: Journal,
     entry: Entry,
+    pub(super) hellos: Hellos,
     pub(super) groups: Vec<Hosted>,
     outbox: Outbox,
 }
@@ -34,6 +40,8 @@ pub(super) struct Process {
 pub(super) enum Failed {
     /// It was stopped on purpose.
     Stopped,
+    /// The disk is full, which is said so.
+    Full,
     /// A rule was broken.
     Broken(Violation),
 }
@@ -48,32 +56,134 @@ impl Process {
             founding = Some(planned);
         }
         machine.disarm();
+        let mut hellos = Hellos::new(machine, boot, env);
+        hellos.cluster = founding.as_ref().map(|founding| founding.cluster);
         let entry = Entry::new(machine, founding, Held { boot, logs }, env);
         let outbox = Outbox::default();
-        let mut process = Self { journal, entry, groups: Vec::new(), outbox };
+        let mut process = Self { journal, entry, hellos, groups: Vec::new(), outbox };
+        process.hellos.dial(machine, process.journal.durable(), env);
         process.form(machine, FormingInput::Tick, env).map_err(Failed::Broken)?;
+        process.wait(machine, env);
         Ok(process)
     }
 
-    /// The founding goes on, and the groups start once it is done.
+    /// The founding goes on, and the groups start once it is done and nobody objects.
     pub(super) fn form(
         &mut self,
         machine: &mut Machine,
         input: FormingInput,
         env: &mut Env,
     ) -> Result<(), Violation> {
-        let joined = match self.entry.step(machine, &mut self.journal, input, env) {
-            Ok(Some((founding, held))) => self.join(machine, &founding, held, env),
-            Ok(None) => Ok(()),
-            Err(failed) => Err(failed),
-        };
-        match joined {
-            Ok(()) => Ok(()),
-            Err(Failed::Broken(violation)) => Err(violation),
-            Err(Failed::Stopped) => {
-                machine.stopped(env);
+        match self.entry.step(machine, (&mut self.journal, &mut self.hellos), input, env) {
+            Ok(()) => self.enter(machine, env),
+            Err(failed) => ended(failed, machine, env),
+        }
+    }
+
+    /// Starts the groups if it is time to.
+    fn enter(&mut self, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
+        let now = machine.clock.local(env.now);
+        let decision = self.hellos.welcome.look(now, self.entry.founding());
+        self.decided(decision, machine, env)
+    }
+
+    /// Does what was decided about this process.
+    fn decided(
+        &mut self,
+        decision: Decision,
+        machine: &mut Machine,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        match decision {
+            Decision::Wait => Ok(()),
+            Decision::Start => {
+                let Some(founding) = self.entry.founding().cloned() else { return Ok(()) };
+                let Some(held) = self.entry.take() else { return Ok(()) };
+                let now = machine.clock.local(env.now);
+                self.hellos.cluster = Some(founding.cluster);
+                env.checkers.entered(machine.index, machine.id(), &founding, now);
+                match self.join(machine, &founding, held, env) {
+                    Ok(()) => Ok(()),
+                    Err(failed) => ended(failed, machine, env),
+                }
+            }
+            Decision::Renew => {
+                mark!(REFUSED_BEFORE_ENTRY);
+                let wait = machine.disk.write + machine.around(machine.disk.sync);
+                machine.later(wait, Inside::Renew, env);
                 Ok(())
             }
+            Decision::Stop => {
+                mark!(REFUSED_WHILE_RUNNING);
+                env.line(machine.index, || "ends: a peer remembers more".to_owned());
+                let renewed = self.renew(machine, env);
+                let down = machine.core.election_timeout / 4;
+                env.crash = Some((machine.index, Crash::Kill, down));
+                renewed.map(drop)
+            }
+        }
+    }
+
+    /// Takes new incarnations, durably; `None` if the process was stopped meanwhile.
+    fn renew(
+        &mut self,
+        machine: &mut Machine,
+        env: &mut Env,
+    ) -> Result<Option<BTreeMap<GroupId, GroupLog>>, Violation> {
+        let drawn = machine.memory.fresh();
+        let logs = match self.journal.renew(machine, &drawn) {
+            Ok(logs) => logs,
+            Err(failed) => return ended(failed, machine, env).map(|()| None),
+        };
+        if machine.memory.take(machine.index, drawn, || "a peer refused it".to_owned())? {
+            machine.reborn(env);
+        }
+        Ok(Some(logs))
+    }
+
+    /// A peer says hello.
+    pub(super) fn greeted(
+        &mut self,
+        machine: &Machine,
+        arrived: Arrived,
+        hello: &Hello,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        self.hellos.heard(machine, self.journal.durable(), arrived, hello, env)
+    }
+
+    /// A peer says what it makes of a hello.
+    pub(super) fn judged(
+        &mut self,
+        machine: &mut Machine,
+        arrived: Arrived,
+        judgement: &Judgement,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        let (from, now) = (node_id(arrived.from), machine.clock.local(env.now));
+        env.line(machine.index, || format!("   < {from}  {judgement:?}"));
+        env.checkers.hellos.answered(machine.index, from, judgement, machine.memory.now());
+        self.hellos.answered(arrived, judgement);
+        let founding = self.entry.founding();
+        let decision = self.hellos.welcome.judged(now, from, judgement, founding);
+        self.decided(decision, machine, env)
+    }
+
+    /// A second process of the same directory and start says hello to everyone.
+    pub(super) fn say_twice(&mut self, machine: &Machine, env: &mut Env) {
+        self.hellos.say_twice(machine, self.journal.durable(), env);
+    }
+
+    /// Whether the groups run.
+    pub(super) const fn has_entered(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// Wakes up when the silence is over.
+    fn wait(&self, machine: &Machine, env: &mut Env) {
+        if let Some(deadline) = self.hellos.welcome.deadline() {
+            let wait = machine.clock.when(deadline).since(env.now);
+            machine.later(wait.max(Duration::from_nanos(1)), Inside::Enter, env);
         }
     }
 
@@ -95,6 +205,11 @@ impl Process {
             let keeper = checkpoints::open(machine, place, &mut log.recovered, env)?;
             let checkpoint = log.recovered.checkpoint.as_ref().map(|(at, _)| *at);
             let is_loaded = checkpoint.filter(|_| !log.recovered.files_lost);
+            if membership.voters().contains(&me) {
+                // A memory that was lost before the cluster was founded is in nobody's way.
+                machine.memory.seat(index, me.incarnation);
+                env.checkers.seated(place);
+            }
             env.line(machine.index, || Note::recovered(index, &log.recovered));
             env.checkers.recovered(place, &log.recovered);
             machine.lodging.disarm();
@@ -102,6 +217,7 @@ impl Process {
             let home = Home { node: machine.id(), group: *group, disk };
             let guests = Guesthouse { machines: env.guests.machines(&home), disk: home.disk };
             let group = Group::start(Start {
+                cluster: founding.cluster,
                 group: *group,
                 me,
                 boot,
@@ -125,6 +241,9 @@ impl Process {
         }
         for index in 0..self.groups.len() {
             self.settle(machine, index, env);
+        }
+        if !self.journal.told_room() {
+            machine.later(Duration::ZERO, Inside::Room, env); // since before the groups ran
         }
         Ok(())
     }
@@ -175,6 +294,19 @@ impl Process {
         true
     }
 
+    /// Something is asked of this node's part in the mastership of a group.
+    pub(super) fn master(
+        &mut self,
+        machine: &mut Machine,
+        group: usize,
+        ask: MasterAsk,
+        env: &mut Env,
+    ) {
+        if group < self.groups.len() {
+            self.step(machine, group, Input::Master(ask), env);
+        }
+    }
+
     /// Leadership of a group is to go to another node.
     pub(super) fn transfer(
         &mut self,
@@ -203,6 +335,26 @@ impl Process {
                     self.step(machine, group, Input::Tick, env);
                 }
             }
+            Inside::Greet(to, attempt) => {
+                self.hellos.again(machine, self.journal.durable(), (to, attempt), env);
+            }
+            Inside::Enter => {
+                if self.is_silent_yet(machine, env) {
+                    self.wait(machine, env);
+                } else {
+                    mark!(ENTERED_BY_TIMEOUT
+                        if !self.has_entered() && self.entry.founding().is_some());
+                    self.enter(machine, env)?;
+                }
+            }
+            Inside::Renew => {
+                if let Some(logs) = self.renew(machine, env)? {
+                    self.entry.renewed(machine, logs, env);
+                    self.hellos.renewed(machine, self.journal.durable(), env);
+                    self.enter(machine, env)?;
+                    self.wait(machine, env);
+                }
+            }
             Inside::Form => self.form(machine, FormingInput::Tick, env)?,
             Inside::Founded => self.form(machine, FormingInput::Durable, env)?,
             Inside::Sync => {
@@ -219,6 +371,15 @@ impl Process {
                 machine.moment(crate::faults::Moment::Told, env);
             }
             Inside::Idle(batch) => self.journal.idle(batch, machine, env)?,
+            Inside::Retry => self.journal.retry(machine, env)?,
+            Inside::Room => {
+                let has_room = self.journal.told_room();
+                let is = if has_room { "has" } else { "has no" };
+                env.line(machine.index, || format!("hears that the log {is} room for values"));
+                for group in 0..self.groups.len() {
+                    self.step(machine, group, Input::Room(has_room), env);
+                }
+            }
             Inside::Execute(group) => {
                 let place = Place { node: machine.index, group };
                 let (applied, is_more) = self.groups[group].execute(place, env)?;
@@ -254,6 +415,9 @@ impl Process {
     pub(super) fn hurry(&self, machine: &Machine, env: &mut Env) {
         machine.later(Duration::from_millis(1), Inside::Sync, env);
         machine.later(Duration::from_millis(2), Inside::Told, env);
+        if self.journal.retries() {
+            machine.later(Duration::from_millis(1), Inside::Retry, env);
+        }
         for group in 0..self.groups.len() {
             machine.later(Duration::from_millis(2), Inside::Execute(group), env);
         }
@@ -269,9 +433,17 @@ impl Process {
     pub(super) fn sleep_anew(&mut self, machine: &mut Machine, env: &mut Env) {
         for group in 0..self.groups.len() {
             self.groups[group].wake = Time::MAX;
+            self.believe(machine, group, env);
             self.sleep(machine, group, env);
         }
         self.entry.sleep(machine, env);
+        self.wait(machine, env);
+    }
+
+    /// Whether the process has to wait for answers to its hellos.
+    fn is_silent_yet(&self, machine: &Machine, env: &Env) -> bool {
+        let now = machine.clock.local(env.now);
+        self.hellos.welcome.deadline().is_some_and(|deadline| now < deadline)
     }
 
     /// What a group does.
@@ -323,7 +495,11 @@ impl Process {
                 machine.stopped(env);
             }
             match event {
-                synod_core::Event::Leading(_) => env.stats.elections += 1,
+                synod_core::Event::Leading(_) => {
+                    env.stats.elections += 1;
+                    let verdict = env.checkers.leases.leads(place, env.now);
+                    env.checkers.note(verdict);
+                }
                 // A lone node has nobody to ask, and refuses: see the atlas.
                 synod_core::Event::Failed(why, _)
                     if machine.memory.is_harmed() && why.starts_with("the disk lost") => {}
@@ -349,7 +525,11 @@ impl Process {
                 synod_core::Event::Preparing(_) => env.checkers.ran(place),
                 synod_core::Event::SteppedDown(..)
                 | synod_core::Event::Following(_)
+                | synod_core::Event::MembershipChosen(_)
+                | synod_core::Event::MembershipChanged(_)
+                | synod_core::Event::Removed(_)
                 | synod_core::Event::PeerLearns(_)
+                | synod_core::Event::Master(..)
                 | synod_core::Event::Checkpointed(_)
                 | synod_core::Event::Cleaned(_)
                 | synod_core::Event::Installed(_)
@@ -362,7 +542,9 @@ impl Process {
         }
         for (to, message) in outbox.messages.drain(..) {
             if machine.says(&message, env) {
-                env.say(place, hosted.me, machine.life, to_index(to.0 - 1), message);
+                let to = to_index(to.0 - 1);
+                let is_open = self.hellos.is_open(machine, self.journal.durable(), to, env);
+                env.say(place, hosted.me, machine.life, (to, is_open), message);
             }
         }
         for outcome in outbox.outcomes.drain(..) {
@@ -373,6 +555,10 @@ impl Process {
                 Outcome::ReadFailed(ReadId(id), _) => {
                     hosted.unread(CallId(id));
                     (id, Answer::End(End::Unread))
+                }
+                // Plans ask for none.
+                Outcome::Changed(..) | Outcome::ChangeRefused(..) | Outcome::ChangeUnknown(..) => {
+                    continue;
                 }
                 Outcome::ReadAt(ReadId(id), instance) => {
                     hosted.read_at(CallId(id), instance);
@@ -405,8 +591,23 @@ impl Process {
         let hosted = &mut self.groups[group];
         let place = Place { node: machine.index, group };
         hosted.answer_reads(place, env);
+        self.believe(machine, group, env);
         self.sleep(machine, group, env);
         self.follow(machine, group, env);
+    }
+
+    /// Tells the rules what this process believes of itself in time: that it is the master, that it may
+    /// read on its own.
+    fn believe(&self, machine: &Machine, group: usize, env: &mut Env) {
+        let master = self.groups[group].group.master();
+        let until = master.is_mine.then(|| machine.clock.when(master.until));
+        let place = Place { node: machine.index, group };
+        let verdict = env.checkers.masters.believes(place, until, env.now);
+        env.checkers.note(verdict);
+        let lease = self.groups[group].group.lease();
+        let until = (lease > Time::ZERO).then(|| machine.clock.when(lease));
+        let verdict = env.checkers.leases.holds(place, until, env.now);
+        env.checkers.note(verdict);
     }
 
     /// Wakes up at the group's deadline.
@@ -419,6 +620,17 @@ impl Process {
         if wake < hosted.wake && hosted.wake > soonest {
             hosted.wake = wake;
             machine.later(wake.since(env.now), Inside::Wake(group), env);
+        }
+    }
+}
+
+/// The process is through, as planned; or a rule is broken.
+fn ended(failed: Failed, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
+    match failed {
+        Failed::Broken(violation) => Err(violation),
+        Failed::Stopped | Failed::Full => {
+            machine.stopped(env);
+            Ok(())
         }
     }
 }

@@ -19,6 +19,11 @@ pub(super) struct Mirror {
     #[serde(with = "text::duration")]
     retry_interval: Duration,
     priority: u8,
+    #[serde(with = "text::duration")]
+    master_lease: Duration,
+    #[serde(with = "text::duration")]
+    read_lease: Duration,
+    clock_rate_bound_ppm: u32,
     window_instances_max: usize,
     window_bytes_max: usize,
     batch_commands_max: usize,
@@ -40,4 +45,7 @@ pub(super) struct Mirror {
     checkpoint_interval: u64,
     checkpoint_bytes: u64,
     keep_instances: u64,
+    /// Off where a plan does not say: wiped nodes of older plans stay without a vote.
+    #[serde(default)]
+    swap_in: bool,
 }

@@ -46,7 +46,14 @@ pub fn facts(message: &Message) -> Facts {
         Message::Refused { ballot, .. } => ("refused", Some(*ballot), None),
         Message::ReadIndex { .. } => ("read index", None, None),
         Message::ReadPoint { instance, .. } => ("read point", None, Some((*instance, *instance))),
+        Message::Lease { ballot, .. } => ("lease", Some(*ballot), None),
+        Message::Granted { ballot, .. } => ("granted", Some(*ballot), None),
+        Message::Release { ballot } => ("release", Some(*ballot), None),
         Message::Transfer { ballot } => ("transfer", Some(*ballot), None),
+        Message::Hold { ballot, .. } => ("hold", Some(*ballot), None),
+        Message::Held { ballot, .. } => ("held", Some(*ballot), None),
+        Message::Change { ballot, .. } => ("change", Some(*ballot), None),
+        Message::Waits { .. } => ("waits", None, None),
     };
     Facts { kind, ballot, instances }
 }

@@ -191,6 +191,10 @@ impl Note {
             | Event::Cleaned(_)
             | Event::Installed(_)
             | Event::InstallRefused(_)
+            | Event::Master(..)
+            | Event::MembershipChosen(_)
+            | Event::MembershipChanged(_)
+            | Event::Removed(_)
             | Event::Failed(..) => What::Note,
         };
         Self::of(group, what, format!("  {event}"))
@@ -386,7 +390,9 @@ fn held(batch: &WriteBatch) -> impl Iterator<Item = Held> {
         Record::Promised(_)
         | Record::Chosen(_)
         | Record::Cleaned(_)
-        | Record::Checkpoint { .. } => None,
+        | Record::Checkpoint { .. }
+        | Record::Membership(_)
+        | Record::Lease(_) => None,
     })
 }
 

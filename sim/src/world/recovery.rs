@@ -1,7 +1,7 @@
 //! After the faults: the cluster is healed, first in part, and must serve; then as a whole, and must
 //! agree; and then it has nothing to do, and must do nothing.
 
-use synod_core::Time;
+use synod_core::{MasterAsk, Time};
 
 use super::World;
 use super::asking::Wall;
@@ -158,6 +158,7 @@ impl World {
                     return Ok(true);
                 }
                 self.recovery.stage = Stage::Resting;
+                self.end_masters();
                 self.env.after(election * RESTING, Event::Check);
                 return Ok(false);
             }
@@ -181,7 +182,8 @@ impl World {
         }
         let last = since + self.plan.recovery;
         if now >= last {
-            let Some(excuse) = self.excuse() else {
+            let disks: Vec<Vec<Voter>> = self.nodes.iter().map(Node::voters).collect();
+            let Some(excuse) = self.excuse(&disks) else {
                 return Err(Violation::new("liveness", self.complaint()));
             };
             self.env.trace.line(now, None, || Note::excused(&excuse));
@@ -208,7 +210,30 @@ impl World {
 
     fn whole_agrees(&self) -> bool {
         let is_done = |p: &Probe| p.is_done || self.cannot(p.node, p.group, p.is_read);
-        self.recovery.probes.iter().all(is_done) && self.lagging().is_none()
+        self.recovery.probes.iter().all(is_done)
+            && self.lagging().is_none()
+            && self.masterless().is_none()
+    }
+
+    /// A group that should have a master, and has none.
+    fn masterless(&self) -> Option<usize> {
+        if self.plan.core.master_lease.is_zero() {
+            return None;
+        }
+        let (now, masters) = (self.env.now, &self.env.checkers.masters);
+        (0..self.plan.groups).find(|&group| {
+            let is_voted = (0..self.plan.nodes).any(|node| self.nodes[node].votes(group));
+            is_voted && !masters.has(group, now)
+        })
+    }
+
+    /// Nobody asks to be master any more, so that there is nothing to do.
+    fn end_masters(&mut self) {
+        for node in &mut self.nodes {
+            for group in 0..self.plan.groups {
+                node.master(group, MasterAsk::Campaign(false), &mut self.env);
+            }
+        }
     }
 
     /// Whether a node is right to refuse: proposals are taken from members only.
@@ -250,9 +275,8 @@ impl World {
 
     /// Why the cluster may be stuck, judged from the disks of those that reach each other: in some
     /// group there is an excuse whoever would lead it.
-    fn excuse(&self) -> Option<Excuse> {
+    fn excuse(&self, disks: &[Vec<Voter>]) -> Option<Excuse> {
         let nodes = self.plan.nodes;
-        let disks: Vec<Vec<Voter>> = self.nodes.iter().map(Node::voters).collect();
         (0..self.plan.groups).find_map(|group| {
             let mut excuses = (0..nodes).map(|hub| {
                 let heard = |node: usize| {
@@ -296,11 +320,12 @@ impl World {
         if is_damaged || self.recovery.stage == Stage::Stuck {
             return Ok(());
         }
+        let mut disks = Vec::new();
         for node in &self.nodes {
-            node.replay_files(&self.env)?;
+            disks.push(node.replay_files(&self.env)?);
             self.env.stats.replayed += 1;
         }
-        match self.excuse() {
+        match self.excuse(&disks) {
             None => Ok(()),
             Some(excuse) => {
                 let what = format!("everything works, and there would be an excuse: {excuse}");
@@ -320,6 +345,11 @@ impl World {
                 node + 1,
                 self.nodes[*node].status(*group)
             );
+        }
+        if self.lagging().is_none()
+            && let Some(group) = self.masterless()
+        {
+            return format!("{took} nobody is master of group {group}");
         }
         let (node, group) = self.lagging().unwrap_or_default();
         format!(

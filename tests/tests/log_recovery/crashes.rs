@@ -6,7 +6,7 @@ use synod::log::{LogError, Maintained, Opened};
 use synod_core::{GroupId, Instance, Record};
 use synod_sim::disk::SimVfs;
 
-use crate::model::{GROUPS, Models, accepted, agrees, ballot, open, value};
+use crate::model::{GROUPS, Models, accepted, agrees, ballot, history, open, value};
 
 /// What a process does with an open log before it dies.
 #[derive(Clone, Debug)]
@@ -146,7 +146,9 @@ impl World {
         let group = GROUPS[usize::from(second)].0;
         self.seq += 1;
         let record = match kind {
+            0 if len % 7 == 0 => Record::Lease(std::time::Duration::from_millis(round)),
             0 => Record::Promised(ballot(round)),
+            1 if len % 2 == 0 => Record::Membership(history(self.seq)),
             1 => Record::Chosen(Instance(instance)),
             2 => Record::Cleaned(Instance(instance / 2)),
             12 => Record::Checkpoint {

@@ -9,6 +9,7 @@
 mod checkpoints;
 mod crashes;
 mod damage;
+mod full;
 mod model;
 mod renewal;
 mod rewriting;

@@ -1,14 +1,15 @@
 //! What a log should hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod::log::{Log, LogConfig, OpenError, Opened};
 use synod::vfs::Vfs;
 use synod_core::{
-    Ballot, Command, CommandKey, GroupId, Incarnation, Instance, NodeId, Record, Recovered, SmId,
-    Stored, Value, ValueWriter,
+    Ballot, Command, CommandKey, GroupId, History, Incarnation, Instance, Member, Membership,
+    NodeId, Record, Recovered, SmId, Stored, Value, ValueWriter,
 };
 use synod_sim::disk::SimVfs;
 
@@ -23,6 +24,10 @@ pub(crate) struct Model {
     pub(crate) hint: Instance,
     pub(crate) cleaned: Instance,
     pub(crate) checkpoint: Option<(Instance, Bytes)>,
+    /// Accepted below the hint, after it.
+    pub(crate) unsure: BTreeSet<Instance>,
+    pub(crate) history: Option<History>,
+    pub(crate) lease: Duration,
     /// `None`: lost.
     pub(crate) values: BTreeMap<Instance, (Ballot, Option<Value>)>,
 }
@@ -33,7 +38,12 @@ impl Model {
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
             Record::Promised(ballot) => self.promised = self.promised.max(*ballot),
-            Record::Chosen(upto) => self.hint = self.hint.max(*upto),
+            Record::Chosen(upto) => {
+                self.hint = self.hint.max(*upto);
+                self.unsure.retain(|instance| instance > upto);
+            }
+            Record::Membership(history) => self.history = Some(history.clone()),
+            Record::Lease(length) => self.lease = self.lease.max(*length),
             Record::Cleaned(upto) => self.cleaned = self.cleaned.max(*upto),
             Record::Checkpoint { instance, state } => {
                 if self.checkpoint.as_ref().is_none_or(|(at, _)| at <= instance) {
@@ -42,29 +52,42 @@ impl Model {
             }
             Record::Accepted { instance, ballot, value } => {
                 self.values.insert(*instance, (*ballot, Some(value.clone())));
+                if *instance <= self.hint {
+                    self.unsure.insert(*instance);
+                }
             }
             Record::Learned { instance, value } => {
                 self.values.insert(*instance, (Ballot::ZERO, Some(value.clone())));
+                self.unsure.remove(instance);
             }
         }
         let cleaned = self.cleaned;
         self.values.retain(|&instance, _| instance > cleaned);
     }
 
+    fn is_chosen(&self, instance: Instance, ballot: Ballot) -> bool {
+        ballot == Ballot::ZERO || (instance <= self.hint && !self.unsure.contains(&instance))
+    }
+
     /// What recovery should say.
     pub(crate) fn recovered(&self) -> Recovered {
         let mut chosen = self.cleaned;
         while let Some((ballot, Some(_))) = self.values.get(&chosen.next())
-            && (chosen < self.hint || *ballot == Ballot::ZERO)
+            && self.is_chosen(chosen.next(), *ballot)
         {
             chosen = chosen.next();
         }
         let above = self.values.iter().filter(|&(&instance, _)| instance > chosen);
-        let entries = above.map(|(&instance, (ballot, value))| stored(instance, *ballot, value));
+        let entries = above.map(|(&instance, (ballot, value))| {
+            let is_chosen = value.is_some() && self.is_chosen(instance, *ballot);
+            stored(instance, if is_chosen { Ballot::ZERO } else { *ballot }, value)
+        });
         Recovered {
+            lease: self.lease,
             promised: self.promised,
             chosen,
             cleaned: self.cleaned,
+            history: self.history.clone(),
             entries: entries.collect(),
             checkpoint: self.checkpoint.clone(),
             files_lost: false,
@@ -88,7 +111,9 @@ pub(crate) fn agrees<V: Vfs>(opened: &Opened<V>, models: &Models) -> Result<(), 
         for (&instance, (ballot, value)) in &model.values {
             let read = reader.read(*group, instance, instance, 0).map_err(|e| e.to_string())?;
             let expected = stored(instance, *ballot, value);
-            if read != [expected.clone()] {
+            // What is known to be chosen may have been moved, and is learned since.
+            let is_moved = read == [stored(instance, Ballot::ZERO, value)];
+            if read != [expected.clone()] && !(is_moved && model.is_chosen(instance, *ballot)) {
                 return Err(format!("group {group}: read {read:?}\n  expected {expected:?}"));
             }
         }
@@ -111,6 +136,17 @@ pub(crate) fn open(vfs: &SimVfs) -> Result<Opened<SimVfs>, OpenError> {
 
 pub(crate) fn ballot(round: u64) -> Ballot {
     Ballot { round, node: NodeId(1), incarnation: Incarnation(11) }
+}
+
+/// A history that no other `version` has.
+pub(crate) fn history(version: u64) -> History {
+    let member = |node| Member { node: NodeId(node), incarnation: Incarnation(node) };
+    let members = |nodes: &[u64]| {
+        Membership::new(nodes.iter().map(|&node| member(node)).collect(), vec![]).unwrap()
+    };
+    let mut history = History::founded(members(&[1, 2, 3]));
+    history.begin(Instance(version + 1), members(&[1, 2, 4]));
+    history
 }
 
 /// A value of about `len` bytes that no other `seq` has.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::Config;
+use crate::founding::ClusterId;
 use crate::ids::GroupId;
 use crate::input::{Input, Role, Start};
 use crate::membership::Membership;
@@ -22,11 +23,12 @@ fn history() -> History {
 }
 
 fn state(at: u64) -> Bytes {
-    snapshot::encode(Instance(at), &Sessions::default(), &history())
+    snapshot::encode(Instance(at), &Sessions::default(), &Mastership::default(), &history())
 }
 
 fn try_start(recovered: Recovered) -> Result<Group, StartError> {
     Group::start(Start {
+        cluster: ClusterId::default(),
         group: GroupId(0),
         me: member(1),
         boot: 1,

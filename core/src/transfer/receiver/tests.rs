@@ -1,6 +1,7 @@
 use super::super::{ManifestFile, Sender, SenderAction};
 use super::*;
 use crate::ids::SmId;
+use crate::master::Mastership;
 use crate::membership::History;
 use crate::sessions::Sessions;
 use crate::snapshot;
@@ -9,7 +10,12 @@ use alloc::vec;
 
 fn manifest(at: u64, sizes: &[u64]) -> Manifest {
     let membership = crate::Membership::new(vec![member(1), member(2)], vec![]).unwrap();
-    let state = snapshot::encode(Instance(at), &Sessions::default(), &History::founded(membership));
+    let state = snapshot::encode(
+        Instance(at),
+        &Sessions::default(),
+        &Mastership::default(),
+        &History::founded(membership),
+    );
     let file = |(n, size): (usize, &u64)| ManifestFile {
         sm: SmId(0),
         name: alloc::format!("{n}"),
