@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use synod_core::{Bootstrap, Config, GroupId, Membership, NodeId};
+use synod_proto::Secret;
 
 use super::Node;
 use super::error::StartError;
@@ -31,6 +32,7 @@ pub struct NodeBuilder {
     pub(super) bootstrap: Bootstrap,
     pub(super) restart: Restart,
     pub(super) timeout: Duration,
+    pub(super) secret: Option<Vec<u8>>,
 }
 
 impl NodeBuilder {
@@ -47,6 +49,7 @@ impl NodeBuilder {
             bootstrap: Bootstrap::Auto,
             restart: Restart::TrustDisk,
             timeout: Duration::from_secs(5),
+            secret: None,
         }
     }
 
@@ -130,6 +133,15 @@ impl NodeBuilder {
         self
     }
 
+    /// What all nodes of the cluster know and nobody else: at least 16 random bytes, the same on all
+    /// nodes. With it peers prove that they hold it, and every message is authenticated; a node
+    /// without it, or with another, is not talked to. Nothing is encrypted. Default: none, and
+    /// whoever reaches the port is believed.
+    pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        self.secret = Some(secret.into());
+        self
+    }
+
     /// Opens the log, listens, and starts to look for the peers. Returns as soon as the node is
     /// up, which is before the cluster has formed or a leader is known.
     ///
@@ -165,12 +177,13 @@ impl NodeBuilder {
         if peers.len() >= Membership::VOTERS_MAX {
             return Err(StartError::TooManyPeers(peers.len()));
         }
+        let secret = self.secret.as_deref().map(Secret::new).transpose()?;
         self.restart.check(peers.len() + 1)?;
         self.config.validate()?;
         self.log
             .validate()
             .map_err(|error| StartError::Log(data_dir.clone(), error.to_string()))?;
-        Ok(Valid { id, listen, data_dir, peers })
+        Ok(Valid { id, listen, data_dir, peers, secret })
     }
 }
 
@@ -181,6 +194,7 @@ pub(super) struct Valid {
     pub(super) listen: String,
     pub(super) data_dir: PathBuf,
     pub(super) peers: BTreeMap<NodeId, String>,
+    pub(super) secret: Option<Secret>,
 }
 
 impl fmt::Debug for NodeBuilder {
@@ -240,6 +254,11 @@ mod tests {
              swapped in again by a quorum of the others"
         );
         assert!(complete().peer(3, "a:1").restart(Restart::Rejoin).validate().is_ok());
+        assert_eq!(
+            of(complete().secret("short")),
+            "a cluster secret of 5 bytes is too short: use at least 16 random bytes, the same on \
+             all nodes"
+        );
         let crowd = (3..=65).fold(complete(), |node, peer| node.peer(peer, "a:1"));
         assert_eq!(of(crowd), "64 peers are more than the 63 that can vote beside this node");
         assert!(complete().validate().is_ok());

@@ -41,6 +41,9 @@ pub enum StartError {
     /// The cluster is too small to restart its nodes like this.
     #[error(transparent)]
     Restart(#[from] RestartError),
+    /// The cluster secret is too short.
+    #[error(transparent)]
+    Secret(#[from] synod_proto::SecretTooShort),
     /// A group's state machines cannot work.
     #[error("group {0}: {1}")]
     Machines(GroupId, MachineError),

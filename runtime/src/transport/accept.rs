@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use synod_core::NodeId;
-use synod_proto::{Decoder, Packet};
+use synod_proto::{Decoder, Packet, Seal};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::handshake::{ConnectionError, read_hello, send_hello, send_judgement};
+use super::handshake::{ConnectionError, Exchange, Side};
 use super::link::Link;
 use super::{Inlet, Settings, SharedIdentity};
 
@@ -90,7 +90,7 @@ impl Shared {
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
         let limit = self.settings.connect_timeout;
         match timeout(limit, self.exchange(&mut stream, &mut buffer, peer)).await {
-            Ok(Ok(node)) => {
+            Ok(Ok((node, seal))) => {
                 let old = self.readers().insert(node, me);
                 if let Some(old) = old {
                     old.abort();
@@ -100,7 +100,7 @@ impl Shared {
                 {
                     link.bell.notify_one();
                 }
-                match self.read(&mut stream, &mut buffer, node).await {
+                match self.read(&mut stream, &mut buffer, node, seal).await {
                     Ok(never) => match never {},
                     Err(error) => error,
                 }
@@ -116,18 +116,21 @@ impl Shared {
         stream: &mut TcpStream,
         buffer: &mut BytesMut,
         peer: &mut Option<NodeId>,
-    ) -> Result<NodeId, ConnectionError> {
+    ) -> Result<(NodeId, Option<Seal>), ConnectionError> {
         stream.set_nodelay(true)?;
-        let theirs = read_hello(stream, buffer).await?;
+        let secret = self.settings.secret.as_ref();
+        let mut exchange = Exchange::begin(stream, buffer, secret, Side::Accepter).await?;
+        let theirs = exchange.read_hello().await?;
         *peer = Some(theirs.node);
         let ours = self.identity.hello(theirs.node);
-        send_hello(stream, ours.clone()).await?;
+        exchange.send_hello(ours.clone()).await?;
         theirs.agree(&ours)?;
         if !self.links.contains_key(&theirs.node) {
             return Err(ConnectionError::Stranger(theirs.node));
         }
-        send_judgement(stream, self.identity.judge(&theirs)).await?;
-        Ok(theirs.node)
+        exchange.send_judgement(self.identity.judge(&theirs)).await?;
+        let (_, seal) = exchange.end();
+        Ok((theirs.node, seal))
     }
 
     async fn read(
@@ -135,8 +138,10 @@ impl Shared {
         stream: &mut TcpStream,
         buffer: &mut BytesMut,
         node: NodeId,
+        seal: Option<Seal>,
     ) -> Result<std::convert::Infallible, ConnectionError> {
         let mut decoder = Decoder::new(self.settings.frame_bytes_max);
+        decoder.seal(seal);
         let mut packets = Vec::new();
         loop {
             while let Some(packet) = decoder.next(buffer)? {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Buf;
 use synod_core::NodeId;
-use synod_proto::{FrameBuf, Packet};
+use synod_proto::{FrameBuf, Packet, Seal};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -103,9 +103,10 @@ impl Link {
     }
 
     /// Takes a fresh connection into use.
-    pub(super) fn connect(&self, stream: Arc<TcpStream>) {
+    pub(super) fn connect(&self, stream: Arc<TcpStream>, seal: Option<Seal>) {
         let mut state = self.lock();
         state.frames.clear();
+        state.frames.seal(seal);
         state.stream = Some(stream);
         (state.full, state.dirty) = (false, false);
     }

@@ -1,7 +1,7 @@
 //! The network between nodes: one TCP connection per peer and direction.
 //!
 //! We dial a peer to send to it, and it dials us to send to us. Each side says a
-//! [`Hello`] first. [`Transport::send`] never waits: what does not fit is dropped and counted, since
+//! [`Hello`] first, behind a challenge if there is a secret. [`Transport::send`] never waits: what does not fit is dropped and counted, since
 //! Paxos tolerates loss and a queue without a bound does not. This is the seam for other networks:
 //! `send`, `flush`, and packets delivered into an [`Inlet`].
 
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use synod_core::{ClusterId, Config, GroupId, Incarnation, NodeId};
-use synod_proto::{Acquaintances, FRAME_BYTES_MAX, Hello, Judgement, Packet, VERSION};
+use synod_proto::{Acquaintances, FRAME_BYTES_MAX, Hello, Judgement, Packet, Secret, VERSION};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) backoff: (Duration, Duration),
     /// How long sent bytes may stay unacknowledged before the connection is given up.
     pub(crate) unacknowledged_max: Duration,
+    /// Seals all frames, if set; then connections without it come to nothing.
+    pub(crate) secret: Option<Secret>,
 }
 
 impl Default for Settings {
@@ -59,6 +61,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(2),
             backoff: (Duration::from_millis(10), Duration::from_secs(1)),
             unacknowledged_max: Duration::from_secs(5),
+            secret: None,
         }
     }
 }
