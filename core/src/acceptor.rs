@@ -23,6 +23,8 @@ pub(crate) struct Proposed {
     pub(crate) ballot: Ballot,
     pub(crate) instance: Instance,
     pub(crate) value: Value,
+    /// The proposer's chosen prefix.
+    pub(crate) chosen: Instance,
 }
 
 impl Acceptor {
@@ -119,7 +121,7 @@ impl Acceptor {
         entries: &mut Entries,
         ctx: &mut Ctx<'_>,
     ) -> bool {
-        let Proposed { ballot, instance, value } = proposed;
+        let Proposed { ballot, instance, value, chosen } = proposed;
         if ballot < self.promised {
             mark!(ACCEPT_REFUSED);
             ctx.vote(from, Message::Nack { ballot, promised: self.promised });
@@ -127,14 +129,19 @@ impl Acceptor {
         }
         // Our own proposals were bounded by our window before they were made.
         let own = from == ctx.me.node;
-        if ctx.writes_full() && !own {
-            mark!(ACCEPT_DROPPED_DISK_BUSY);
+        if ctx.takes_no_values() && !own {
+            mark!(ACCEPT_DROPPED_DISK_BUSY if ctx.writes_full());
+            mark!(ACCEPT_DROPPED_DISK_FULL if !ctx.has_room);
             return true;
         }
         mark!(ACCEPT_RAISES_PROMISE if ballot > self.promised);
         mark!(ACCEPT_OF_CHOSEN_RAISES_PROMISE
             if ballot > self.promised && instance <= entries.chosen());
         self.raise(ballot, ctx);
+        // Before anything is held against the chosen prefix: where values are large, the one that is
+        // proposed has room only because the one before is chosen. That is so of entries of this very
+        // ballot (I5), whatever becomes of the proposal.
+        entries.choose(ballot, chosen);
         if instance <= entries.chosen() {
             mark!(ACCEPT_OF_CHOSEN);
             // Chosen already: no vote is needed, and none is given. Saying how far we know the log

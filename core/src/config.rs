@@ -26,6 +26,13 @@ pub struct Config {
     /// this. Default 0.
     pub priority: u8,
 
+    /// For how long a mastership is asked for, at a time: see [`Mastership`](crate::Mastership). Zero, the default, if
+    /// this node never asks; at least 1 s is sensible, since a new master comes only when it is over.
+    pub master_lease: Duration,
+    /// How far off the rate of a node's clock may be, in parts per million. Default 1000; a clock of
+    /// boot time is rarely off by more than 200. Leases are exclusive as far as this is true.
+    pub clock_rate_bound_ppm: u32,
+
     /// Instances that a leader may have proposed and not yet seen chosen. Default 256. At the limit
     /// commands wait in the queue.
     pub window_instances_max: usize,
@@ -43,7 +50,12 @@ pub struct Config {
     /// Bytes of commands waiting at the leader. Default 64 MiB.
     pub queue_bytes_max: usize,
 
-    /// Largest command. Default 10 MiB. A larger one is refused before anything is logged.
+    /// Largest command. Default 10 MiB, at most 1 GiB. A larger one is refused before anything is
+    /// logged.
+    ///
+    /// Heartbeats wait behind it on their connection: with much more than the default, raise
+    /// `election_timeout` and `retry_interval` well above the time that the largest command takes
+    /// through the slowest link and disk, or elections and repetitions get in its way for ever.
     pub command_bytes_max: usize,
     /// Proposals made at this node and not yet resolved. Default 32,768, at most
     /// [`SESSION_WINDOW`](crate::SESSION_WINDOW). At the limit more are refused.
@@ -115,6 +127,8 @@ impl Default for Config {
             heartbeat_interval: Duration::from_millis(50),
             retry_interval: Duration::from_millis(100),
             priority: 0,
+            master_lease: Duration::ZERO,
+            clock_rate_bound_ppm: 1000,
             window_instances_max: 256,
             window_bytes_max: 16 * MIB,
             batch_commands_max: 1024,
@@ -157,6 +171,7 @@ impl Config {
             ("heartbeat_interval", self.heartbeat_interval),
             ("retry_interval", self.retry_interval),
             ("batch_delay", self.batch_delay),
+            ("master_lease", self.master_lease),
         ] {
             if duration > DURATION_MAX {
                 return Err(ConfigError::TooLong(name, duration));
@@ -198,6 +213,12 @@ impl Config {
             ("accept_ahead_max", self.accept_ahead_max, ACCEPT_AHEAD_LIMIT, "phase 1"),
             ("proposals_max", count(self.proposals_max), SESSION_WINDOW, "SESSION_WINDOW"),
             (
+                "clock_rate_bound_ppm",
+                u64::from(self.clock_rate_bound_ppm),
+                CLOCK_RATE_BOUND_LIMIT,
+                "a clock that is one",
+            ),
+            (
                 "command_bytes_max",
                 count(self.command_bytes_max),
                 COMMAND_BYTES_LIMIT,
@@ -223,6 +244,9 @@ pub(crate) const ACCEPT_AHEAD_LIMIT: u64 = 65_536;
 
 /// Longer waits than a day are a mistake, and their multiples must not overflow.
 const DURATION_MAX: Duration = Duration::from_secs(86_400);
+
+/// Ten percent: beyond that a lease has no use.
+const CLOCK_RATE_BOUND_LIMIT: u64 = 100_000;
 
 /// A value's bytes are counted in 32 bits; this leaves room for the headers.
 const COMMAND_BYTES_LIMIT: u64 = 1 << 30;

@@ -25,6 +25,8 @@ pub(crate) struct Election {
     round: u64,
     /// When this node promised a candidate last.
     courted: Option<Time>,
+    /// When this node canvassed last.
+    canvassed: Option<Time>,
     canvass: Option<Canvass>,
     jitter: u64,
 }
@@ -45,6 +47,7 @@ impl Election {
             timeout: Time::MAX,
             round: promised.round,
             courted: None,
+            canvassed: None,
             canvass: None,
             jitter: seed,
         }
@@ -69,6 +72,14 @@ impl Election {
     /// Waits half as long: this node led until now, and others wait for whoever outbid it.
     pub(crate) fn wait_less(&mut self, env: &Env) {
         self.timeout = env.now + self.draw(env.config.election_timeout / 2, env);
+    }
+
+    /// Waits half to one election timeout at most, unless this node has canvassed just now.
+    fn wait_at_most_one(&mut self, env: &Env) {
+        let soon = env.now + self.draw(env.config.election_timeout / 2, env);
+        let again = self.canvassed.map_or(Time::ZERO, |at| at + env.config.election_timeout);
+        mark!(CANVASS_HASTENED if soon.max(again) < self.timeout);
+        self.timeout = self.timeout.min(soon.max(again));
     }
 
     /// This node promised a candidate: it waits to hear it lead, and for a while grants no other
@@ -118,10 +129,16 @@ impl Election {
         Ballot { round: self.round, node: me.node, incarnation: me.incarnation }
     }
 
-    /// Would we promise this ballot? A question that changes nothing, and resets no timer.
+    /// Would we promise this ballot? A question that changes nothing on disk, and puts off no timer.
     ///
     /// No, while a leader is heard: a node that merely cannot hear it must not unseat it. The leader
-    /// itself asking means that it no longer leads.
+    /// itself asking means that it no longer leads: it asks in a ballot above the one that it led in.
+    ///
+    /// Yes means that no leader is known here either. If the asker reaches a quorum, its question for
+    /// promises follows within two round trips, and whoever promises waits anew. If none follows, the
+    /// asker reaches too few, and somebody who reaches more has to ask: the hub of a star is heard by
+    /// all while the others ask in vain. So we ask sooner, though never twice in an election timeout,
+    /// which keeps those who reach no quorum as quiet as they would be.
     pub(crate) fn on_canvass(
         &mut self,
         from: NodeId,
@@ -137,6 +154,10 @@ impl Election {
             && (!courted || promised.node == from);
         mark!(CANVASS_REFUSED_LEADER_HEARD if self.live(ctx) && self.leader.node != from);
         mark!(CANVASS_REFUSED_COURTED if courted && promised.node != from);
+        if granted {
+            self.leader = Ballot::ZERO;
+            self.wait_at_most_one(ctx);
+        }
         ctx.vote(from, Message::CanvassReply { ballot, granted, promised, chosen });
     }
 
@@ -161,7 +182,8 @@ impl Election {
 
     /// Canvasses if it is time to; returns the ballot to run for if we are a quorum by ourselves.
     ///
-    /// Only voters run, and not while their own disk is stuck: they could not even promise.
+    /// Only voters run, and not while their own disk is stuck or full: they could not even
+    /// promise, or not propose.
     pub(crate) fn tick(&mut self, acceptor: &Acceptor, ctx: &mut Ctx<'_>) -> Option<Ballot> {
         if !self.live(ctx) {
             self.leader = Ballot::ZERO;
@@ -176,6 +198,10 @@ impl Election {
             mark!(CANVASS_PUT_OFF_DISK_STALLED);
             return None;
         }
+        if !ctx.has_room {
+            mark!(CANVASS_PUT_OFF_DISK_FULL);
+            return None;
+        }
         let ballot = self.next_ballot(acceptor.promised(), me);
         let mut yes = VoterSet::default();
         yes.insert(slot);
@@ -183,6 +209,7 @@ impl Election {
         if ctx.history.newest().is_quorum(yes) {
             return Some(ballot);
         }
+        self.canvassed = Some(ctx.now);
         self.canvass = Some(Canvass { ballot, yes });
         ctx.send_all(&Message::Canvass { ballot });
         None

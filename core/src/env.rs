@@ -20,6 +20,8 @@ pub(crate) struct Env {
     pub(crate) history: History,
     pub(crate) journal: Journal,
     pub(crate) failed: Option<(&'static str, Instance)>,
+    /// Whether the log takes values: see [`Input::Room`](crate::Input::Room).
+    pub(crate) has_room: bool,
 }
 
 impl Env {
@@ -46,6 +48,13 @@ impl Env {
     /// Whether no further records may be handed out now (I9).
     pub(crate) const fn writes_full(&self) -> bool {
         self.journal.in_flight() >= self.config.writes_in_flight_max
+    }
+
+    /// Whether no record with a value may be handed out now: too many are in flight, or the disk is
+    /// full. What is left of a full disk is for promises, which have to go on while there is any
+    /// room at all; a value that is not taken is only a message that was lost.
+    pub(crate) const fn takes_no_values(&self) -> bool {
+        self.writes_full() || !self.has_room
     }
 }
 

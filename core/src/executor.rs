@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use crate::entries::Entries;
 use crate::env::{Ctx, Env};
 use crate::fetches::{Fetches, Purpose};
-use crate::ids::{Instance, Position};
+use crate::ids::{Instance, Position, SmId};
+use crate::master::Steward;
 use crate::origin::Origin;
 use crate::outbox::{Apply, Event};
 use crate::sessions::Sessions;
-use crate::value::{Value, ValueKind};
+use crate::value::{Command, Value, ValueKind};
 use crate::write::{Record, Stored};
 
 /// How far execution is, and what has been executed.
@@ -29,10 +30,12 @@ pub(crate) struct Executor {
     /// Up to here the disk has lost what is to be executed next: it comes from a peer.
     lost: Option<Instance>,
     sessions: Sessions,
+    /// The machine of the group's own.
+    steward: Steward,
 }
 
 impl Executor {
-    pub(crate) fn new(cleaned: Instance) -> Self {
+    pub(crate) fn new(cleaned: Instance, steward: Steward) -> Self {
         Self {
             handed: cleaned,
             applied: cleaned,
@@ -40,7 +43,17 @@ impl Executor {
             ahead_bytes: 0,
             lost: None,
             sessions: Sessions::default(),
+            steward,
         }
+    }
+
+    /// This node's part in the mastership.
+    pub(crate) const fn steward(&self) -> &Steward {
+        &self.steward
+    }
+
+    pub(crate) const fn steward_mut(&mut self) -> &mut Steward {
+        &mut self.steward
     }
 
     pub(crate) const fn handed(&self) -> Instance {
@@ -118,7 +131,7 @@ impl Executor {
         let before = self.handed;
         for (above, value) in (0..).zip(values) {
             let instance = Instance(first.0.saturating_add(above));
-            if self.missing(ctx) == Some(instance) && !ctx.writes_full() {
+            if self.missing(ctx) == Some(instance) && !ctx.takes_no_values() {
                 mark!(EXECUTED_WHAT_WAS_LOST);
                 ctx.write(Record::Learned { instance, value: value.clone() });
                 self.hand_out(instance, value, origin, ctx);
@@ -219,6 +232,7 @@ impl Executor {
         self.ahead.push_back((instance, value.len()));
         self.ahead_bytes += value.len();
         let membership = ctx.env.history.at(instance);
+        let mut orders = Vec::new(); // for the mastership; rare
         let mut known = None; // commands of one origin come together
         for (index, command) in (0..).zip(value.commands()) {
             // From a memory that is no member here: nobody waits for it, and its session is dropped.
@@ -228,7 +242,10 @@ impl Executor {
             let first = member && self.sessions.admit(command.key, command.low);
             mark!(COMMAND_CHOSEN_TWICE if !first && self.sessions.met(command.key));
             mark!(COMMAND_OF_THE_PAST if !first && self.sessions.past(command.key));
-            if first {
+            if first && command.sm == SmId::MASTER {
+                origin.resolve(command.key);
+                orders.extend(membership.member(origin_of).map(|by| (by, command)));
+            } else if first {
                 ctx.out.applies.push(Apply::Command {
                     position: Position { instance, index },
                     key: command.key,
@@ -237,6 +254,9 @@ impl Executor {
                     payload: command.payload,
                 });
             }
+        }
+        for (by, Command { key, payload, .. }) in orders {
+            self.steward.execute(instance, by, key, &payload, ctx);
         }
     }
 

@@ -1,11 +1,13 @@
 //! One node's member of one Paxos group: routes inputs to its parts, and decides nothing.
 
+mod lookup;
 mod receive;
 mod usage;
 
 use alloc::vec::Vec;
 
 use crate::acceptor::Acceptor;
+use crate::config::Config;
 use crate::election::Election;
 use crate::entries::{Entries, Slot};
 use crate::env::{Ctx, Env};
@@ -15,6 +17,7 @@ use crate::ids::{Ballot, FetchId, Instance};
 use crate::input::{Input, Role, Start, StartError, Status};
 use crate::journal::Journal;
 use crate::learner::Learner;
+use crate::master::{Master, Steward};
 use crate::membership::History;
 use crate::mender::Mender;
 use crate::message::Message;
@@ -25,6 +28,7 @@ use crate::reads::{Questions, Reads};
 use crate::time::Time;
 use crate::write::{Record, Recovered, Stored};
 
+pub use lookup::ChosenAt;
 pub use usage::Usage;
 
 /// One node's member of one Paxos group: acceptor, proposer and learner; no I/O, clock or rand.
@@ -93,7 +97,8 @@ impl Group {
         let journal = Journal::new(group, boot, me.node, now);
         let history = History::founded(membership);
         let seed = config.seed;
-        let env = Env { now, me, config, history, journal, failed: None };
+        let steward = Steward::new(boot, config.master_lease, seed, now);
+        let env = Env { now, me, config, history, journal, failed: None, has_room: true };
         mark!(STARTED_WITHOUT_A_VOTE if !env.is_member());
         let mut election = Election::new(promised, seed);
         election.wait(&env);
@@ -107,7 +112,7 @@ impl Group {
             origin: Origin::new(me.incarnation, boot),
             reads: Reads::new(me, boot),
             questions: Questions::default(),
-            executor: Executor::new(cleaned),
+            executor: Executor::new(cleaned, steward),
             fetches: Fetches::default(),
             mender: Mender::default(),
             hinted: chosen,
@@ -144,10 +149,14 @@ impl Group {
             Input::Fetched { id, entries } => self.fetched(id, entries, out),
             Input::Applied(instance) => self.executor.on_applied(instance),
             Input::Clean(up_to) => self.clean(up_to, out),
+            Input::Room(has_room) => self.room(has_room),
             Input::Transfer(to) => {
                 if let Some(leadership) = self.proposer.leading() {
                     leadership.transfer(to, ctx);
                 }
+            }
+            Input::Master(ask) => {
+                self.executor.steward_mut().on_ask(ask, &mut self.origin, ctx);
             }
             Input::Tick => self.tick(out),
         }
@@ -174,6 +183,7 @@ impl Group {
         let deadline = role
             .min(self.origin.deadline(leader, self.env.now))
             .min(self.reads.deadline(leader, self.env.now))
+            .min(self.executor.steward().deadline(leader, &self.env))
             .min(self.learner.deadline(&self.env).unwrap_or(Time::MAX))
             .min(self.mender.deadline(&self.env).unwrap_or(Time::MAX));
         (deadline < Time::MAX).then_some(deadline)
@@ -209,6 +219,20 @@ impl Group {
         }
     }
 
+    /// What this node makes of the mastership.
+    #[must_use]
+    pub fn master(&self) -> Master {
+        self.executor.steward().view(self.env.me)
+    }
+
+    pub(crate) const fn config(&self) -> &Config {
+        &self.env.config
+    }
+
+    pub(crate) const fn config_mut(&mut self) -> &mut Config {
+        &mut self.env.config
+    }
+
     /// Why the group has stopped here, if it has.
     #[must_use]
     pub const fn failure(&self) -> Option<(&'static str, Instance)> {
@@ -221,6 +245,17 @@ impl Group {
             self.entries.clean(up_to, self.executor.handed());
             let ctx = &mut Ctx { env: &mut self.env, out };
             ctx.write(Record::Cleaned(self.entries.cleaned()));
+        }
+    }
+
+    /// The log has no room for values any more, or has again. A candidate gives up: with its promises
+    /// it would have to propose.
+    fn room(&mut self, has_room: bool) {
+        self.env.has_room = has_room;
+        if !has_room && matches!(self.proposer, Proposer::Preparing(_)) {
+            mark!(CANDIDATE_GIVES_UP_DISK_FULL);
+            self.proposer = Proposer::Idle;
+            self.election.vacant(&self.env);
         }
     }
 
@@ -243,6 +278,7 @@ impl Group {
         }
         let leader = self.election.leader();
         let ctx = &mut Ctx { env: &mut self.env, out };
+        self.executor.steward_mut().tick(leader, &mut self.origin, ctx);
         self.origin.flush(leader, &mut self.proposer, ctx);
         self.reads.flush(leader, ctx);
         self.drain(out);
@@ -262,17 +298,26 @@ impl Group {
         let release = leadership.release_to(&self.env);
         let stalled = self.env.journal.stalled(self.env.now, patience);
         let lonely = self.env.now > leadership.contact() + patience;
+        // A node alone goes on: it can still serve reads.
+        let full = leadership.successor(&self.env).filter(|_| !self.env.has_room);
         let (to, reason) = match release {
             Some(to) => (Some(to), StepDown::Transferred),
             None if stalled => (leadership.successor(&self.env), StepDown::DiskStalled),
             None if lonely => (None, StepDown::NoQuorum),
+            None if full.is_some() => (full, StepDown::DiskFull),
             None => return,
         };
         mark!(TRANSFER_DONE if reason == StepDown::Transferred);
         mark!(LEADER_SILENCED if reason == StepDown::NoQuorum);
         mark!(LEADER_HANDS_OVER_DISK_STALLED if reason == StepDown::DiskStalled && to.is_some());
+        mark!(LEADER_HANDS_OVER_DISK_FULL if reason == StepDown::DiskFull);
         let ballot = leadership.ballot();
         self.step_down(reason, out);
+        if reason == StepDown::NoQuorum {
+            // Whoever still hears us has refused everybody else until now. That we ask tells it that
+            // we no longer lead: it may reach a quorum where we do not.
+            self.election.hurry(&self.env);
+        }
         if let Some(to) = to {
             // From here on nothing more is said in this ballot (I3), and no prepare that was sent
             // again while the disk stood still comes out late.
@@ -291,6 +336,9 @@ impl Group {
         };
         let run = (from.0..).zip(&stored).take_while(|(i, entry)| entry.instance.0 == *i).count();
         stored.truncate(run);
+        if purpose != Purpose::Apply {
+            self.mend(&stored);
+        }
         let ctx = &mut Ctx { env: &mut self.env, out };
         match purpose {
             Purpose::Apply => self.executor.on_fetched(stored, &mut self.origin, ctx),
@@ -300,6 +348,15 @@ impl Group {
             Purpose::Learn { to } => {
                 self.learner.on_fetched(to, from, stored, &self.entries, ctx);
             }
+        }
+    }
+
+    /// A peer asks for what our disk has lost since we executed it: we ask the others, so that it can
+    /// be had here again. What is not executed yet the executor asks for by itself.
+    fn mend(&mut self, stored: &[Stored]) {
+        let lost = stored.iter().find(|entry| entry.value.is_none());
+        if let Some(lost) = lost.filter(|lost| lost.instance <= self.executor.handed()) {
+            self.mender.want(lost.instance, &self.env);
         }
     }
 
@@ -385,6 +442,8 @@ fn refuse(input: Input, out: &mut Outbox) {
         | Input::Fetched { .. }
         | Input::Applied(_)
         | Input::Clean(_)
+        | Input::Master(_)
+        | Input::Room(_)
         | Input::Transfer(_)
         | Input::Tick => {}
     }

@@ -23,6 +23,12 @@ pub struct GroupId(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SmId(pub u32);
 
+impl SmId {
+    /// The mastership: a state machine of the protocol itself. Users' machines have other numbers; the
+    /// simulator's own one is the number above.
+    pub const MASTER: Self = Self(u32::MAX - 1);
+}
+
 /// A place in a group's log. The first one is 1; zero means "before the log".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instance(pub u64);

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::config::{Config, ConfigError};
 use crate::ids::{Ballot, FetchId, GroupId, Instance, Member, NodeId, ProposalId, ReadId, SmId};
+use crate::master::MasterAsk;
 use crate::membership::Membership;
 use crate::message::Message;
 use crate::time::Time;
@@ -60,6 +61,16 @@ pub enum Input {
     /// The log may be forgotten up to this instance: every state machine holds a durable checkpoint
     /// at or above it.
     Clean(Instance),
+    /// The user asks something of this node's part in the mastership.
+    Master(MasterAsk),
+    /// Whether the log has room for values; it has, until it says otherwise.
+    ///
+    /// A log whose disk is full keeps what is left for promises, hints and cleaning. So without room
+    /// a group takes no value, from whomever it comes: an `Accept` is ignored and nothing is learned,
+    /// as if the messages were lost; proposals made here are refused as overloaded; a leader hands
+    /// over, and the node does not run for leadership. It goes on promising and reporting what it
+    /// holds, so that others can lead.
+    Room(bool),
     /// Hand leadership over to this node, if this node leads.
     Transfer(NodeId),
     /// Time passed. Step one at [`Group::deadline`](crate::Group::deadline).

@@ -88,7 +88,7 @@ impl Learner {
     /// When to ask somebody else.
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
         // While the disk is full of work its next completion comes first.
-        self.asked.filter(|_| !env.writes_full()).map(|question| question.until)
+        self.asked.filter(|_| !env.takes_no_values()).map(|question| question.until)
     }
 
     /// Teaches chosen values, a page at a time, from memory or from disk.
@@ -148,7 +148,7 @@ impl Learner {
     }
 
     fn ask_somebody(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
-        if ctx.writes_full() {
+        if ctx.takes_no_values() {
             return;
         }
         if let Some(question) = self.asked {

@@ -28,6 +28,7 @@ mod ids;
 mod input;
 mod journal;
 mod learner;
+mod master;
 mod membership;
 mod mender;
 mod message;
@@ -40,6 +41,7 @@ mod show;
 #[cfg(test)]
 mod testing;
 mod time;
+mod tuning;
 mod value;
 mod write;
 
@@ -48,17 +50,19 @@ pub use forming::{
     Bootstrap, Forming, FormingConflict, FormingInput, FormingOutbox, FormingStart, FormingState,
 };
 pub use founding::{ClusterId, Founder, Founding, FoundingMessage};
-pub use group::{Group, Usage};
+pub use group::{ChosenAt, Group, Usage};
 pub use ids::{
     Ballot, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position, ProposalId, ReadId,
     SmId, WriteSeq,
 };
 pub use input::{Input, Role, Start, StartError, Status};
+pub use master::{Holder, Master, MasterAsk, Mastership};
 pub use membership::{History, Membership, MembershipError, VoterSet};
 pub use message::{Gate, Message, Promise, Report, Reported};
 pub use outbox::{Apply, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
 pub use sessions::SESSION_WINDOW;
 pub use time::Time;
+pub use tuning::Tuning;
 pub use value::{
     COMMAND_OVERHEAD, Command, CommandKey, Commands, VALUE_OVERHEAD, Value, ValueError, ValueKind,
     ValueWriter,

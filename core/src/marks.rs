@@ -113,6 +113,7 @@ marks! {
     // acceptor.rs
     ACCEPT_AGAIN = "an acceptor is asked again to accept what it has accepted";
     ACCEPT_DROPPED_DISK_BUSY = "an acceptor leaves out a value, since too many writes are in flight";
+    ACCEPT_DROPPED_DISK_FULL = "an acceptor leaves out a value, since its disk is full";
     ACCEPT_OF_CHOSEN = "a leader proposes where the acceptor knows a chosen value";
     ACCEPT_OF_CHOSEN_RAISES_PROMISE = "the same, in a ballot that was not promised yet";
     ACCEPT_RAISES_PROMISE = "an acceptor accepts in a ballot that it had not been asked to promise";
@@ -131,8 +132,10 @@ marks! {
     PROMISE_REPORTS_LOST = "a promise reports a vote for a value that the disk lost";
 
     // election.rs
+    CANVASS_HASTENED = "a node that hears no leader either waits less, since another one asks to lead";
     CANVASS_REFUSED_COURTED = "a canvass is refused, since another candidate was promised a moment ago";
     CANVASS_REFUSED_LEADER_HEARD = "a canvass is refused by one who hears a leader";
+    CANVASS_PUT_OFF_DISK_FULL = "a node does not canvass, since its disk is full";
     CANVASS_PUT_OFF_DISK_STALLED = "a node does not canvass, since its disk is stuck";
 
     // entries.rs, executor.rs
@@ -155,17 +158,20 @@ marks! {
     FORMING_SECOND_ROUND = "all founders have answered once, and are asked again";
 
     // group.rs, group/receive.rs
+    CANDIDATE_GIVES_UP_DISK_FULL = "a candidate gives up, since its disk is full";
     CANDIDATE_GIVES_UP = "a candidate does not get its promises in time";
     DEPOSED_BEYOND_WINDOW = "a leader learns a chosen value where it has proposed nothing";
     DEPOSED_BY_FOREIGN_VALUE = "a leader learns that another value is chosen in its window";
     FORWARD_REFUSED = "a leader refuses a command of another node";
     FORWARD_TO_FORMER_LEADER = "a command comes to a node that does not lead in that ballot";
+    LEADER_HANDS_OVER_DISK_FULL = "a leader whose disk is full hands over";
     LEADER_HANDS_OVER_DISK_STALLED = "a leader whose disk is stuck hands over";
     LEADER_LEARNS_OWN_VALUE = "a leader learns from another that what it proposed is chosen";
     LEADER_OUTBID_BY_PREPARE = "a leader or candidate is asked to promise a higher ballot";
     LEADER_OUTBID_BY_NACK = "a leader hears from an acceptor that there is a higher ballot";
     LEADER_SILENCED = "a leader that no quorum answers steps down";
     LEARN_WITHOUT_ROOM = "a chosen value comes while too many writes are in flight";
+    RUN_PUT_OFF_DISK_FULL = "a node that could lead does not run, since its disk is full";
     RESTARTED_WITH_VOTES = "a node starts with votes of which it does not know whether they were decided";
     RESTARTED_WITHOUT_VALUE = "a node starts with a vote of which the disk lost the value";
     STARTED_WITHOUT_A_VOTE = "a node starts whose memory is in no membership";
@@ -188,6 +194,17 @@ marks! {
     LEARNED_INSTEAD = "a chosen value is learned where another was accepted";
     LEARNED_WHAT_WAS_LOST = "a chosen value is learned where the disk had lost one";
 
+    // master/
+    MASTER_ASKS = "a node asks for the mastership";
+    MASTER_CHANGED = "the mastership changes hands";
+    MASTER_FORGOT_ASKING = "an acquisition is chosen that this process does not remember asking for";
+    MASTER_OF_EARLIER_LIFE = "the mastership is that of an earlier process of this node";
+    MASTER_RELEASED = "the master releases the mastership";
+    MASTER_RENEWS = "the master renews its lease";
+    MASTER_TOO_LATE = "an acquisition or release builds on a mastership that is over";
+    // mender.rs
+    WANTED_WHAT_WAS_LOST = "a peer asks for a value that the disk lost after it was executed";
+
     // origin.rs
     DEADLINE_PASSED = "a proposal's deadline passes";
     DEADLINE_PASSED_UNSENT = "a proposal's deadline passes before there was a leader to take it";
@@ -196,6 +213,7 @@ marks! {
     FORWARDED_TO_SECOND_LEADER = "a command is handed to a second leader";
     PROPOSAL_REFUSED_BYTES = "a proposal is refused, since those that wait have too many bytes";
     PROPOSAL_REFUSED_COUNT = "a proposal is refused, since too many wait";
+    PROPOSAL_REFUSED_DISK_FULL = "a proposal is refused, since the disk of its node is full";
     PROPOSAL_REFUSED_NOT_MEMBER = "a proposal is refused, since this node's memory is not in the group";
     PROPOSAL_REFUSED_TOO_LARGE = "a proposal is refused, since it is too large";
     REFUSAL_DECIDES_NOTHING = "a leader refuses a command that another leader had as well";

@@ -126,6 +126,13 @@ impl Membership {
         self.voters.iter().chain(&self.followers).any(|m| m.incarnation == incarnation)
     }
 
+    /// The voter or follower with this memory.
+    #[must_use]
+    pub fn member(&self, incarnation: Incarnation) -> Option<Member> {
+        let mut members = self.voters.iter().chain(&self.followers);
+        members.find(|member| member.incarnation == incarnation).copied()
+    }
+
     /// How many votes decide: any two sets of so many voters meet.
     #[must_use]
     pub fn quorum(&self) -> u32 {

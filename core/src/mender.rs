@@ -1,9 +1,12 @@
-//! Asks peers again for chosen values that the disk lost before they were executed.
+//! Asks peers again for chosen values that the disk lost: before they were executed here, or before a
+//! peer had them.
 
 use crate::env::{Ctx, Env};
 use crate::ids::{Instance, NodeId};
 use crate::message::Message;
 use crate::time::Time;
+use crate::value::Value;
+use crate::write::Record;
 
 /// The question under way about a value that is chosen, is not executed, and is gone from the disk.
 ///
@@ -14,6 +17,18 @@ use crate::time::Time;
 pub(crate) struct Mender {
     asked: Option<Question>,
     last: NodeId,
+    wanted: Option<Wanted>,
+}
+
+/// A value that a peer needs, and that the disk lost after it was executed here.
+///
+/// Whoever asks may reach nobody else, so to have nothing to give is no answer as long as there is
+/// somebody who has it. Peers are asked once each: whoever needs it asks again.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    instance: Instance,
+    /// How many peers are still to be asked.
+    left: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -23,27 +38,57 @@ struct Question {
 }
 
 impl Mender {
-    /// Asks for what is missing, if something is: the next peer once the last one had its time.
+    /// A peer asked for a chosen value that is executed here, and that the disk no longer gives.
+    pub(crate) fn want(&mut self, instance: Instance, env: &Env) {
+        if self.wanted.is_none_or(|wanted| wanted.instance != instance) {
+            mark!(WANTED_WHAT_WAS_LOST);
+            self.wanted = Some(Wanted { instance, left: env.peers().count() });
+        }
+    }
+
+    /// Writes again what a peer needs, if it is among these chosen values.
+    pub(crate) fn on_learned(&mut self, first: Instance, values: &[Value], ctx: &mut Ctx<'_>) {
+        let Some(Wanted { instance, .. }) = self.wanted else { return };
+        let above = instance.0.checked_sub(first.0).and_then(|above| usize::try_from(above).ok());
+        let Some(value) = above.and_then(|above| values.get(above)) else { return };
+        if !ctx.writes_full() {
+            ctx.write(Record::Learned { instance, value: value.clone() });
+            self.wanted = None;
+        }
+    }
+
+    /// Asks for what is missing, if something is: the next peer once the last one had its time. What
+    /// is to be executed here comes first.
     #[inline]
     pub(crate) fn ask(&mut self, missing: Option<Instance>, ctx: &mut Ctx<'_>) {
-        if self.asked.is_some() || missing.is_some() {
+        if self.asked.is_some() || missing.is_some() || self.wanted.is_some() {
             self.ask_next(missing, ctx);
         }
     }
 
     /// When to ask somebody else.
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
-        self.asked.filter(|_| !env.writes_full()).map(|question| question.until)
+        self.asked.filter(|_| !env.takes_no_values()).map(|question| question.until)
     }
 
     fn ask_next(&mut self, missing: Option<Instance>, ctx: &mut Ctx<'_>) {
-        let Some(from) = missing else {
+        let wanted = self.wanted.map(|wanted| wanted.instance);
+        let Some(from) = missing.or(wanted) else {
             self.asked = None;
             return;
         };
         let is_open = self.asked.is_some_and(|it| it.from == from && ctx.now < it.until);
-        if is_open || ctx.writes_full() {
+        if is_open || ctx.takes_no_values() {
             return;
+        }
+        if missing.is_none()
+            && let Some(wanted) = &mut self.wanted
+        {
+            let Some(left) = wanted.left.checked_sub(1) else {
+                (self.asked, self.wanted) = (None, None);
+                return;
+            };
+            wanted.left = left;
         }
         let Some(to) = ctx.peer_after(self.last) else { return };
         self.last = to;
@@ -57,7 +102,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::testing::Kit;
+    use crate::testing::{Kit, value};
 
     fn asks(kit: &mut Kit, mender: &mut Mender, missing: Option<u64>) -> Vec<(u64, u64)> {
         mender.ask(missing.map(Instance), &mut kit.ctx());
@@ -89,6 +134,38 @@ mod tests {
         let (mut kit, mut mender) = (Kit::new(3), Mender::default());
         assert_eq!(asks(&mut kit, &mut mender, Some(4)), [(2, 4)]);
         assert_eq!(asks(&mut kit, &mut mender, Some(6)), [(3, 6)]);
+    }
+
+    #[test]
+    fn what_a_peer_needs_is_asked_of_each_peer_once() {
+        let (mut kit, mut mender) = (Kit::new(3), Mender::default());
+        for round in 0..2 {
+            mender.want(Instance(4), &kit.env);
+            for peer in [2, 3] {
+                assert_eq!(asks(&mut kit, &mut mender, None), [(peer, 4)], "round {round}");
+                mender.want(Instance(4), &kit.env);
+                assert_eq!(asks(&mut kit, &mut mender, None), [], "one at a time");
+                kit.env.now = mender.deadline(&kit.env).unwrap();
+            }
+            assert_eq!(asks(&mut kit, &mut mender, None), []);
+            assert_eq!(mender.deadline(&kit.env), None, "nobody has it");
+        }
+    }
+
+    #[test]
+    fn what_a_peer_needs_is_written_again_and_what_is_executed_here_goes_before_it() {
+        let (mut kit, mut mender) = (Kit::new(3), Mender::default());
+        mender.want(Instance(4), &kit.env);
+        assert_eq!(asks(&mut kit, &mut mender, Some(9)), [(2, 9)]);
+        mender.on_learned(Instance(9), &[value(9)], &mut kit.ctx());
+        assert_eq!(kit.out.take_writes().map(|batch| batch.records().len()), None);
+        assert_eq!(asks(&mut kit, &mut mender, None), [(3, 4)]);
+        mender.on_learned(Instance(3), &[value(3), value(4)], &mut kit.ctx());
+        let written = kit.out.take_writes().unwrap();
+        let learned = Record::Learned { instance: Instance(4), value: value(4) };
+        assert_eq!(written.records(), [learned]);
+        assert_eq!(asks(&mut kit, &mut mender, None), []);
+        assert_eq!(mender.deadline(&kit.env), None);
     }
 
     #[test]

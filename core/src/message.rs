@@ -206,6 +206,30 @@ pub enum Gate {
 }
 
 impl Message {
+    /// What kind of message this is, in a word, for metrics and traces.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Canvass { .. } => "canvass",
+            Self::CanvassReply { .. } => "canvass_reply",
+            Self::Prepare { .. } => "prepare",
+            Self::Promise(_) => "promise",
+            Self::Behind { .. } => "behind",
+            Self::Nack { .. } => "nack",
+            Self::Accept { .. } => "accept",
+            Self::Accepted { .. } => "accepted",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::HeartbeatAck { .. } => "heartbeat_ack",
+            Self::Learn { .. } => "learn",
+            Self::Learned { .. } => "learned",
+            Self::Forward { .. } => "forward",
+            Self::Refused { .. } => "refused",
+            Self::ReadIndex { .. } => "read_index",
+            Self::ReadPoint { .. } => "read_point",
+            Self::Transfer { .. } => "transfer",
+        }
+    }
+
     /// Which messages wait for the disk (I1).
     ///
     /// A statement about our disk waits: `Promise` and `Accepted` vouch for what they name, and

@@ -42,7 +42,8 @@ pub(crate) struct Origin {
 
 #[derive(Debug)]
 struct Unresolved {
-    id: ProposalId,
+    /// None if the group itself proposed it: nobody waits.
+    id: Option<ProposalId>,
     command: Command,
     deadline: Time,
     /// The first leadership it was handed to; zero if to none yet.
@@ -73,6 +74,12 @@ impl Origin {
         self.count
     }
 
+    /// The newest proposal, if it is unresolved.
+    #[cfg(test)]
+    pub(crate) fn newest(&self) -> Option<&Command> {
+        self.unresolved.back()?.as_ref().map(|unresolved| &unresolved.command)
+    }
+
     /// Bytes of the unresolved proposals.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
@@ -92,10 +99,36 @@ impl Origin {
         deadline: Time,
         ctx: &mut Ctx<'_>,
     ) {
+        assert!(sm != SmId::MASTER, "a proposal for {sm:?}, which is no machine of a user's");
         if let Some(refusal) = self.refusal(payload.len(), ctx) {
             ctx.out.outcomes.push(Outcome::Refused(id, refusal));
             return;
         }
+        self.add(Some(id), sm, payload, deadline);
+    }
+
+    /// Proposes something of the group's own; its key, unless it is refused. Nobody is told what
+    /// becomes of it.
+    pub(crate) fn propose_own(
+        &mut self,
+        sm: SmId,
+        payload: Bytes,
+        deadline: Time,
+        ctx: &mut Ctx<'_>,
+    ) -> Option<CommandKey> {
+        if self.refusal(payload.len(), ctx).is_some() {
+            return None;
+        }
+        Some(self.add(None, sm, payload, deadline))
+    }
+
+    fn add(
+        &mut self,
+        id: Option<ProposalId>,
+        sm: SmId,
+        payload: Bytes,
+        deadline: Time,
+    ) -> CommandKey {
         let seq = self.next_seq();
         let key = CommandKey { origin: self.incarnation, boot: self.boot, seq };
         self.count += 1;
@@ -105,6 +138,7 @@ impl Origin {
         let unresolved = Unresolved { id, command, deadline, first, spread: false };
         self.unresolved.push_back(Some(unresolved));
         self.expiry = self.expiry.min(deadline);
+        key
     }
 
     /// Hands what is new, and to a new leader everything, to the leader: to ourselves directly.
@@ -143,7 +177,8 @@ impl Origin {
         if entry.first == ballot && !entry.spread {
             let id = entry.id;
             self.remove(key.seq);
-            ctx.out.outcomes.push(Outcome::Refused(id, Refusal::Overloaded));
+            let refused = id.map(|id| Outcome::Refused(id, Refusal::Overloaded));
+            ctx.out.outcomes.extend(refused);
         }
     }
 
@@ -203,7 +238,7 @@ impl Origin {
                 mark!(DEADLINE_PASSED_UNSENT if entry.first == Ballot::ZERO);
                 let id = entry.id;
                 self.remove(seq);
-                ctx.out.outcomes.push(Outcome::Unknown(id));
+                ctx.out.outcomes.extend(id.map(Outcome::Unknown));
             } else {
                 let deadline = entry.deadline;
                 self.expiry = self.expiry.min(deadline);
@@ -220,6 +255,9 @@ impl Origin {
         } else if !env.history.newest().has(self.incarnation) {
             mark!(PROPOSAL_REFUSED_NOT_MEMBER);
             Some(Refusal::NotMember)
+        } else if !env.has_room {
+            mark!(PROPOSAL_REFUSED_DISK_FULL);
+            Some(Refusal::Overloaded)
         } else if self.count >= env.config.proposals_max
             || span >= crate::sessions::SESSION_WINDOW
             || over
@@ -254,7 +292,7 @@ impl Origin {
             self.low += 1;
         }
         self.handed = self.handed.max(self.low - 1);
-        Some(id)
+        id
     }
 
     fn hand_over(&mut self, first: u64, last: u64, proposer: &mut Proposer, ctx: &mut Ctx<'_>) {

@@ -145,6 +145,9 @@ pub enum Event {
     /// The disk no longer gives the values of these instances, which are chosen and still have to be
     /// executed: peers are asked for them.
     ValuesLost(Instance, Instance),
+    /// Somebody else holds the mastership, or nobody does, since this instance. A lease that runs out is
+    /// no event: look at [`Group::master`](crate::Group::master).
+    Master(Option<Member>, Instance),
     /// The group has stopped here, for this reason; other groups go on.
     Failed(&'static str, Instance),
 }
@@ -158,6 +161,8 @@ pub enum StepDown {
     NoQuorum,
     /// Its own disk has not finished a write for an election timeout.
     DiskStalled,
+    /// This node's disk is full, so it can propose nothing.
+    DiskFull,
     /// It handed over.
     Transferred,
     /// It learned a value that it had not proposed in its own window (I5).

@@ -126,6 +126,8 @@ impl Display for Event {
             Self::Following(ballot) => write!(f, "follows {ballot}"),
             Self::Chosen(up_to) => write!(f, "knows chosen {up_to}"),
             Self::PeerLearns(member) => write!(f, "leaves {} to learn", member.node),
+            Self::Master(Some(holder), version) => write!(f, "master is {holder} since {version}"),
+            Self::Master(None, version) => write!(f, "nobody is master since {version}"),
             Self::Failed(why, instance) => write!(f, "FAILS at {instance}: {why}"),
         }
     }

@@ -39,7 +39,8 @@ impl Kit {
         let journal = Journal::new(GroupId(0), 1, me.node, Time::ZERO);
         let history = History::founded(membership);
         let config = Config::default();
-        let env = Env { now: Time::ZERO, me, config, history, journal, failed: None };
+        let env =
+            Env { now: Time::ZERO, me, config, history, journal, failed: None, has_room: true };
         Self { env, out: Outbox::default() }
     }
 

@@ -11,9 +11,12 @@
 //! - **The same boot with another nonce is a clone**: two processes of one start.
 //! - **A durable batch below the highest of older boots is a rollback.** Within one boot hellos may
 //!   overtake each other; an older boot was over before the newer one said anything.
-//! - **A memory that was replaced does not come back.**
+//! - **A memory that was replaced does not come back.** It was if a hello that names another one shows
+//!   a later state of the directory, by boot and durable batch: taking new incarnations is a write.
 //!
-//! A memory never heard of is another acceptor, about which nothing is known. Only hellos are judged:
+//! A memory never heard of is another acceptor, about which nothing is known. It may be that of a new,
+//! empty directory, or an old one in a hello that comes late; so unless it shows a later state, it
+//! does not speak against what the node has now. Only hellos are judged:
 //! in any other message a lower boot is merely old. An old hello that comes late, from a process that
 //! is gone, is refused as well; the answer names the process that it is about, and nobody else heeds
 //! it. What is refused changes nothing here.
@@ -50,10 +53,18 @@ pub enum Verdict {
 /// What was heard of each peer.
 #[derive(Clone, Debug, Default)]
 pub struct Acquaintances {
-    peers: BTreeMap<NodeId, Known>,
+    peers: BTreeMap<NodeId, Peer>,
 }
 
 #[derive(Clone, Debug, Default)]
+struct Peer {
+    /// The directories heard of, as a rule one. No two have a memory in common.
+    known: Vec<Known>,
+    /// Memories that were replaced.
+    retired: BTreeSet<(GroupId, Incarnation)>,
+}
+
+#[derive(Clone, Debug)]
 struct Known {
     boot: u64,
     nonce: u64,
@@ -63,8 +74,6 @@ struct Known {
     older: u64,
     /// Ascending by group.
     memories: Vec<(GroupId, Incarnation)>,
-    /// Memories that were replaced.
-    retired: BTreeSet<(GroupId, Incarnation)>,
 }
 
 impl Acquaintances {
@@ -76,23 +85,57 @@ impl Acquaintances {
 
     /// Judges a hello, and remembers it unless it is refused.
     pub fn judge(&mut self, hello: &Hello) -> Judgement {
-        let known = self.peers.entry(hello.node).or_default();
-        let verdict = known.verdict(hello);
+        let peer = self.peers.entry(hello.node).or_default();
+        let verdict = peer.verdict(hello);
         if verdict == Verdict::Fine {
-            known.remember(hello);
+            peer.remember(hello);
         }
         Judgement { boot: hello.boot, nonce: hello.nonce, verdict }
     }
 }
 
-impl Known {
+impl Peer {
     fn verdict(&self, hello: &Hello) -> Verdict {
         if hello.groups.iter().any(|memory| self.retired.contains(memory)) {
             return Verdict::Rollback;
         }
-        if !self.shares(hello) {
-            return Verdict::Fine;
+        let known = self.known.iter().find(|known| known.shares(hello));
+        known.map_or(Verdict::Fine, |known| known.verdict(hello))
+    }
+
+    fn remember(&mut self, hello: &Hello) {
+        let shared = self.known.iter().position(|known| known.shares(hello));
+        let mut now = match shared {
+            Some(shared) => self.known.remove(shared),
+            None => Known::new(hello),
+        };
+        let at = (hello.boot, hello.durable_batch);
+        for old in self.known.extract_if(.., |known| (known.boot, known.batch) < at) {
+            self.retired.extend(old.memories);
         }
+        if (now.boot, now.batch) <= at {
+            let replaced = now.memories.iter().filter(|memory| !hello.groups.contains(memory));
+            self.retired.extend(replaced.copied());
+            now.memories.clone_from(&hello.groups);
+        }
+        now.hear(hello);
+        self.known.push(now);
+        if self.known.len() > KNOWN_MAX {
+            self.known.remove(0);
+        }
+        while self.retired.len() > RETIRED_MAX {
+            self.retired.pop_first();
+        }
+    }
+}
+
+impl Known {
+    fn new(hello: &Hello) -> Self {
+        let Hello { boot, nonce, durable_batch: batch, .. } = *hello;
+        Self { boot, nonce, batch, older: 0, memories: hello.groups.clone() }
+    }
+
+    fn verdict(&self, hello: &Hello) -> Verdict {
         let older = if hello.boot > self.boot { self.older.max(self.batch) } else { self.older };
         if hello.boot < self.boot || hello.durable_batch < older {
             Verdict::Rollback
@@ -103,27 +146,22 @@ impl Known {
         }
     }
 
-    fn remember(&mut self, hello: &Hello) {
-        if !self.shares(hello) {
-            (self.boot, self.batch, self.older) = (hello.boot, 0, 0);
-        } else if hello.boot > self.boot {
+    fn hear(&mut self, hello: &Hello) {
+        if hello.boot > self.boot {
             self.older = self.older.max(self.batch);
             (self.boot, self.batch) = (hello.boot, 0);
         }
         self.nonce = hello.nonce;
         self.batch = self.batch.max(hello.durable_batch);
-        let replaced = self.memories.iter().filter(|memory| !hello.groups.contains(memory));
-        self.retired.extend(replaced.copied());
-        while self.retired.len() > RETIRED_MAX {
-            self.retired.pop_first();
-        }
-        self.memories.clone_from(&hello.groups);
     }
 
     fn shares(&self, hello: &Hello) -> bool {
-        hello.groups.iter().any(|memory| self.memories.binary_search(memory).is_ok())
+        hello.groups.iter().any(|memory| self.memories.contains(memory))
     }
 }
+
+/// Directories remembered of each peer; beyond that the one heard of longest ago is forgotten.
+const KNOWN_MAX: usize = 16;
 
 /// Replaced memories remembered of each peer; beyond that some are forgotten.
 const RETIRED_MAX: usize = 65_536;
@@ -161,7 +199,7 @@ mod tests {
     #[test]
     fn each_rule() {
         use Verdict::{Clone, Fine, Rollback};
-        let cases: [(&str, &[Said], Verdict); 11] = [
+        let cases: [(&str, &[Said], Verdict); 15] = [
             ("never heard of", &[(7, 5, 9, 1)], Fine),
             ("the same process again", &[(7, 5, 9, 1), (7, 5, 9, 1)], Fine),
             ("overtaken by a later hello of its boot", &[(7, 5, 9, 1), (7, 5, 8, 1)], Fine),
@@ -175,7 +213,19 @@ mod tests {
                 Rollback,
             ),
             ("another memory", &[(7, 5, 9, 1), (8, 1, 1, 2)], Fine),
-            ("a memory that was replaced", &[(7, 5, 9, 1), (8, 1, 1, 2), (7, 6, 99, 3)], Rollback),
+            ("a memory that was replaced", &[(7, 5, 9, 1), (8, 6, 11, 2), (7, 7, 99, 3)], Rollback),
+            ("replaced without a start", &[(7, 5, 9, 1), (8, 5, 10, 2), (7, 5, 9, 1)], Rollback),
+            (
+                "a late hello of an older memory does not replace the newer one",
+                &[(8, 6, 11, 2), (7, 5, 9, 1), (8, 6, 11, 2)],
+                Fine,
+            ),
+            ("nor does one of the same boot", &[(8, 6, 11, 2), (7, 6, 10, 1), (8, 6, 11, 2)], Fine),
+            (
+                "the directory of before an empty one, with all that it had",
+                &[(7, 5, 9, 1), (8, 1, 1, 2), (7, 6, 9, 3)],
+                Fine,
+            ),
             (
                 "what was refused is not remembered",
                 &[(7, 5, 9, 1), (7, 4, 99, 2), (7, 5, 9, 1)],

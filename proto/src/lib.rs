@@ -28,6 +28,7 @@ mod hot;
 mod judge;
 mod packet;
 mod seal;
+mod welcome;
 mod wire;
 
 pub use decode::DecodeError;
@@ -39,6 +40,7 @@ pub use packet::Packet;
 pub use seal::{
     CHALLENGE_BYTES, CHALLENGE_MAGIC, SEAL_BYTES, SECRET_BYTES_MIN, Seal, Secret, SecretTooShort,
 };
+pub use welcome::{Decision, Welcome};
 
 /// The only version of the packet format so far: what [`Hello::version_min`] and
 /// [`Hello::version_max`] range over, and what stands in every frame.

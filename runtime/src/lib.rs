@@ -1,26 +1,41 @@
 //! An embeddable replicated log: Multi-Paxos with a file log and a network, for your own state
 //! machine.
 
+#[cfg(all(feature = "admin", unix))]
+mod admin;
 pub mod log;
 mod machines;
 pub mod marks;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "node")]
 mod node;
+#[cfg(feature = "node")]
+mod observer;
+mod proposal;
 mod state_machine;
 #[cfg(feature = "node")]
 mod transport;
 pub mod vfs;
 
+#[cfg(all(feature = "admin", unix))]
+pub use admin::ADMIN_SOCKET;
 pub use machines::{Executed, MachineError, Machines};
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
 #[cfg(feature = "node")]
 pub use node::{
-    Committed, GroupHandle, GroupStatus, LinkStatus, Node, NodeBuilder, NodeError, NodeState,
-    NodeStatus, ProposeError, ReadError, StartError,
+    ChosenCommand, Committed, GetError, GroupHandle, GroupState, GroupStatus, GroupWatch,
+    LinkStatus, MasterHandle, MasterState, Node, NodeBuilder, NodeError, NodeState, NodeStatus,
+    Overload, ProposeError, ReadError, Settings, StartError, TuneError,
 };
+#[cfg(feature = "node")]
+pub use observer::Observer;
+pub use proposal::{Context, Proposal};
 pub use state_machine::{CheckpointError, StateMachine};
 pub use synod_core::{
-    Apply, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Instance, NodeId,
-    Position, ProposalId, Role, SmId, Status,
+    Apply, Ballot, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Instance,
+    NodeId, Position, ProposalId, Role, SmId, Status, StepDown, Tuning,
 };
 
 /// Compiles the README's example.

@@ -13,6 +13,7 @@ use synod_core::{Apply, Instance, Position, ProposalId, SmId};
 use thiserror::Error;
 
 use crate::StateMachine;
+use crate::proposal::Context;
 
 /// The state machines of one group by their [`SmId`].
 ///
@@ -144,6 +145,32 @@ impl Machines {
         })
     }
 
+    /// Shows a state machine that a command which it has just executed was proposed here, with this
+    /// context.
+    ///
+    /// # Errors
+    ///
+    /// If the machine panics: from then on always that error.
+    pub fn proposed_here(
+        &mut self,
+        sm: SmId,
+        at: Position,
+        output: &Bytes,
+        context: Context,
+    ) -> Result<(), MachineError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let hosted = self.machines.get(&sm).ok_or(MachineError::Unknown(sm))?;
+        let shown =
+            catch_unwind(AssertUnwindSafe(|| hosted.machine.proposed_here(at, output, context)));
+        shown.map_err(|panic| {
+            let error = panicked(sm, format!("after {at}, shown its context"), &*panic);
+            self.failed = Some(error.clone());
+            error
+        })
+    }
+
     /// Every command up to and including this instance is executed.
     #[must_use]
     pub const fn applied(&self) -> Instance {
@@ -197,12 +224,17 @@ impl fmt::Debug for Machines {
 }
 
 fn panicked(sm: SmId, during: impl Into<String>, panic: &(dyn Any + Send)) -> MachineError {
-    let reason = panic
+    let reason = panic_message(panic);
+    MachineError::Panicked { sm, during: during.into(), reason }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
-    MachineError::Panicked { sm, during: during.into(), reason }
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
 #[cfg(test)]

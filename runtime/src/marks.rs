@@ -23,6 +23,16 @@ synod_core::marks! {
     LOG_FAILED = "the file system refuses something, and the log ends";
     SEGMENT_FULL = "a batch does not fit into the segment, and begins the next";
 
+    // log/index.rs
+    ACCEPTED_BELOW_HINT = "a node votes where it knew a chosen value, which its disk lost";
+    // log/gaps.rs
+    SECTOR_UNREADABLE = "part of a file cannot be read, and counts as rotten";
+
+    // log/room.rs
+    BATCH_WAITS_FOR_ROOM = "a batch waits, since a full disk has no room for it";
+    LOG_HAS_NO_ROOM = "the disk refuses space for another segment";
+    LOG_HAS_ROOM_AGAIN = "a disk that was full gives space again";
+
     // log/clean.rs
     LOST_VALUE_MOVED = "cleaning comes upon a value that the disk lost, and writes down that it did";
     SEGMENT_FREED = "a segment of which nothing is live is freed";

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use synod_core::{Position, SmId};
 use thiserror::Error;
 
+use crate::proposal::Context;
+
 /// A replicated state machine: the application's own code, executed in the same order on every node.
 ///
 /// Every node of a group calls [`apply`](Self::apply) with the same commands at the same positions,
@@ -13,8 +15,8 @@ use thiserror::Error;
 /// without clocks, random numbers, hash-map order or anything else that differs between machines.
 /// Put what varies (the time, a random id) into the command before it is proposed.
 ///
-/// The methods run on a thread of their own, one per group, never on the one that votes: a slow
-/// `apply` delays its own group's answers and nothing else. A panic in any of them stops the group
+/// The methods run on a thread of a pool, never on the one that votes, and never two of a group at
+/// once: a slow `apply` delays its own group's answers and nothing else. A panic in any of them stops the group
 /// on this node (its status says why) and leaves the other nodes, groups and the process alone, as
 /// long as the program is not built with `panic = "abort"`. So a command or query that makes no
 /// sense is answered with an output that says so, not with a panic.
@@ -56,6 +58,18 @@ pub trait StateMachine: Send + 'static {
     /// Executes a chosen command; positions ascend, each comes once. The output goes to whoever
     /// proposed it, and is dropped on the other nodes.
     fn apply(&mut self, at: Position, command: Bytes) -> Bytes;
+
+    /// Called right after [`apply`](Self::apply) of a command that was proposed at this node, in this
+    /// life of the process, with a [`Proposal::context`](crate::Proposal::context): to answer its
+    /// proposer with more than bytes, or to tell others in this process.
+    ///
+    /// The other nodes, and a replay after a restart, execute the command without it. So the state
+    /// must not depend on it: that is why it is given `&self`, and not to `apply`. What it needs to
+    /// know of the execution is kept by `apply`, on every node. Default: drops the context.
+    fn proposed_here(&self, at: Position, output: &Bytes, context: Context) {
+        let _: (Position, &Bytes) = (at, output);
+        drop(context);
+    }
 
     /// Answers a question about the state without changing it. Called only when everything that was
     /// acknowledged before the question was asked has been applied here.

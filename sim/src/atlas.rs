@@ -19,6 +19,13 @@
 //!   only one in common to two quorums. Trusting the disk promises nothing here, so these are drawn
 //!   only where every start takes new incarnations, and what the disk forgot nobody relied on.
 //!
+//! # Copies that peers remember
+//!
+//! Where disks are trusted, an older disk is put in only with [`Budget::Remembered`], in runs where
+//! nothing else is wrong, and only while every other node is up, connected, and would refuse the hello
+//! that it makes (`hellos`): then nobody's answer helps it to a quorum, and the first refusal comes
+//! long before an election timeout is over. So it takes new incarnations before it says a word.
+//!
 //! # The last batch
 //!
 //! Rot takes one place at a time, and each batch has two headers; but a batch that nothing vouches for
@@ -44,6 +51,8 @@ pub enum Budget {
     /// As much as the protocol must survive.
     #[default]
     Within,
+    /// The same, and older copies of a disk where all peers remember more, see above.
+    Remembered,
     /// More, of what a log notices: the cluster may refuse to serve, and must not serve wrong.
     Exceeded,
     /// Whatever comes, of which no log notices some: nothing is promised where disks are trusted.
@@ -59,6 +68,8 @@ pub enum Harm {
     Votes,
     /// Votes, and the log may not know.
     Silent,
+    /// Votes, and the log does not know, and everyone else does.
+    Remembered,
 }
 
 /// The account of the damage of one run.
@@ -85,9 +96,13 @@ impl Atlas {
     /// Whether this may be done to a node; if so, it counts as done.
     pub fn allows(&mut self, node: usize, harm: Harm) -> bool {
         let has_room = self.impaired.contains(&node) || self.impaired.len() < self.spare;
+        let is_loud = matches!(harm, Harm::Values | Harm::Votes);
         let is_allowed = match self.budget {
-            Budget::Within => has_room && (harm != Harm::Silent || self.is_rejoining),
-            Budget::Exceeded => harm != Harm::Silent || self.is_rejoining,
+            Budget::Within => has_room && (is_loud || self.is_rejoining),
+            Budget::Remembered => {
+                has_room && (is_loud || self.is_rejoining || harm == Harm::Remembered)
+            }
+            Budget::Exceeded => is_loud || self.is_rejoining,
             Budget::Unpromised => true,
         };
         if !is_allowed {
@@ -148,6 +163,17 @@ mod tests {
     fn what_is_lost_without_a_word_needs_new_incarnations() {
         assert!(!atlas(5).allows(1, Harm::Silent));
         assert!(Atlas::new(5, Budget::Within, true).allows(1, Harm::Silent));
+    }
+
+    #[test]
+    fn a_copy_comes_back_where_all_remember_more_and_nothing_else_is_wrong() {
+        for (budget, allowed) in [(Budget::Within, false), (Budget::Remembered, true)] {
+            let mut atlas = Atlas::new(3, budget, false);
+            assert!(!atlas.allows(1, Harm::Silent));
+            assert_eq!(atlas.allows(1, Harm::Remembered), allowed);
+            assert_eq!(atlas.allows(1, Harm::Remembered), allowed, "the same node again");
+            assert!(!atlas.allows(2, Harm::Remembered) || !allowed, "one of three is enough");
+        }
     }
 
     #[test]

@@ -25,6 +25,9 @@ use crate::sweep::{Sweep, Swept};
 pub struct Goal {
     /// What kind of plans they stand for.
     pub preset: Preset,
+    /// How many nodes they have; if none, the seed decides.
+    #[serde(default)]
+    pub nodes: Option<usize>,
     /// The first seed of all shards.
     pub first: u64,
     /// How many there are in all shards together.
@@ -173,10 +176,11 @@ impl Campaign {
         tick: impl Fn() + Sync,
     ) -> Result<Vec<Box<Failure>>, CampaignError> {
         let state = &mut self.state;
-        let Goal { preset, first, seeds, shard, .. } = state.goal;
+        let Goal { preset, nodes, first, seeds, shard, .. } = state.goal;
         let left = shard.share(seeds) - state.done;
         let sweep = Sweep {
             preset,
+            nodes,
             first: first + shard.part - 1 + state.done * shard.of,
             step: shard.of,
             seeds: left.min(settings.block),
@@ -184,7 +188,7 @@ impl Campaign {
             is_going_on: settings.is_going_on,
             twice_every: settings.twice_every,
         };
-        let Swept { stats, passed, twice, failures, took } = sweep.run(tick);
+        let Swept { stats, passed, twice, hashes: _, failures, took } = sweep.run(tick);
         let broke = failures.iter().map(|(seed, failure)| (*seed, failure.violation.to_string()));
         state.failures.extend(broke);
         state.stats.add(&stats);
@@ -248,10 +252,11 @@ impl fmt::Display for CampaignError {
                 write!(f, "{} is no campaign: {why}; remove it to begin anew", path.display())
             }
             Self::Other(path, goal) => {
-                let Goal { preset, first, seeds, shard, commit } = &**goal;
+                let Goal { preset, nodes, first, seeds, shard, commit } = &**goal;
+                let nodes = nodes.map_or_else(String::new, |nodes| format!(" with {nodes} nodes"));
                 write!(
                     f,
-                    "{} is of another campaign: {seeds} seeds of {preset} from {first}, shard \
+                    "{} is of another campaign: {seeds} seeds of {preset}{nodes} from {first}, shard \
                      {shard}, by {commit:?}; name another file, or remove it to begin anew",
                     path.display()
                 )
@@ -282,7 +287,14 @@ mod tests {
     use super::*;
 
     fn goal(seeds: u64, shard: Shard) -> Goal {
-        Goal { preset: Preset::Calm, first: 3, seeds, shard, commit: "here".to_owned() }
+        Goal {
+            preset: Preset::Calm,
+            nodes: None,
+            first: 3,
+            seeds,
+            shard,
+            commit: "here".to_owned(),
+        }
     }
 
     const SETTINGS: Settings =

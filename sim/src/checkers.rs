@@ -15,6 +15,8 @@ pub mod excuse;
 pub mod files;
 pub mod founding;
 pub mod guests;
+pub mod hellos;
+pub mod masters;
 pub mod once;
 pub mod order;
 pub mod promises;
@@ -33,9 +35,10 @@ use std::fmt;
 
 use bytes::Bytes;
 use synod_core::{
-    Ballot, CommandKey, Config, Instance, Member, Message, Position, Record, Recovered, Report,
-    SmId, Time, Usage,
+    Ballot, CommandKey, Config, GroupId, Instance, Member, Message, NodeId, Position, Record,
+    Recovered, Report, SmId, Time, Usage,
 };
+use synod_proto::Hello;
 
 use crate::kv::{Op, STORE, word};
 
@@ -121,6 +124,10 @@ pub struct Checkers {
     bounds: bounds::Bounds,
     voters: voters::Voters,
     storm: storm::Storm,
+    /// Who believes to be master.
+    pub masters: masters::Masters,
+    /// What was said in hellos.
+    pub hellos: hellos::Hellos,
     /// What is said while there is nothing to do.
     pub quiet: quiet::Quiet,
     /// A disk lost or changed what it had synced.
@@ -148,7 +155,9 @@ impl Checkers {
             founded: founding::Founded::default(),
             bounds: bounds::Bounds::new(nodes, groups, config),
             voters: voters::Voters::new(nodes, groups),
+            masters: masters::Masters::new(nodes, groups),
             storm: storm::Storm::new(nodes, groups, config.election_timeout),
+            hellos: hellos::Hellos::new(nodes, config.election_timeout),
             quiet: quiet::Quiet::new(nodes, groups, config.heartbeat_interval),
             is_damaged: false,
             broken: None,
@@ -183,8 +192,12 @@ impl Checkers {
 
     /// A node puts a message on the wire.
     pub fn said(&mut self, place: Place, me: Member, life: u64, message: &Message) {
-        let verdict =
-            self.voters.said(place, message).and_then(|()| self.heard(place, me, life, message));
+        let group = GroupId(u32::try_from(place.group).expect("few groups"));
+        let verdict = self
+            .voters
+            .said(place, message)
+            .and_then(|()| self.hellos.said(place, group, me, message))
+            .and_then(|()| self.heard(place, me, life, message));
         self.note(verdict);
     }
 
@@ -263,6 +276,11 @@ impl Checkers {
         self.voters.outside(place);
     }
 
+    /// A node's member of a group is in what its cluster was founded from.
+    pub fn seated(&mut self, place: Place) {
+        self.voters.seated(place);
+    }
+
     /// Something happened to a node's disk: values may be lost, but not what was promised.
     pub fn harmed(&mut self, place: Place) {
         self.is_damaged = true;
@@ -307,6 +325,18 @@ impl Checkers {
     /// A node knows what its cluster was founded from.
     pub fn founded(&mut self, node: usize, founding: &synod_core::Founding) {
         let verdict = self.founded.founded(node, founding);
+        self.note(verdict);
+    }
+
+    /// A node judges a hello.
+    pub fn judged(&mut self, node: usize, hello: &Hello, verdict: synod_proto::Verdict) {
+        let verdict = self.hellos.judged(node, hello, verdict);
+        self.note(verdict);
+    }
+
+    /// A process starts its groups.
+    pub fn entered(&mut self, node: usize, me: NodeId, founding: &synod_core::Founding, now: Time) {
+        let verdict = self.hellos.entered(node, me, founding, now);
         self.note(verdict);
     }
 

@@ -1,6 +1,7 @@
 //! What the program's commands do, a file each.
 
 pub(crate) mod campaign;
+pub(crate) mod hashes;
 pub(crate) mod mutants;
 pub(crate) mod picture;
 pub(crate) mod plans;

@@ -197,6 +197,12 @@ impl SimVfs {
         self.disk().capacity = bytes;
     }
 
+    /// How many bytes all files together may grow; `None` for any.
+    pub fn leave_room(&self, bytes: Option<u64>) {
+        let mut disk = self.disk();
+        disk.capacity = bytes.map(|bytes| disk.named_bytes() + bytes);
+    }
+
     /// The size of a file, as a process sees it; `None` if there is none.
     #[must_use]
     pub fn size_of(&self, path: &Path) -> Option<u64> {

@@ -53,6 +53,8 @@ pub enum Event {
     Deliver {
         /// Who sent it.
         from: usize,
+        /// In which of its lives.
+        life: u64,
         /// Who gets it.
         to: usize,
         /// The how manieth of its link it is.
@@ -148,6 +150,12 @@ pub enum Inside {
     Wake(usize),
     /// Founding goes on.
     Form,
+    /// The answer to the n-th hello to this node should be there by now.
+    Greet(usize, u32),
+    /// It may be time for the groups to start.
+    Enter,
+    /// The disk takes new incarnations.
+    Renew,
     /// The founding is durable, and the node hears of it.
     Founded,
     /// The disk syncs what was written.
@@ -156,6 +164,10 @@ pub enum Inside {
     Told,
     /// The log had nothing to write for a while, since it wrote so many batches.
     Idle(u64),
+    /// A full disk is asked for space again.
+    Retry,
+    /// The node hears whether its log has room for values.
+    Room,
     /// State machines execute what they were handed.
     Execute(usize),
     /// Older entries were read.
@@ -217,17 +229,37 @@ impl Env {
         }
     }
 
-    /// A node says something about a group: the rules hear it, and the network takes it.
-    pub fn say(&mut self, place: Place, me: Member, life: u64, to: usize, message: Message) {
+    /// A node says something about a group: the rules hear it, and the network takes it if there is
+    /// a connection.
+    pub fn say(
+        &mut self,
+        place: Place,
+        me: Member,
+        life: u64,
+        (to, is_open): (usize, bool),
+        message: Message,
+    ) {
         self.checkers.said(place, me, life, &message);
         self.checkers.quiet.said(place, to);
         self.line(place.node, || Note::sent(place.group, to, &message));
         let group = synod_core::GroupId(u32::try_from(place.group).expect("few groups"));
-        self.send(place.node, to, &Packet::Group { group, from: me.incarnation, message });
+        if is_open {
+            let packet = Packet::Group { group, from: me.incarnation, message };
+            self.send(place.node, life, to, &packet);
+        } else {
+            self.unsent();
+        }
     }
 
-    /// Puts a packet on the wire.
-    pub fn send(&mut self, from: usize, to: usize, packet: &Packet) {
+    /// There is no connection for a message.
+    pub fn unsent(&mut self) {
+        self.stats.messages += 1;
+        self.stats.lost += 1;
+        self.trace.fate(self.stats.messages, Vec::new);
+    }
+
+    /// Puts a packet of a process life on the wire.
+    pub fn send(&mut self, from: usize, life: u64, to: usize, packet: &Packet) {
         self.stats.messages += 1;
         let (now, message, frame) = (self.now, self.stats.messages, encode_frame(packet));
         let sent = self.network.send(from, to, frame.len(), now);
@@ -236,8 +268,15 @@ impl Env {
             self.stats.lost += 1;
             return;
         };
-        let deliver =
-            |frame, is_damaged| Event::Deliver { from, to, number, frame, message, is_damaged };
+        let deliver = |frame, is_damaged| Event::Deliver {
+            from,
+            life,
+            to,
+            number,
+            frame,
+            message,
+            is_damaged,
+        };
         if let Some(again) = again {
             self.stats.duplicated += 1;
             self.after(again, deliver(frame.clone(), false));
@@ -266,9 +305,14 @@ impl Env {
                     Inside::Wake(group) => 16 + to_u64(*group),
                     Inside::Form => 1,
                     Inside::Founded => 4,
+                    Inside::Enter => 6,
+                    Inside::Renew => 7,
+                    Inside::Greet(to, nth) => 8 + (to_u64(*to) << 8) + (u64::from(*nth) << 16),
                     Inside::Idle(batch) => 5 + (batch << 8),
                     Inside::Sync => 2,
                     Inside::Told => 3,
+                    Inside::Retry => 6,
+                    Inside::Room => 7,
                     Inside::Execute(group) => 32 + to_u64(*group),
                     Inside::Fetched(group, fetch) => 48 + to_u64(*group) + fetch.from.0,
                 };

@@ -5,15 +5,18 @@
 
 mod blackouts;
 mod clocks;
+mod copies;
 mod crashes;
 mod disks;
 mod family;
 mod flaps;
+mod full;
 mod images;
 mod lies;
 mod lonely;
 mod loops;
 mod machines;
+mod masters;
 mod partitions;
 mod pauses;
 mod relays;
@@ -131,6 +134,17 @@ pub enum Fault {
         #[serde(with = "text::duration")]
         lasting: Duration,
     },
+    /// Of the space on a disk only that of so many segments is left, for a while.
+    FullDisk {
+        /// Whose.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// How many more segments there is room for.
+        segments: u64,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
     /// A place in use on a disk changes, on its own.
     Rot {
         /// Whose.
@@ -183,6 +197,12 @@ pub enum Fault {
         /// How long it stays down.
         #[serde(with = "text::duration")]
         down: Duration,
+    },
+    /// A second process of the same directory and start says hello to everyone.
+    SecondProcess {
+        /// Whose directory it is.
+        #[serde(with = "text::node")]
+        node: usize,
     },
     /// State machines take so long for each step, for a while.
     SlowMachines {
@@ -251,7 +271,12 @@ pub enum Fault {
         #[serde(with = "text::duration")]
         lasting: Duration,
     },
-    /// Whoever leads a group is asked to hand leadership over.
+    /// Whoever is master of a group is asked to let go.
+    Release {
+        /// Which of the groups, as an index.
+        group: usize,
+    },
+    /// Whoever leads a group is asked to hand over.
     Transfer {
         /// Which of the groups, as an index.
         group: usize,
@@ -269,6 +294,8 @@ pub enum Extent {
     Bit,
     /// A sector.
     Sector,
+    /// A sector, which cannot be read at all until it is written anew.
+    Unreadable,
 }
 
 /// Who a fault strikes.
@@ -381,14 +408,17 @@ impl Fault {
             Self::FailedSync { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::StalledDisk { node, .. }
+            | Self::FullDisk { node, .. }
             | Self::Rot { node, .. }
             | Self::LyingDisk { node, .. }
             | Self::Astray { node, .. }
             | Self::WipedDisk { node, .. }
             | Self::SavedDisk { node }
             | Self::RestoredDisk { node, .. }
+            | Self::SecondProcess { node }
             | Self::SlowMachines { node, .. } => *node < nodes,
             Self::Blackout { down } => down.len() == nodes,
+            Self::Release { group } => *group < groups,
             Self::Transfer { group, to } => *group < groups && *to < nodes,
         }
     }
@@ -410,13 +440,16 @@ impl Fault {
             Self::FailedSync { .. } => "failed syncs",
             Self::SlowDisk { .. } => "slow disks",
             Self::StalledDisk { .. } => "stalled disks",
+            Self::FullDisk { .. } => "full disks",
             Self::Rot { extent: Extent::Bit, .. } => "rotted bits",
             Self::Rot { extent: Extent::Sector, .. } => "rotted sectors",
+            Self::Rot { extent: Extent::Unreadable, .. } => "unreadable sectors",
             Self::LyingDisk { .. } => "lying disks",
             Self::Astray { .. } => "writes astray",
             Self::WipedDisk { .. } => "wiped disks",
             Self::SavedDisk { .. } => "copied disks",
             Self::RestoredDisk { .. } => "restored disks",
+            Self::SecondProcess { .. } => "second processes",
             Self::SlowMachines { .. } => "slow machines",
             Self::Around { .. } => "awkward topologies",
             Self::Pause { is_frozen: false, .. } => "pauses",
@@ -424,6 +457,7 @@ impl Fault {
             Self::SlowProcess { .. } => "slow processes",
             Self::ClockRate { .. } => "clock rates",
             Self::Wall { .. } => "clients cut off",
+            Self::Release { .. } => "releases",
             Self::Transfer { .. } => "transfers",
         }
     }
@@ -473,7 +507,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 28, "{kinds:?}");
+        assert_eq!(kinds.len(), 31, "{kinds:?}");
     }
 
     #[test]

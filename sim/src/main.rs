@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use synod_sim::Preset;
 
 use cli::campaign::Run;
+use cli::hashes::Hashes;
 use cli::{complain, plans};
 
 /// Runs whole Synod clusters in virtual time, from a seed, under faults, and watches every rule.
@@ -33,6 +34,10 @@ enum Command {
     /// cluster must answer new requests at every node within 30 election timeouts and agree. Before
     /// all that, a planted bug must be caught, or nothing is run.
     Run(Run),
+    /// Prints the hash over everything that happens in each run, whether it passes or not.
+    ///
+    /// Builds of the same code must print the same, on any machine and with any number of jobs.
+    Hash(Hashes),
     /// Shows what happens in one run: its plan, then a line for each event: time, node, what.
     ///
     /// `>` is said, `<` is heard. Everything up to a broken rule is shown, and the rule.
@@ -102,6 +107,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(run) => run.run(),
+        Command::Hash(hashes) => hashes.show(),
         Command::Replay { what, preset, save, verbose } => match plans::planned(&what, preset) {
             Ok(file) => plans::show(&file, save.as_deref(), verbose),
             Err(why) => complain(&why),

@@ -13,12 +13,17 @@ use synod_core::marks::Mark;
 pub use reach::Reach;
 
 synod_core::marks! {
+    CLONE_SEEN = "a hello shows that two processes speak for one start of a directory";
     CRASH_BETWEEN_SYNC_AND_WORD = "a node crashes when a batch is durable and nobody was told";
     CRASH_BETWEEN_WRITE_AND_SYNC = "a node crashes when a batch is written and not synced";
     CRASH_RIGHT_AFTER_WORD = "a node crashes right after a sync let messages go";
     CRASH_WHILE_STARTING = "a node stops while it recovers";
+    ENTERED_BY_TIMEOUT = "groups start although no quorum has answered the hellos";
     LEADER_CRASHED_WITH_OPEN_WINDOW = "a leader crashes with proposals under way";
     POWER_LOST_SOON_AFTER_KILL = "power fails on what a killed process left in the page cache";
+    START_PUT_OFF_DISK_FULL = "a node does not start, since its disk is full";
+    REFUSED_BEFORE_ENTRY = "a process is refused before its groups run, and takes new incarnations";
+    REFUSED_WHILE_RUNNING = "a process is refused while its groups run, and ends";
     STARTED_FROM_CACHE = "a node recovers what may be in the page cache only";
 }
 

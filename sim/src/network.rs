@@ -61,6 +61,8 @@ struct Link {
     broken: (u64, u64),
     /// When its connection works again.
     back: Time,
+    /// How many connections there were before the one of now.
+    connection: u64,
     /// When the last byte of its queue has left.
     free: Time,
 }
@@ -185,6 +187,20 @@ impl Network {
         link.break_off(link.sent, now + self.noise.delay_min + link.way);
     }
 
+    /// Which connection of the link there is now: another one after each that broke, and after a
+    /// partition.
+    #[must_use]
+    pub fn connection(&self, from: usize, to: usize) -> u64 {
+        self.links[from * self.nodes + to].connection
+    }
+
+    /// Whether no fault cuts the link, in either direction.
+    #[must_use]
+    pub fn joins(&self, one: usize, other: usize) -> bool {
+        let is_whole = |from: usize, to: usize| self.links[from * self.nodes + to].cuts == 0;
+        is_whole(one, other) && is_whole(other, one)
+    }
+
     /// Cuts one direction of a link once more; [`join`](Self::join) undoes one cut.
     pub fn cut(&mut self, from: usize, to: usize) {
         self.links[from * self.nodes + to].cuts += 1;
@@ -192,8 +208,9 @@ impl Network {
 
     /// Undoes one cut; without any nothing happens, since [`heal`](Self::heal) may have come first.
     pub fn join(&mut self, from: usize, to: usize) {
-        let cuts = &mut self.links[from * self.nodes + to].cuts;
-        *cuts = cuts.saturating_sub(1);
+        let link = &mut self.links[from * self.nodes + to];
+        link.connection += u64::from(link.cuts == 1);
+        link.cuts = link.cuts.saturating_sub(1);
     }
 
     /// Makes one direction of a link so many times slower; 1 or less is full speed.
@@ -204,6 +221,7 @@ impl Network {
     /// Joins every link, and from now on loses nothing.
     pub fn heal(&mut self) {
         for link in &mut self.links {
+            link.connection += u64::from(link.cuts > 0);
             (link.cuts, link.slow) = (0, 0);
             (link.back, link.free) = (Time::ZERO, Time::ZERO);
         }
@@ -218,6 +236,7 @@ impl Link {
         let goes_on = first <= self.broken.1;
         self.broken = (if goes_on { first.min(self.broken.0) } else { first }, self.sent);
         self.back = self.back.max(back);
+        self.connection += 1;
     }
 
     /// How long so many bytes have to queue before they are on their way; `None` is lost, since the
@@ -329,6 +348,23 @@ mod tests {
         let sent = network.send(0, 1, 10, later).unwrap();
         assert!(network.arrives(0, 1, sent.number));
         assert!(network.send(1, 0, 10, Time::ZERO).is_some(), "the other direction is another one");
+    }
+
+    #[test]
+    fn a_connection_ends_when_it_breaks_and_when_a_partition_passes() {
+        let mut network = Network::new(1, 3, Noise::default());
+        network.cut(0, 1);
+        network.cut(0, 1);
+        network.join(0, 1);
+        assert_eq!((network.connection(0, 1), network.joins(1, 0)), (0, false));
+        network.join(0, 1);
+        assert_eq!((network.connection(0, 1), network.joins(1, 0)), (1, true));
+        network.join(0, 1);
+        assert_eq!(network.connection(0, 1), 1, "it was whole already");
+        network.reset(0, 1, Time::ZERO);
+        network.cut(0, 1);
+        network.heal();
+        assert_eq!((network.connection(0, 1), network.connection(1, 0)), (3, 0));
     }
 
     #[test]

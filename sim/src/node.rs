@@ -6,6 +6,7 @@
 
 mod disk;
 mod entry;
+mod hello;
 mod hosted;
 mod inspect;
 mod lodging;
@@ -16,7 +17,7 @@ mod process;
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Config, Founding, Member, Message, NodeId, Role, Status, Time, mark};
+use synod_core::{Config, Founding, MasterAsk, Member, Message, NodeId, Role, Status, Time, mark};
 use synod_proto::{Packet, decode_frame};
 
 use crate::checkers::Violation;
@@ -33,6 +34,7 @@ use crate::trace::Note;
 
 use disk::Files;
 use entry::Entry;
+use hello::Arrived;
 use lodging::Lodging;
 use memory::{Image, Memory};
 use pace::Pace;
@@ -69,6 +71,8 @@ struct Machine {
     /// What would be left of that after a power loss.
     saved: Vec<Kv>,
     mood: Mood,
+    /// Of the random numbers of hellos, by life.
+    hello_seed: u64,
     /// Hears of syncs that have not happened: see [`Plan::canary`].
     is_lied_to: bool,
 }
@@ -124,6 +128,7 @@ impl Node {
             stores: keeps.then(|| (0..plan.groups).map(|_| Store::default()).collect()),
             saved: vec![Kv::default(); plan.groups],
             mood: Mood::default(),
+            hello_seed: Rng::numbered(plan.seed, "hellos", id).bits(),
             is_lied_to: plan.canary,
             rng,
         };
@@ -169,6 +174,15 @@ impl Node {
                 env.crash = Some((self.machine.index, Crash::Power, down.unwrap_or_default()));
                 return Ok(());
             }
+            Err(Failed::Full) => {
+                // Whoever looks after the machine starts the node again, until there is room.
+                mark!(START_PUT_OFF_DISK_FULL);
+                env.line(self.machine.index, || "does not start: the disk is full".to_owned());
+                let down = self.machine.core.election_timeout;
+                self.machine.mood.has_cache = has_cache;
+                env.crash = Some((self.machine.index, Crash::Kill, down));
+                return Ok(());
+            }
             Err(Failed::Broken(violation)) => return Err(violation),
         }
         if has_cache {
@@ -192,6 +206,7 @@ impl Node {
                 .is_some_and(|it| it.role == Role::Leader && it.window > 0)));
         let machine = &mut self.machine;
         self.process = None;
+        env.checkers.masters.gone(machine.index);
         env.line(machine.index, || Note::crashed(how, down));
         match how {
             Crash::Kill => {
@@ -281,11 +296,12 @@ impl Node {
     /// connection.
     pub fn deliver(
         &mut self,
-        from: usize,
+        (from, life): (usize, u64),
         frame: Bytes,
         is_damaged: bool,
         env: &mut Env,
     ) -> Result<(), Violation> {
+        let arrived = Arrived { from, life };
         let Some(process) = &mut self.process else { return Ok(()) };
         if is_damaged {
             if let Some(packet) = taken_for(frame) {
@@ -298,6 +314,11 @@ impl Node {
             return Ok(());
         }
         match decode_frame(frame) {
+            Ok(Packet::Group { .. } | Packet::Founding(_))
+                if !process.hellos.knows(&self.machine, arrived, env) =>
+            {
+                Ok(())
+            }
             Ok(Packet::Group { group, from: incarnation, message }) => {
                 let from = Member { node: node_id(from), incarnation };
                 process.receive(&mut self.machine, group, from, message, env);
@@ -309,7 +330,10 @@ impl Node {
                 env.line(self.machine.index, || Note::heard_founding(id, from, &message));
                 process.form(&mut self.machine, Entry::heard(from, message), env)
             }
-            Ok(Packet::Hello(_) | Packet::Judged(_)) => Ok(()),
+            Ok(Packet::Hello(hello)) => process.greeted(&self.machine, arrived, &hello, env),
+            Ok(Packet::Judged(judgement)) => {
+                process.judged(&mut self.machine, arrived, &judgement, env)
+            }
             Err(error) => {
                 let what = format!("a frame from n{} does not decode: {error}", from + 1);
                 Err(Violation::new("codec", what))
@@ -345,6 +369,26 @@ impl Node {
         let is_heard = process.ask(&mut self.machine, id, group, ask, deadline, env);
         self.machine.count(env);
         is_heard
+    }
+
+    /// Something is asked of this node's part in the mastership of a group.
+    pub fn master(&mut self, group: usize, ask: MasterAsk, env: &mut Env) {
+        if let Some(process) = &mut self.process {
+            process.master(&mut self.machine, group, ask, env);
+        }
+    }
+
+    /// Whether the groups run.
+    #[must_use]
+    pub fn has_entered(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::has_entered)
+    }
+
+    /// A second process of the same directory and start says hello to everyone.
+    pub fn say_twice(&mut self, env: &mut Env) {
+        if let Some(process) = &mut self.process {
+            process.say_twice(&self.machine, env);
+        }
     }
 
     /// The leader of a group is asked to hand over to another node.
@@ -492,6 +536,16 @@ impl Node {
         self.machine.mood.stalled_until = self.machine.mood.stalled_until.max(until);
     }
 
+    /// Of the space on the disk so many segments are left.
+    pub fn fill_disk(&mut self, segments: u64) {
+        self.machine.files.fill(segments);
+    }
+
+    /// The disk has space again.
+    pub fn give_room(&mut self) {
+        self.machine.files.give_room();
+    }
+
     /// State machines take so much longer.
     pub const fn slow_machines(&mut self, delay: Duration) {
         self.machine.mood.delay = delay;
@@ -510,6 +564,7 @@ impl Node {
         }
         machine.disarm();
         machine.files.vfs().lie(false);
+        machine.files.give_room();
         machine.lodging.disarm();
         machine.mood = Mood::default();
         machine.delay = machine.delay.min(Duration::from_micros(50));

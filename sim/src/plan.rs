@@ -25,7 +25,7 @@ use synod_core::{Config, Time};
 use crate::atlas::Budget;
 use crate::clock::Skew;
 use crate::disk::Sector;
-use crate::faults::Planned;
+use crate::faults::{Fault, Planned};
 use crate::guests::Guests;
 use crate::network::Noise;
 
@@ -126,6 +126,18 @@ pub struct Machine {
 }
 
 impl Plan {
+    /// Whether all clocks run as leases need it: at rates within the bound, and not standing still while
+    /// others run.
+    #[must_use]
+    pub fn keeps_clocks_in_bound(&self) -> bool {
+        let keeps = |ppm: i32| ppm.unsigned_abs() <= self.core.clock_rate_bound_ppm;
+        self.clocks.iter().all(|clock| keeps(clock.ppm))
+            && self.faults.iter().all(|fault| {
+                let is_off = matches!(fault.what, Fault::ClockRate { ppm, .. } if !keeps(ppm));
+                !is_off && !matches!(fault.what, Fault::Pause { is_frozen: true, .. })
+            })
+    }
+
     /// The plan of a seed of the default mix.
     #[must_use]
     pub fn of(seed: u64) -> Self {

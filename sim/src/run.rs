@@ -18,6 +18,8 @@ use crate::world::World;
 pub struct Options {
     /// What kind of plan it stands for.
     pub preset: Preset,
+    /// How many nodes it has; if none, the seed decides.
+    pub nodes: Option<usize>,
     /// Run it a second time and compare the hashes.
     pub is_twice: bool,
     /// A user's state machines, to run in every group.
@@ -65,7 +67,11 @@ impl std::error::Error for Failure {}
 ///
 /// The rule that it broke, with the last events: a failed plan is run again to write them down.
 pub fn run_seed(seed: u64, options: &Options) -> Result<Report, Box<Failure>> {
-    run_plan(&Plan::draw(seed, options.preset).inviting(&options.guests), options)
+    let plan = match options.nodes {
+        None => Plan::draw(seed, options.preset),
+        Some(nodes) => Plan::draw_for(seed, options.preset, nodes),
+    };
+    run_plan(&plan.inviting(&options.guests), options)
 }
 
 /// Runs a plan, whatever preset the options name.

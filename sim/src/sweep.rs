@@ -15,6 +15,8 @@ use crate::stats::Stats;
 pub struct Sweep {
     /// What kind of plans the seeds stand for.
     pub preset: Preset,
+    /// How many nodes they have; if none, the seed decides.
+    pub nodes: Option<usize>,
     /// The first seed.
     pub first: u64,
     /// From one seed to the next.
@@ -38,6 +40,8 @@ pub struct Swept {
     pub passed: u64,
     /// How many of them were run twice.
     pub twice: u64,
+    /// The hash of each run, by seed, whether it passed or not.
+    pub hashes: BTreeMap<u64, u64>,
     /// Those that did not, by seed.
     pub failures: BTreeMap<u64, Box<Failure>>,
     /// How long it took.
@@ -54,16 +58,18 @@ impl Sweep {
     /// Runs the seeds with a user's state machines in every group.
     pub fn run_with(&self, guests: &Guests, tick: impl Fn() + Sync) -> Swept {
         let began = Instant::now();
+        let Self { preset, nodes, .. } = *self;
         let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
         let swept = Mutex::new(Swept {
             stats: Stats::default(),
             passed: 0,
             twice: 0,
+            hashes: BTreeMap::new(),
             failures: BTreeMap::new(),
             took: Duration::ZERO,
         });
         let work = || {
-            let mut stats = Stats::default();
+            let (mut stats, mut hashes) = (Stats::default(), BTreeMap::new());
             let (mut passed, mut twice) = (0, 0);
             while !stop.load(Ordering::Relaxed) {
                 let n = next.fetch_add(1, Ordering::Relaxed);
@@ -71,16 +77,19 @@ impl Sweep {
                     break;
                 }
                 let is_twice = self.twice_every > 0 && n.is_multiple_of(self.twice_every);
-                let options = Options { preset: self.preset, is_twice, guests: guests.clone() };
-                match run_seed(self.first + n * self.step, &options) {
+                let options = Options { preset, nodes, is_twice, guests: guests.clone() };
+                let seed = self.first + n * self.step;
+                match run_seed(seed, &options) {
                     Ok(report) => {
+                        hashes.insert(seed, report.hash);
                         stats.add(&report.stats);
                         passed += 1;
                         twice += u64::from(is_twice);
                     }
                     Err(failure) => {
                         let mut swept = swept.lock().expect("nobody panics here");
-                        swept.failures.insert(failure.plan.seed, failure);
+                        swept.hashes.insert(seed, failure.hash);
+                        swept.failures.insert(seed, failure);
                         stop.fetch_or(!self.is_going_on, Ordering::Relaxed);
                     }
                 }
@@ -88,6 +97,7 @@ impl Sweep {
             }
             let mut swept = swept.lock().expect("nobody panics here");
             swept.stats.add(&stats);
+            swept.hashes.append(&mut hashes);
             swept.passed += passed;
             swept.twice += twice;
         };
@@ -100,4 +110,25 @@ impl Sweep {
         swept.took = began.elapsed();
         swept
     }
+}
+
+/// The hash of every run of these kinds, whether it passes or not: what another build, another
+/// machine or another number of threads must come to as well.
+#[must_use]
+pub fn hashes(presets: &[Preset], first: u64, seeds: u64, jobs: usize) -> Vec<(Preset, u64, u64)> {
+    let of_kind = |&preset: &Preset| {
+        let sweep = Sweep {
+            preset,
+            nodes: None,
+            first,
+            step: 1,
+            seeds,
+            jobs,
+            is_going_on: true,
+            twice_every: 0,
+        };
+        let hashes = sweep.run(|| {}).hashes.into_iter();
+        hashes.map(move |(seed, hash)| (preset, seed, hash))
+    };
+    presets.iter().flat_map(of_kind).collect()
 }

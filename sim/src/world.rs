@@ -51,6 +51,9 @@ impl World {
         let founding = founding(&plan, &mut rng);
         let mut env = Env::new(&plan, guests.clone(), steps_max);
         let nodes = (0..plan.nodes).map(|index| Node::new(&plan, index, &founding)).collect();
+        if !plan.keeps_clocks_in_bound() {
+            env.checkers.masters.unbind();
+        }
         let clients = Clients::new(&plan);
         for node in 0..plan.nodes {
             // Not all at once.
@@ -152,9 +155,9 @@ impl World {
     fn act(&mut self, event: Event) -> Result<bool, Violation> {
         let env = &mut self.env;
         match event {
-            Event::Deliver { from, to, frame, message, is_damaged, .. } => {
+            Event::Deliver { from, life, to, frame, message, is_damaged, .. } => {
                 env.arriving = message;
-                self.nodes[to].deliver(from, frame, is_damaged, env)?;
+                self.nodes[to].deliver((from, life), frame, is_damaged, env)?;
             }
             Event::Node { node, life, what } => self.nodes[node].inside(life, what, env)?,
             Event::Ask { id, deadline } => {
@@ -210,6 +213,7 @@ impl World {
         self.nodes[node].crash(how, down, &mut self.env);
         for id in self.clients.lost(node, self.env.now) {
             self.env.line(node, || Note::abandoned(id));
+            self.recovery.ended(id, false);
             if let Some(client) = self.clients.client(id) {
                 self.go_on(client, false);
             }

@@ -17,6 +17,7 @@ const SEEDS: u64 = 300;
 fn every_mark_is_met_within_its_budget() {
     let sweep = Sweep {
         preset: Preset::Mix,
+        nodes: None,
         first: 0,
         step: 1,
         seeds: SEEDS,

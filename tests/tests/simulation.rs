@@ -12,6 +12,7 @@ const FIRST: u64 = 1_000_000;
 fn six_hundred_seeds_break_no_rule() {
     let sweep = Sweep {
         preset: Preset::Mix,
+        nodes: None,
         first: FIRST,
         step: 1,
         seeds: 600,

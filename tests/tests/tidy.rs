@@ -88,7 +88,7 @@ fn root() -> PathBuf {
 
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["core", "proto", "runtime", "sim", "tests", "fuzz"]
+    let mut folders: Vec<PathBuf> = ["core", "proto", "runtime", "ctl", "sim", "tests", "fuzz"]
         .iter()
         .map(|folder| root().join(folder))
         .collect();

@@ -23,7 +23,13 @@ impl Bench {
     }
 
     fn accept(&mut self, ballot: Ballot, instance: u64, value: Value) -> bool {
-        let proposed = Proposed { ballot, instance: Instance(instance), value };
+        self.accept_knowing(ballot, instance, value, 0)
+    }
+
+    /// The proposer knows that so much is chosen.
+    fn accept_knowing(&mut self, ballot: Ballot, instance: u64, value: Value, chosen: u64) -> bool {
+        let (instance, chosen) = (Instance(instance), Instance(chosen));
+        let proposed = Proposed { ballot, instance, value, chosen };
         let ctx = &mut self.kit.ctx();
         self.acceptor.on_accept(ballot.node, proposed, &mut self.entries, ctx)
     }
@@ -72,6 +78,20 @@ fn a_promise_is_on_disk_before_it_leaves() {
     let (from, to) = (Instance(1), Instance::MAX);
     let empty = Promise { ballot: ballot(1, 2), from, to, entries: Vec::new() };
     assert_eq!(bench.promise(), empty);
+}
+
+#[test]
+fn what_a_proposal_says_is_chosen_makes_room_for_it() {
+    let mut bench = bench(nothing());
+    bench.kit.env.config.window_bytes_max = 1;
+    let (mine, other) = (ballot(1, 2), ballot(2, 3));
+    assert!(bench.accept(mine, 1, value(1)));
+    assert!(bench.accept_knowing(mine, 2, value(2), 1));
+    assert!(bench.accept_knowing(mine, 3, value(3), 1), "no room, and so no vote");
+    assert_eq!(bench.entries.highest(), Instance(2));
+    assert!(bench.accept_knowing(other, 4, value(4), 2), "another ballot's word is not about #2");
+    assert_eq!((bench.entries.chosen(), bench.entries.highest()), (Instance(1), Instance(2)));
+    assert!(bench.accept_knowing(mine, 3, value(3), 2) || bench.acceptor.promised() > mine);
 }
 
 #[test]

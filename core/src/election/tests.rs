@@ -49,7 +49,6 @@ fn a_live_leader_is_not_unseated_until_it_falls_silent() {
     election.heard(leader, &mut kit.ctx());
     kit.at(100 + TIMEOUT);
     assert!(!election.grants(&mut kit, ballot(2, 3), leader));
-    assert!(election.grants(&mut kit, ballot(2, 2), leader), "it asks itself: it leads no more");
     kit.at(101 + TIMEOUT);
     assert!(election.grants(&mut kit, ballot(2, 3), leader));
 }
@@ -75,12 +74,54 @@ fn a_candidate_that_was_promised_is_left_in_peace_for_a_while() {
 }
 
 #[test]
-fn a_canvass_resets_no_timer() {
+fn a_canvass_puts_off_no_timer_and_one_that_is_refused_changes_none() {
     let (mut kit, mut election) = node(3);
     let before = election.deadline(&kit.env);
     kit.at(400);
-    election.grants(&mut kit, ballot(1, 2), Ballot::ZERO);
+    assert!(!election.grants(&mut kit, ballot(1, 2), ballot(1, 3)));
     assert_eq!(election.deadline(&kit.env), before);
+    assert!(election.grants(&mut kit, ballot(2, 2), ballot(1, 3)));
+    assert!(election.deadline(&kit.env) <= before);
+}
+
+#[test]
+fn who_knows_no_leader_either_asks_soon_in_case_the_asker_reaches_no_quorum() {
+    let (mut kit, mut election) = node(5);
+    for start in (10_000..60_000).step_by(1_000) {
+        kit.at(start);
+        election.wait(&kit.env);
+        assert!(election.grants(&mut kit, ballot(2, 3), ballot(1, 2)));
+        let deadline = election.deadline(&kit.env);
+        assert!(deadline >= Time::from_millis(start + TIMEOUT / 2), "the asker has time to run");
+        assert!(deadline <= Time::from_millis(start + TIMEOUT), "{deadline}");
+        election.promised(&kit.env);
+        assert!(election.deadline(&kit.env) >= Time::from_millis(start + TIMEOUT), "it has run");
+    }
+}
+
+#[test]
+fn who_has_asked_does_not_ask_again_within_a_timeout_whoever_else_asks() {
+    let (mut kit, mut election) = node(5);
+    election.canvass(&mut kit).unwrap();
+    let asked = kit.env.now;
+    for round in 2..6 {
+        assert!(election.grants(&mut kit, ballot(round, 3), ballot(1, 2)));
+        assert!(election.deadline(&kit.env) >= asked + Duration::from_millis(TIMEOUT));
+    }
+}
+
+#[test]
+fn a_leader_that_asks_is_none_any_more_for_those_who_heard_it() {
+    let (mut kit, mut election) = node(5);
+    let leader = ballot(1, 2);
+    election.heard(leader, &mut kit.ctx());
+    assert!(!election.grants(&mut kit, ballot(2, 3), leader));
+    assert!(!election.grants(&mut kit, ballot(1, 2), leader), "said before it led");
+    assert_eq!(election.leader(), leader);
+    assert!(election.grants(&mut kit, ballot(2, 2), leader));
+    assert_eq!(election.leader(), Ballot::ZERO);
+    assert!(election.grants(&mut kit, ballot(2, 3), leader));
+    assert!(election.deadline(&kit.env) <= kit.env.now + Duration::from_millis(TIMEOUT));
 }
 
 #[test]

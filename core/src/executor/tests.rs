@@ -1,3 +1,5 @@
+use core::time::Duration;
+
 use super::*;
 use crate::ids::{Ballot, ProposalId, SmId};
 use crate::outbox::Event;
@@ -17,7 +19,8 @@ struct Bench {
 fn bench(entries: Entries) -> Bench {
     let kit = Kit::new(3);
     let origin = Origin::new(kit.env.me.incarnation, 1);
-    let executor = Executor::new(entries.cleaned());
+    let steward = Steward::new(1, Duration::ZERO, 1, Time::ZERO);
+    let executor = Executor::new(entries.cleaned(), steward);
     Bench { kit, entries, executor, origin, fetches: Fetches::default() }
 }
 

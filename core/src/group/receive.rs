@@ -73,7 +73,7 @@ impl Group {
                 }
             }
             Message::Accept { ballot, instance, value, chosen } => {
-                let proposed = Proposed { ballot, instance, value };
+                let proposed = Proposed { ballot, instance, value, chosen };
                 if self.acceptor.on_accept(from.node, proposed, &mut self.entries, ctx) {
                     self.follow(from, ballot, chosen, out);
                 }
@@ -113,10 +113,11 @@ impl Group {
             Message::Learned { from: first, values, chosen, cleaned: _ } => {
                 self.learner.note(from.node, chosen);
                 self.executor.on_learned(first, &values, &mut self.origin, ctx);
+                self.mender.on_learned(first, &values, ctx);
                 for (above, value) in (0..).zip(&values) {
                     self.learn(Instance(first.0.saturating_add(above)), value, out);
                 }
-                let has_room = !self.env.writes_full();
+                let has_room = !self.env.takes_no_values();
                 self.learner.on_answer(from.node, self.entries.chosen(), has_room);
             }
             Message::Forward { ballot, spread, commands } => {
@@ -205,7 +206,7 @@ impl Group {
         let is_left = |reported: &Reported| {
             reported.instance > chosen && matches!(reported.entry, Report::Chosen(_))
         };
-        if self.env.writes_full() && promise.entries.iter().any(is_left) {
+        if self.env.takes_no_values() && promise.entries.iter().any(is_left) {
             // To take over what there is no room to learn would open a window as wide as this node
             // is behind. Asked again, the page comes when there is room.
             return;
@@ -227,6 +228,10 @@ impl Group {
     /// Runs phase 1, unless something as high was promised since the ballot was drawn.
     pub(super) fn run_for(&mut self, ballot: Ballot, out: &mut Outbox) {
         if ballot <= self.acceptor.promised() || !self.votes() {
+            return;
+        }
+        if !self.env.has_room {
+            mark!(RUN_PUT_OFF_DISK_FULL);
             return;
         }
         self.step_down(StepDown::Outbid, out);
@@ -266,7 +271,7 @@ impl Group {
     /// it voids its tallies and says nothing more in its ballot (I5).
     fn learn(&mut self, instance: Instance, value: &Value, out: &mut Outbox) {
         let ctx = &mut Ctx { env: &mut self.env, out };
-        if ctx.writes_full() {
+        if ctx.takes_no_values() {
             mark!(LEARN_WITHOUT_ROOM);
             return;
         }
@@ -325,6 +330,66 @@ mod tests {
         let (_, Message::Promise(promise)) = out.messages.pop().unwrap() else { panic!() };
         assert_eq!(promise.entries.len(), 1, "it must not read as nothing accepted");
         assert_eq!(promise.entries[0].entry, Report::Lost(ballot(3, 3)));
+    }
+
+    #[test]
+    fn a_group_without_room_takes_no_value_and_goes_on_promising() {
+        let voters = alloc::vec![member(1), member(2), member(3)];
+        let mut group = Group::start(Start {
+            group: GroupId(0),
+            me: member(1),
+            boot: 1,
+            membership: Membership::new(voters, Vec::new()).unwrap(),
+            recovered: Recovered::default(),
+            config: Config::default(),
+            now: Time::ZERO,
+        })
+        .unwrap();
+        let mut out = Outbox::default();
+        let mut records = |input| {
+            group.step(Time::ZERO, input, &mut out);
+            let batch = out.take_writes();
+            let records = batch.as_ref().map_or_else(Vec::new, |batch| batch.records().to_vec());
+            if let Some(batch) = batch {
+                group.step(Time::ZERO, Input::Durable(batch.durable()), &mut out);
+            }
+            (records, mem::take(&mut out.outcomes))
+        };
+        let hear = |message| Input::Receive { from: member(2), message };
+        let accept = || Message::Accept {
+            ballot: ballot(2, 2),
+            instance: Instance(1),
+            value: crate::testing::value(1),
+            chosen: Instance::ZERO,
+        };
+        let learned = || Message::Learned {
+            from: Instance(1),
+            values: alloc::vec![crate::testing::value(1)],
+            chosen: Instance(1),
+            cleaned: Instance::ZERO,
+        };
+        let propose = || Input::Propose {
+            id: crate::ids::ProposalId(1),
+            sm: crate::ids::SmId(0),
+            command: bytes::Bytes::new(),
+            deadline: Time::MAX,
+        };
+        records(Input::Room(false));
+        let prepare = Message::Prepare { ballot: ballot(2, 2), from: Instance(1) };
+        assert_eq!(records(hear(prepare)).0, [crate::write::Record::Promised(ballot(2, 2))]);
+        assert_eq!(records(hear(accept())).0, []);
+        assert_eq!(records(hear(learned())).0, []);
+        let (_, outcomes) = records(propose());
+        let refused = crate::outbox::Outcome::Refused(
+            crate::ids::ProposalId(1),
+            crate::outbox::Refusal::Overloaded,
+        );
+        assert_eq!(outcomes, [refused]);
+        let transfer = Message::Transfer { ballot: ballot(2, 2) };
+        assert_eq!(records(hear(transfer)).0, [], "it does not run");
+        records(Input::Room(true));
+        assert_eq!(records(hear(accept())).0.len(), 1);
+        assert_eq!(records(propose()).1, []);
     }
 
     #[test]

@@ -351,7 +351,7 @@ impl Leadership {
     fn room(&self, env: &Env) -> bool {
         self.window.len() < env.config.window_instances_max
             && self.window_bytes < env.config.window_bytes_max
-            && !env.writes_full()
+            && !env.takes_no_values()
     }
 
     /// Phase 2a: to everyone who can take it, and to our own acceptor like to any other, whose vote

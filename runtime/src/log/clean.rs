@@ -16,8 +16,9 @@ use std::sync::Arc;
 use synod_core::{Ballot, GroupId, Instance, Record, mark};
 
 use super::error::LogError;
-use super::format::{Entry, Kind};
+use super::format::{Entry, Kind, Layout};
 use super::reader::read_value;
+use super::room::{Large, Need, is_full};
 use super::segment;
 use super::writer::Log;
 use crate::vfs::{Vfs, VfsFile};
@@ -37,12 +38,14 @@ pub(crate) struct Spares<F> {
     ready: Vec<(PathBuf, F)>,
     /// One that is being filled with zeros, and how far it is.
     filling: Option<(PathBuf, F, u64)>,
+    /// One for a batch that is larger than a segment is.
+    pub(crate) large: Option<Large<F>>,
     next: u64,
 }
 
 impl<F> Default for Spares<F> {
     fn default() -> Self {
-        Self { ready: Vec::new(), filling: None, next: 1 }
+        Self { ready: Vec::new(), filling: None, large: None, next: 1 }
     }
 }
 
@@ -81,8 +84,8 @@ impl<V: Vfs> Log<V> {
     /// for each. Call it when there is nothing to write. A log that is never maintained frees dead
     /// segments and makes new ones when it needs them, all at once, and never moves values.
     ///
-    /// A full disk is no error here: nothing is lost by it until a batch needs the space. See
-    /// [`Self::room`].
+    /// A full disk is no error here, and is not asked again until [`Self::try_again`]: see
+    /// [`Self::admits`].
     ///
     /// # Errors
     ///
@@ -98,14 +101,15 @@ impl<V: Vfs> Log<V> {
         self.keep(done)
     }
 
-    /// Bytes of batches that can be written before space is needed that is not allocated yet. With
-    /// less than a segment of it refuse proposals: what is left is for promises and cleaning.
+    /// Bytes of batches that can be written before space is needed that is not allocated yet.
     #[must_use]
     pub fn room(&self) -> u64 {
-        let size = self.segments.last_key_value().map_or(0, |(_, segment)| segment.size);
         let spare = self.config.segment_bytes - segment::HEAD;
-        let spares = u64::try_from(self.spares.ready.len()).unwrap_or(u64::MAX);
-        (size - self.at).saturating_add(spares.saturating_mul(spare))
+        self.left().saturating_add(self.spares_ready().saturating_mul(spare))
+    }
+
+    pub(crate) fn spares_ready(&self) -> u64 {
+        u64::try_from(self.spares.ready.len()).unwrap_or(u64::MAX)
     }
 
     fn maintain_or_fail(&mut self) -> Result<Maintained, LogError> {
@@ -113,6 +117,7 @@ impl<V: Vfs> Log<V> {
             return Ok(Maintained::More);
         }
         if self.spares.ready.is_empty()
+            && !self.is_refused()
             && self.fill_spare(self.config.preallocate_bytes)? == Maintained::More
         {
             return Ok(Maintained::More);
@@ -128,6 +133,9 @@ impl<V: Vfs> Log<V> {
             below.take_while(|&number| shared.live_in(number).slots == 0).collect()
         };
         let Some(&last) = dead.last() else { return Ok(false) };
+        if !self.fits(self.marks_end(), 0) && !self.allocate_spare()? {
+            return Ok(false); // what was kept for this is used up
+        }
         self.begin();
         self.push_marks(last);
         let entry = Entry::bare(Kind::Oldest, GroupId(0), u64::from(last + 1), Ballot::ZERO);
@@ -169,7 +177,7 @@ impl<V: Vfs> Log<V> {
                 marks.push(Entry::bare(Kind::Formatted, group, 0, formatted));
                 marks.push(Entry::bare(Kind::Promised, group, 0, of.promised));
                 marks.push(Entry::bare(Kind::Cleaned, group, of.cleaned.0, zero));
-                marks.push(Entry::bare(Kind::Chosen, group, of.hint.0, zero));
+                marks.push(Entry::bare(Kind::Chosen, group, of.sure_hint().0, zero));
             }
             if let Some(founded) = shared.founding.as_ref().filter(|of| of.segment <= oldest) {
                 let entry = Entry::bare(Kind::Founded, GroupId(0), 0, zero);
@@ -222,28 +230,45 @@ impl<V: Vfs> Log<V> {
         }
         self.begin();
         let mut room = self.config.rewrite_bytes;
+        let mut payload = 0;
         let path = segment::path(&self.dir, oldest);
         while let Some((group, instance)) = self.moving.values.pop_front() {
             let found = {
                 let shared = self.shared.read();
-                let slot = shared.groups.get(&group).and_then(|of| of.slots.get(&instance));
-                slot.copied().zip(shared.files.get(&oldest).cloned())
+                let of = shared.groups.get(&group);
+                let slot = of.and_then(|of| {
+                    let slot = of.slots.get(&instance)?;
+                    Some((*slot, of.is_chosen(instance, slot)))
+                });
+                slot.zip(shared.files.get(&oldest).cloned())
             };
-            let Some((slot, file)) = found.filter(|(slot, _)| slot.segment == oldest) else {
-                continue;
-            };
+            let found = found.filter(|((slot, _), _)| slot.segment == oldest);
+            let Some(((slot, is_chosen), file)) = found else { continue };
             let value = read_value(file.as_ref(), &slot).map_err(LogError::io("read", &path))?;
             let kind = match &value {
                 None => {
                     mark!(LOST_VALUE_MOVED);
                     Kind::Lost
                 }
-                Some(_) if slot.ballot == Ballot::ZERO => Kind::Learned,
+                // It comes to stand after the hint, which would not be about a vote there.
+                Some(_) if is_chosen => Kind::Learned,
                 Some(_) => Kind::Accepted,
             };
-            let mut entry = Entry::bare(kind, group, instance.0, slot.ballot);
+            let ballot = if kind == Kind::Learned { Ballot::ZERO } else { slot.ballot };
+            let mut entry = Entry::bare(kind, group, instance.0, ballot);
             if let Some(value) = &value {
                 entry = entry.with_payload(value);
+            }
+            payload += u64::from(entry.len);
+            let records = u32::try_from(self.scratch.entries.len() + 1).ok();
+            let layout = records.and_then(|records| Layout::new(records, payload));
+            let fits = layout.is_some_and(|layout| self.fits(layout.end, self.marks_end()));
+            if !fits {
+                let need = Need { records: 1, payload, has_values: false };
+                if !self.scratch.entries.is_empty() || !self.make_room(need)? {
+                    self.moving.values.push_front((group, instance));
+                    break;
+                }
             }
             self.push(entry, value);
             room = room.saturating_sub(u64::from(slot.len).max(64));
@@ -252,7 +277,7 @@ impl<V: Vfs> Log<V> {
             }
         }
         if self.scratch.entries.is_empty() {
-            return Ok(true);
+            return Ok(self.moving.values.is_empty());
         }
         mark!(VALUES_MOVED);
         self.put()?;
@@ -277,35 +302,44 @@ impl<V: Vfs> Log<V> {
                 let spare = self.spare_path();
                 self.vfs.rename(path, &spare).map_err(LogError::io("rename", path))?;
                 self.spares.ready.push((spare, file));
+                self.has_space();
             }
             _ => self.vfs.remove(path).map_err(LogError::io("remove", path))?,
         }
         Ok(())
     }
 
-    fn spare_path(&mut self) -> PathBuf {
+    pub(crate) fn spare_path(&mut self) -> PathBuf {
         let path = self.dir.join(format!("{SPARE}{}", self.spares.next));
         self.spares.next += 1;
         path
     }
 
     /// Fills up to `bytes` more of the next spare segment. A full disk puts it off.
-    fn fill_spare(&mut self, bytes: u64) -> Result<Maintained, LogError> {
+    pub(crate) fn fill_spare(&mut self, bytes: u64) -> Result<Maintained, LogError> {
         let (path, file, from) = match self.spares.filling.take() {
             Some(filling) => filling,
             None => {
                 let path = self.spare_path();
-                let file = self.vfs.create(&path).map_err(LogError::io("create", &path))?;
-                (path, file, 0)
+                match self.vfs.create(&path) {
+                    Err(error) if is_full(&error) => {
+                        self.give_back(&path)?;
+                        return Ok(Maintained::Done);
+                    }
+                    file => (path.clone(), file.map_err(LogError::io("create", &path))?, 0),
+                }
             }
         };
         let size = self.config.segment_bytes;
         let to = from.saturating_add(bytes.max(1)).min(size);
-        match file.preallocate(from, to) {
-            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+        // Some file systems look for the space only when they sync.
+        let filled = file.preallocate(from, to);
+        let filled = if to < size { filled } else { filled.and_then(|()| file.sync_data()) };
+        match filled {
+            Err(error) if is_full(&error) => {
                 mark!(SPARE_PUT_OFF_DISK_FULL);
                 drop(file);
-                self.vfs.remove(&path).map_err(LogError::io("remove", &path))?;
+                self.give_back(&path)?;
                 return Ok(Maintained::Done);
             }
             result => result.map_err(LogError::io("preallocate", &path))?,
@@ -313,15 +347,19 @@ impl<V: Vfs> Log<V> {
         if to < size {
             self.spares.filling = Some((path, file, to));
         } else {
-            file.sync_data().map_err(LogError::io("sync", &path))?;
             self.vfs.sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))?;
             self.spares.ready.push((path, file));
+            self.has_space();
         }
         Ok(Maintained::More)
     }
 
     /// A file of `size` bytes under the name `path`; the caller syncs both.
     pub(crate) fn take_spare(&mut self, path: &Path, size: u64) -> Result<V::File, LogError> {
+        if let Some(large) = self.spares.large.take_if(|large| large.size == size) {
+            self.vfs.rename(&large.path, path).map_err(LogError::io("rename", &large.path))?;
+            return Ok(large.file);
+        }
         if size != self.config.segment_bytes {
             let file = self.vfs.create(path).map_err(LogError::io("create", path))?;
             file.preallocate(0, size).map_err(LogError::io("preallocate", path))?;

@@ -86,6 +86,12 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether the disk is full, and nothing else is wrong: make room, or start again when there is.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if super::room::is_full(source))
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source: Arc::new(source) }
     }

@@ -3,11 +3,11 @@
 //! The writer and recovery both build it by [`Index::apply`], record by record in the order
 //! written, so that what recovery finds is what the writer had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use synod_core::{Ballot, Founding, GroupId, Incarnation, Instance};
+use synod_core::{Ballot, Founding, GroupId, Incarnation, Instance, mark};
 
 use super::format::{Entry, Kind};
 
@@ -32,8 +32,10 @@ pub(crate) struct Slot {
 pub(crate) struct GroupIndex {
     pub(crate) incarnation: Incarnation,
     pub(crate) promised: Ballot,
-    /// The hint: everything up to here is chosen.
+    /// The hint: everything up to here is chosen, each with the value of the last record before it.
     pub(crate) hint: Instance,
+    /// What was accepted below the hint after it: the hint says nothing about these values.
+    unsure: BTreeSet<Instance>,
     pub(crate) cleaned: Instance,
     pub(crate) slots: BTreeMap<Instance, Slot>,
     /// The oldest segment that holds one of the marks above; each was written there or later.
@@ -121,9 +123,13 @@ impl<F> Index<F> {
             }
             // I2: never lower, in whatever order records come back.
             Kind::Promised => group.promised = group.promised.max(entry.ballot),
-            Kind::Chosen => group.hint = group.hint.max(instance),
+            Kind::Chosen => {
+                group.hint = group.hint.max(instance);
+                group.unsure.retain(|&unsure| unsure > instance);
+            }
             Kind::Cleaned => {
                 group.cleaned = group.cleaned.max(instance);
+                group.unsure.retain(|&unsure| unsure > instance);
                 let above = group.slots.split_off(&Instance(group.cleaned.0.saturating_add(1)));
                 for slot in std::mem::replace(&mut group.slots, above).values() {
                     forget(&mut self.live, slot);
@@ -142,6 +148,7 @@ impl<F> Index<F> {
                     twin: place.twin,
                     lost: place.lost || entry.kind == Kind::Lost,
                 };
+                group.doubt(instance, entry);
                 let live = self.live.entry(slot.segment).or_default();
                 live.slots += 1;
                 live.bytes += u64::from(slot.len);
@@ -177,11 +184,51 @@ impl GroupIndex {
         self.incarnation = incarnation;
         self.promised = Ballot::ZERO;
         self.hint = chosen;
+        self.unsure.clear();
         let forgotten = self.slots.split_off(&Instance(chosen.0.saturating_add(1)));
         for slot in self.slots.values_mut() {
             slot.ballot = Ballot::ZERO;
         }
         forgotten
+    }
+
+    /// A record of an instance comes: whether the hint still says something about its value.
+    ///
+    /// A node whose disk lost the value of a chosen instance is an acceptor there again, and may vote
+    /// for another value: it learned the chosen one perhaps, and never promised the ballot that chose
+    /// it. The hint was written about the value that is lost, not about this one. Values that are
+    /// moved do not come here as accepted, if the hint is about them: they are written as learned.
+    fn doubt(&mut self, instance: Instance, entry: &Entry) {
+        match entry.kind {
+            Kind::Accepted if instance <= self.hint => {
+                mark!(ACCEPTED_BELOW_HINT);
+                self.unsure.insert(instance);
+            }
+            Kind::Learned => {
+                self.unsure.remove(&instance);
+            }
+            Kind::Accepted
+            | Kind::Lost
+            | Kind::Boot
+            | Kind::Founded
+            | Kind::Oldest
+            | Kind::Formatted
+            | Kind::Promised
+            | Kind::Chosen
+            | Kind::Cleaned
+            | Kind::Renewed => {}
+        }
+    }
+
+    /// Whether what is held at an instance, if anything is, is what was chosen there.
+    pub(crate) fn is_chosen(&self, instance: Instance, slot: &Slot) -> bool {
+        let is_hinted = instance <= self.hint && !self.unsure.contains(&instance);
+        slot.ballot == Ballot::ZERO || is_hinted
+    }
+
+    /// A hint that is true wherever in the log it stands: nothing below it was accepted after it.
+    pub(crate) fn sure_hint(&self) -> Instance {
+        self.unsure.first().map_or(self.hint, |unsure| unsure.prev())
     }
 
     /// The chosen prefix, as far as every value of it is here.
@@ -192,8 +239,7 @@ impl GroupIndex {
     pub(crate) fn chosen(&self) -> Instance {
         let mut chosen = self.cleaned;
         for (&instance, slot) in &self.slots {
-            let known = instance <= self.hint || slot.ballot == Ballot::ZERO;
-            if instance.0 != chosen.0 + 1 || slot.lost || !known {
+            if instance.0 != chosen.0 + 1 || slot.lost || !self.is_chosen(instance, slot) {
                 break;
             }
             chosen = instance;

@@ -5,11 +5,14 @@
 //! - `segment`: the files.
 //! - `writer`: [`Log::write`] and [`Log::sync`].
 //! - `clean`: how segments are freed and reused.
+//! - `room`: what a full disk still takes; **why it never reaches a batch**.
+//! - `gaps`: reading past sectors that cannot be read.
 //! - `scan`: reading a segment back; **where a torn tail is told from damage**.
 //! - `open`: [`Log::open`]; what is rewritten and synced before a recovered node says anything.
 //! - `rewrite`: rewriting the last batch in place, so that a power loss meanwhile costs nothing.
 //! - `renew`: [`Log::start`] and [`Log::renew`]; **when a directory takes new incarnations**.
 //! - `index`, `reader`: where each value is, and reading it.
+//! - `inspect`, `scrub`: for people: looking at a log that no process uses, and mending bad copies.
 //!
 //! Everything here is synchronous, and free of threads and clocks: the simulator runs this code
 //! over its own [`Vfs`](crate::vfs::Vfs).
@@ -19,13 +22,17 @@ mod config;
 mod error;
 mod format;
 mod founding;
+mod gaps;
 mod index;
+mod inspect;
 mod open;
 mod opened;
 mod reader;
 mod renew;
 mod rewrite;
+mod room;
 mod scan;
+mod scrub;
 mod segment;
 mod writer;
 
@@ -33,9 +40,11 @@ pub use clean::Maintained;
 pub use config::LogConfig;
 pub use error::{LogConfigError, LogError, OpenError, ReadError};
 pub use format::BATCH_BYTES_MAX;
+pub use inspect::{BatchInfo, DamageInfo, Item, RecordInfo, SegmentInfo, inspect};
 pub use opened::{GroupLog, Opened, RecoveryReport, Torn};
 pub use reader::LogReader;
 pub use renew::{Renewed, Restart, RestartError};
+pub use scrub::{Scrubbed, scrub};
 pub use writer::Log;
 
 #[cfg(test)]

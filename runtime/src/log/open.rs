@@ -21,6 +21,7 @@ use super::config::LogConfig;
 use super::error::OpenError;
 use super::format::{BLOCK, Entry, Kind};
 use super::founding;
+use super::gaps;
 use super::index::{Founded, GroupIndex, Index, Place, Slot};
 use super::opened::{GroupLog, Opened, RecoveryReport, Torn};
 use super::reader::{Shared, read_value};
@@ -131,6 +132,7 @@ impl<V: Vfs> Log<V> {
             unsynced: false,
             failed: None,
             spares: Spares::default(),
+            refused: super::room::Refused::default(),
             moving: super::clean::Moving::default(),
             scratch: Scratch::default(),
             lock,
@@ -288,7 +290,7 @@ fn first_claim(file: &impl VfsFile, number: u32) -> std::io::Result<Option<u64>>
     let end = segment::usable(file.size()?);
     let mut fixed = [0; super::format::FIXED];
     while at + BLOCK <= end {
-        file.read_exact_at(at, &mut fixed)?;
+        gaps::read_exact_at(file, at, &mut fixed)?;
         if super::format::claim(&fixed, number).is_some() {
             return Ok(Some(at));
         }
@@ -526,7 +528,10 @@ fn recover_group<F: VfsFile>(
             None => None,
         };
         let value = value.and_then(|bytes| Value::parse(bytes).ok());
-        entries.push(Stored { instance, ballot: slot.ballot, value });
+        // Above a lost value the hint is still about the others: what it names is as good as learned.
+        let is_chosen = value.is_some() && of.is_chosen(instance, slot);
+        let ballot = if is_chosen { Ballot::ZERO } else { slot.ballot };
+        entries.push(Stored { instance, ballot, value });
     }
     Ok(Recovered { promised: of.promised, chosen, cleaned: of.cleaned, entries })
 }

@@ -11,6 +11,7 @@ use synod_core::{GroupId, Instance, Stored, Value, mark};
 
 use super::error::ReadError;
 use super::format::index;
+use super::gaps;
 use super::index::{Index, Slot};
 use super::segment;
 use crate::vfs::{Vfs, VfsFile};
@@ -176,7 +177,7 @@ pub(crate) fn read_value(file: &impl VfsFile, slot: &Slot) -> io::Result<Option<
     let mut buf = BytesMut::zeroed(index(u64::from(slot.len)));
     let offset = u64::from(slot.offset);
     for at in [offset, offset + u64::from(slot.twin)] {
-        match file.read_exact_at(at, &mut buf) {
+        match gaps::read_exact_at(file, at, &mut buf) {
             Ok(()) if crc32c::crc32c(&buf) == slot.crc => {
                 mark!(READ_FROM_COPY if at != offset);
                 return Ok(Some(buf.freeze()));

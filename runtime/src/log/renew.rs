@@ -212,6 +212,7 @@ impl<V: Vfs> Log<V> {
             unsynced: false,
             failed: None,
             spares: Spares::default(),
+            refused: super::room::Refused::default(),
             moving: Moving::default(),
             scratch: Scratch::default(),
             lock,

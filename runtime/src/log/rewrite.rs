@@ -14,6 +14,7 @@ use crc32c::crc32c;
 
 use super::error::OpenError;
 use super::format::{bytes, index};
+use super::gaps;
 use super::segment::{self, HEAD};
 use crate::vfs::{Vfs, VfsFile};
 
@@ -35,8 +36,8 @@ impl Copy {
         let mut copy = vec![0; FIXED + index(HEAD) + index(len)];
         let (head, batch) = copy[FIXED..].split_at_mut(index(HEAD));
         let path = segment::path(dir, segment);
-        file.read_exact_at(0, head).map_err(OpenError::io("read", &path))?;
-        file.read_exact_at(at, batch).map_err(OpenError::io("read", &path))?;
+        gaps::read_exact_at(file, 0, head).map_err(OpenError::io("read", &path))?;
+        gaps::read_exact_at(file, at, batch).map_err(OpenError::io("read", &path))?;
         copy[..8].copy_from_slice(MAGIC);
         copy[12..16].copy_from_slice(&segment.to_le_bytes());
         copy[16..24].copy_from_slice(&at.to_le_bytes());
@@ -66,7 +67,7 @@ pub(crate) fn put_back<V: Vfs>(vfs: &V, dir: &Path, names: &[String]) -> Result<
     let all = {
         let file = vfs.open(&copy).map_err(OpenError::io("open", &copy))?;
         let mut all = vec![0; index(file.size().map_err(OpenError::io("read", &copy))?)];
-        file.read_exact_at(0, &mut all).map_err(OpenError::io("read", &copy))?;
+        gaps::read_exact_at(&file, 0, &mut all).map_err(OpenError::io("read", &copy))?;
         all
     };
     if let Some((segment, at, head, batch)) = decode(&all) {

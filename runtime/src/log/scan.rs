@@ -42,6 +42,7 @@ use super::format::{
     BLOCK, Entry, FIXED, Header, NoHeader, bytes, claim, index, put_header, read_header,
     second_copy,
 };
+use super::gaps;
 use super::segment::HEAD;
 use crate::vfs::VfsFile;
 
@@ -86,7 +87,7 @@ pub(crate) enum Next {
 }
 
 /// A batch of which at least one header was read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
     /// Where it starts.
     pub(crate) at: u64,
@@ -160,7 +161,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
         let mut at = from;
         while at + BLOCK <= self.size {
             let len = index(CHUNK.min(self.size - at));
-            let got = self.file.read_at(at, &mut chunk[..len])?;
+            let got = gaps::read_at(self.file, at, &mut chunk[..len])?;
             for (place, block) in
                 (at..).step_by(index(BLOCK)).zip(chunk[..got].chunks(index(BLOCK)))
             {
@@ -178,14 +179,15 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
     /// Whether what is at `at` says that it is a batch of this segment.
     fn claims(&mut self, at: u64) -> io::Result<bool> {
         let mut fixed = [0; FIXED];
-        let got = self.file.read_at(at, &mut fixed)?;
+        let got = gaps::read_at(self.file, at, &mut fixed)?;
         Ok(got == FIXED && claim(&fixed, self.segment).is_some())
     }
 
     /// The header at `at`, if there is a good one, and which copy it is.
     fn header_at(&mut self, at: u64) -> Result<Option<(Header, usize)>, ScanError> {
         let mut fixed = [0; FIXED];
-        if at < HEAD || at + BLOCK > self.size || self.file.read_at(at, &mut fixed)? != FIXED {
+        if at < HEAD || at + BLOCK > self.size || gaps::read_at(self.file, at, &mut fixed)? != FIXED
+        {
             return Ok(None);
         }
         let Some(claim) = claim(&fixed, self.segment) else { return Ok(None) };
@@ -193,7 +195,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
             return Ok(None);
         }
         self.buf.resize(index(claim.layout.header), 0);
-        if self.file.read_at(at, &mut self.buf)? != self.buf.len() {
+        if gaps::read_at(self.file, at, &mut self.buf)? != self.buf.len() {
             return Ok(None);
         }
         match read_header(&self.buf, self.salt, claim) {
@@ -224,7 +226,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
     fn check_twice(&mut self, batch: &mut Batch) -> io::Result<()> {
         let layout = batch.header.layout;
         let mut all = vec![0; index(layout.end)];
-        self.file.read_exact_at(batch.at, &mut all)?;
+        gaps::read_exact_at(self.file, batch.at, &mut all)?;
         batch.payloads = vec![None; batch.header.entries.len()];
         for (copy, from) in [layout.payload, layout.second + layout.payload].into_iter().enumerate()
         {
@@ -252,7 +254,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
         let mut at = 0;
         while at < layout.blocks * BLOCK {
             let len = index(CHUNK.min(layout.blocks * BLOCK - at));
-            self.file.read_exact_at(start + at, &mut chunk[..len])?;
+            gaps::read_exact_at(self.file, start + at, &mut chunk[..len])?;
             for block in chunk[..len].chunks(index(BLOCK)) {
                 if crcs.next() != Some(&crc32c(block)) {
                     mark!(LARGE_BATCH_DAMAGED);
@@ -276,7 +278,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
 
     fn is_bad(&self, entry: &Entry, at: u64) -> io::Result<bool> {
         let mut payload = vec![0; index(u64::from(entry.len))];
-        self.file.read_exact_at(at, &mut payload)?;
+        gaps::read_exact_at(self.file, at, &mut payload)?;
         Ok(crc32c(&payload) != entry.crc)
     }
 
@@ -290,7 +292,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
                 let from = head.len();
                 head.resize(from + index(range.end - range.start), 0);
                 if let Some(place) = place {
-                    self.file.read_exact_at(*place, &mut head[from..])?;
+                    gaps::read_exact_at(self.file, *place, &mut head[from..])?;
                 }
             }
         }
@@ -299,7 +301,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
         let mut at = batch.at + bytes(head.len());
         while at < batch.at + layout.second {
             let mut chunk = vec![0; index(CHUNK.min(batch.at + layout.second - at))];
-            self.file.read_exact_at(at, &mut chunk)?;
+            gaps::read_exact_at(self.file, at, &mut chunk)?;
             self.file.write_at(at, &chunk)?;
             at += bytes(chunk.len());
         }

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::format::{BLOCK, index, read_u16, read_u32, read_u64};
+use super::gaps;
 use crate::vfs::VfsFile;
 
 /// Where the first batch of a segment starts: behind two copies of the header.
@@ -87,7 +88,7 @@ impl SegmentHeader {
     /// Reads the header of the file that is called segment `number`.
     pub(crate) fn read(file: &impl VfsFile, number: u32) -> io::Result<Found> {
         let mut both = vec![0; index(HEAD)];
-        let got = file.read_at(0, &mut both)?;
+        let got = gaps::read_at(file, 0, &mut both)?;
         both.truncate(got);
         let mut found = Found::Nothing;
         let mut bad = 0;

@@ -40,6 +40,7 @@ pub struct Log<V: Vfs> {
     pub(crate) unsynced: bool,
     pub(crate) failed: Option<LogError>,
     pub(crate) spares: super::clean::Spares<V::File>,
+    pub(crate) refused: super::room::Refused,
     pub(crate) moving: super::clean::Moving,
     pub(crate) scratch: Scratch,
     /// Held until the log is dropped.

@@ -1,22 +1,24 @@
-//! The thread on which one group's state machines run, so that a slow `apply` never delays a vote.
+//! One group's state machines at work, on threads of the node's pool, so that a slow `apply` never
+//! delays a vote.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use synod_core::{Apply, Instance, SmId};
+use synod_core::{Apply, Instance, Position, SmId};
 use tokio::sync::oneshot;
 
 use super::error::{ProposeError, ReadError};
 use super::handle::Committed;
+use super::pool::{Pool, Turn};
 use super::reply::Reply;
+use super::ticket::Ticket;
+use crate::proposal::Context;
 use crate::{Executed, MachineError, Machines};
 
-/// Where the outcome of a proposal goes.
-pub(super) type ProposeReply = oneshot::Sender<Result<Committed, ProposeError>>;
 /// Where the answer of a read goes.
 pub(super) type ReadReply = oneshot::Sender<Result<Bytes, ReadError>>;
 
@@ -24,19 +26,27 @@ pub(super) type ReadReply = oneshot::Sender<Result<Bytes, ReadError>>;
 #[derive(Debug)]
 pub(super) enum Job {
     /// What the core handed out, and who waits for it here.
-    Apply(Apply, Option<Reply<Result<Committed, ProposeError>>>),
+    Apply(Apply, Option<Proposer>),
     /// A query, once this instance is applied.
-    Read(Instance, SmId, Bytes, Reply<Result<Bytes, ReadError>>),
+    Read(Instance, SmId, Bytes, Reply<ReadReply>),
 }
 
-/// The driver's end. Dropping it ends the thread when it has finished what it is doing; whoever
-/// still waits is released.
+/// Who waits here for a command, and what its state machine is to see of the proposal.
 #[derive(Debug)]
+pub(super) struct Proposer {
+    pub(super) reply: Reply<Ticket>,
+    pub(super) context: Option<Context>,
+}
+
+/// The driver's end. Dropping it ends the machines when they have finished what they are doing;
+/// whoever still waits is released.
 pub(super) struct Applier {
     shared: Arc<Shared>,
+    pool: Pool,
+    work: Arc<dyn Turn>,
 }
 
-/// What the thread tells the driver. Called on the thread.
+/// What the machines' thread tells the driver. Called there.
 pub(super) trait Progress: Send + 'static {
     /// Enough was applied that the core may wait for hearing it.
     fn applied(&self);
@@ -47,7 +57,6 @@ pub(super) trait Progress: Send + 'static {
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
-    ready: Condvar,
     applied: AtomicU64,
     /// Reads queued or held back.
     reads: AtomicUsize,
@@ -56,30 +65,31 @@ struct Shared {
 #[derive(Debug)]
 struct Queue {
     jobs: Vec<Job>,
+    /// A thread has the machines, or will.
+    scheduled: bool,
     closed: bool,
 }
 
 impl Applier {
-    /// Starts the thread. The driver is told of progress at least every `tell_every` instances, and
-    /// otherwise looks at [`applied`](Self::applied) when it is awake anyway.
-    pub(super) fn spawn(
-        name: String,
+    /// Takes the machines over. The driver is told of progress at least every `tell_every` instances,
+    /// and otherwise looks at [`applied`](Self::applied) when it is awake anyway.
+    pub(super) fn new(
+        pool: &Pool,
         machines: Machines,
         tell_every: u64,
         progress: impl Progress,
-    ) -> std::io::Result<Self> {
+    ) -> Self {
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue { jobs: Vec::new(), closed: false }),
-            ready: Condvar::new(),
+            queue: Mutex::new(Queue { jobs: Vec::new(), scheduled: false, closed: false }),
             applied: AtomicU64::new(0),
             reads: AtomicUsize::new(0),
         });
-        let theirs = Arc::clone(&shared);
-        thread::Builder::new().name(name).spawn(move || {
-            let held = BTreeMap::new();
-            Worker { shared: theirs, machines, held, tell_every, told: 0, progress }.run();
-        })?;
-        Ok(Self { shared })
+        let held = BTreeMap::new();
+        let worker =
+            Worker { shared: Arc::clone(&shared), machines, held, tell_every, told: 0, progress };
+        pool.grow();
+        let work = Arc::new(Work { shared: Arc::clone(&shared), worker: Mutex::new(Some(worker)) });
+        Self { shared, pool: pool.clone(), work }
     }
 
     /// Queues jobs, in order. How many there can be is bounded by what the core hands out ahead
@@ -89,11 +99,14 @@ impl Applier {
         let reads = jobs.iter().filter(|job| matches!(job, Job::Read(..))).count();
         self.shared.reads.fetch_add(reads, Ordering::Relaxed);
         let mut queue = self.shared.lock();
-        let was_empty = queue.jobs.is_empty();
         queue.jobs.append(jobs);
-        drop(queue);
-        if was_empty {
-            self.shared.ready.notify_one();
+        self.schedule(queue);
+    }
+
+    fn schedule(&self, mut queue: MutexGuard<'_, Queue>) {
+        if !mem::replace(&mut queue.scheduled, true) {
+            drop(queue);
+            self.pool.schedule(Arc::clone(&self.work));
         }
     }
 
@@ -108,10 +121,17 @@ impl Applier {
     }
 }
 
+impl fmt::Debug for Applier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Applier").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Applier {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.ready.notify_one();
+        let mut queue = self.shared.lock();
+        queue.closed = true;
+        self.schedule(queue);
     }
 }
 
@@ -122,7 +142,7 @@ impl Shared {
 }
 
 /// A read that waits for an instance to be applied.
-type HeldRead = (SmId, Bytes, Reply<Result<Bytes, ReadError>>);
+type HeldRead = (SmId, Bytes, Reply<ReadReply>);
 
 struct Worker<P> {
     shared: Arc<Shared>,
@@ -134,54 +154,73 @@ struct Worker<P> {
     progress: P,
 }
 
-impl<P: Progress> Worker<P> {
-    fn run(mut self) {
+/// The machines where a thread of the pool finds them; none once the applier is dropped.
+struct Work<P> {
+    shared: Arc<Shared>,
+    worker: Mutex<Option<Worker<P>>>,
+}
+
+impl<P: Progress> Turn for Work<P> {
+    fn turn(&self) {
+        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
         let mut jobs = Vec::new();
         while self.take(&mut jobs) {
+            let Some(worker) = &mut *worker else { return };
             for job in jobs.drain(..) {
-                self.execute(job);
+                worker.execute(job);
             }
         }
+        if self.shared.lock().closed {
+            *worker = None;
+        }
     }
+}
 
-    /// Waits for jobs; `false` at the end.
+impl<P> Work<P> {
+    /// Takes what waits; `false` if there is nothing, or at the end.
     fn take(&self, jobs: &mut Vec<Job>) -> bool {
         let mut queue = self.shared.lock();
-        loop {
-            if queue.closed {
-                return false;
-            }
-            if !queue.jobs.is_empty() {
-                mem::swap(&mut queue.jobs, jobs);
-                return true;
-            }
-            queue = self.shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        if queue.closed {
+            queue.jobs.clear();
+            return false; // and stays scheduled: this was the last turn
         }
+        mem::swap(&mut queue.jobs, jobs);
+        queue.scheduled = !jobs.is_empty();
+        queue.scheduled
     }
+}
 
+impl<P: Progress> Worker<P> {
     fn execute(&mut self, job: Job) {
         match job {
             Job::Read(at, sm, query, reply) if at > self.machines.applied() => {
                 self.held.entry(at).or_default().push((sm, query, reply));
             }
             Job::Read(_, sm, query, reply) => self.read(sm, query, &reply),
-            Job::Apply(apply, reply) => {
+            Job::Apply(apply, proposer) => {
                 let failed_before = self.machines.failed().is_some();
+                let sm = match &apply {
+                    Apply::Command { sm, .. } => *sm,
+                    Apply::Through(_) => SmId(0),
+                };
                 match self.machines.apply(apply) {
                     Ok(Executed::Command { position, output, .. }) => {
-                        if let Some(reply) = reply {
+                        if let Some(Proposer { reply, context }) = proposer {
+                            if let Some(context) = context {
+                                self.show(sm, position, &output, context);
+                            }
                             reply.answer(Ok(Committed { position, output }));
                         }
                     }
                     // Its output was lost with the process that proposed it.
                     Ok(Executed::Skipped { .. }) => {
-                        if let Some(reply) = reply {
+                        if let Some(Proposer { reply, .. }) = proposer {
                             reply.answer(Err(ProposeError::Unknown));
                         }
                     }
                     Ok(Executed::Through(instance)) => self.through(instance),
                     Err(error) => {
-                        if let Some(reply) = reply {
+                        if let Some(Proposer { reply, .. }) = proposer {
                             let reason = error.to_string().into();
                             reply.answer(Err(ProposeError::Failed { reason }));
                         }
@@ -191,6 +230,13 @@ impl<P: Progress> Worker<P> {
                     }
                 }
             }
+        }
+    }
+
+    /// The command is executed whatever comes of this; a panic stops what comes after it.
+    fn show(&mut self, sm: SmId, position: Position, output: &Bytes, context: Context) {
+        if let Err(error) = self.machines.proposed_here(sm, position, output, context) {
+            self.fail(&error);
         }
     }
 
@@ -209,7 +255,7 @@ impl<P: Progress> Worker<P> {
         }
     }
 
-    fn read(&mut self, sm: SmId, query: Bytes, reply: &Reply<Result<Bytes, ReadError>>) {
+    fn read(&mut self, sm: SmId, query: Bytes, reply: &Reply<ReadReply>) {
         self.shared.reads.fetch_sub(1, Ordering::Relaxed);
         let failed_before = self.machines.failed().is_some();
         let read = self.machines.read(sm, query);
@@ -242,7 +288,7 @@ mod tests {
     use crate::StateMachine;
     use std::sync::mpsc;
     use std::time::Duration;
-    use synod_core::{CommandKey, Position};
+    use synod_core::CommandKey;
 
     struct Sum(u64);
 
@@ -276,10 +322,10 @@ mod tests {
     fn applier(tell_every: u64) -> (Applier, mpsc::Receiver<Told>) {
         let (tell, told) = mpsc::channel();
         let machines = Machines::new(vec![Box::new(Sum(0))]).unwrap();
-        (Applier::spawn("test".into(), machines, tell_every, Tell(tell)).unwrap(), told)
+        (Applier::new(&Pool::new("test".into()), machines, tell_every, Tell(tell)), told)
     }
 
-    fn add(instance: u64, payload: &'static [u8], reply: Option<ProposeReply>) -> [Job; 2] {
+    fn add(instance: u64, payload: &'static [u8], reply: Option<Ticket>) -> [Job; 2] {
         let position = Position { instance: Instance(instance), index: 0 };
         let apply = Apply::Command {
             position,
@@ -289,7 +335,10 @@ mod tests {
             proposal: None,
         };
         [
-            Job::Apply(apply, reply.map(Reply::new)),
+            Job::Apply(
+                apply,
+                reply.map(|reply| Proposer { reply: Reply::new(reply), context: None }),
+            ),
             Job::Apply(Apply::Through(Instance(instance)), None),
         ]
     }
@@ -300,13 +349,13 @@ mod tests {
     fn a_read_waits_until_its_instance_is_applied() {
         let (applier, told) = applier(2);
         let (reply, mut answer) = oneshot::channel();
-        let (first, _) = oneshot::channel();
+        let (first, _) = Ticket::new(1, None, &Arc::default()).unwrap();
         let mut jobs = vec![Job::Read(Instance(2), SmId(0), Bytes::new(), Reply::new(reply))];
         jobs.extend(add(1, &[1], Some(first)));
         applier.push(&mut jobs);
         assert!(answer.try_recv().is_err());
         assert_eq!(applier.reads(), 1);
-        let (second, committed) = oneshot::channel();
+        let (second, committed) = Ticket::new(1, None, &Arc::default()).unwrap();
         applier.push(&mut add(2, &[2], Some(second)).into());
         let committed = committed.blocking_recv().unwrap().unwrap();
         assert_eq!(committed.output, "3");
@@ -319,7 +368,7 @@ mod tests {
     fn a_panic_answers_everybody_and_is_told_once() {
         let (applier, told) = applier(1);
         let (reply, held) = oneshot::channel();
-        let (proposed, committed) = oneshot::channel();
+        let (proposed, committed) = Ticket::new(1, None, &Arc::default()).unwrap();
         let mut jobs = vec![Job::Read(Instance(9), SmId(0), Bytes::new(), Reply::new(reply))];
         jobs.extend(add(1, &[], Some(proposed)));
         jobs.extend(add(2, &[1], None));

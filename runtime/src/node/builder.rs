@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use synod_core::{Bootstrap, Config, GroupId, Membership, NodeId};
+use bytes::Bytes;
+use synod_core::{Bootstrap, Config, GroupId, Membership, NodeId, SmId};
 use synod_proto::Secret;
 
 use super::Node;
 use super::error::StartError;
+use super::front::BeforePropose;
 use super::start::start;
 use crate::StateMachine;
 use crate::log::{LogConfig, Restart};
+use crate::observer::Observer;
 use crate::vfs::StdVfs;
 
 type MakeMachines = Box<dyn FnOnce() -> Vec<Box<dyn StateMachine>> + Send>;
@@ -33,6 +37,10 @@ pub struct NodeBuilder {
     pub(super) restart: Restart,
     pub(super) timeout: Duration,
     pub(super) secret: Option<Vec<u8>>,
+    pub(super) before_propose: Option<BeforePropose>,
+    pub(super) observer: Option<Box<dyn Observer>>,
+    #[cfg(all(feature = "admin", unix))]
+    pub(super) admin: bool,
 }
 
 impl NodeBuilder {
@@ -50,6 +58,10 @@ impl NodeBuilder {
             restart: Restart::TrustDisk,
             timeout: Duration::from_secs(5),
             secret: None,
+            before_propose: None,
+            observer: None,
+            #[cfg(all(feature = "admin", unix))]
+            admin: true,
         }
     }
 
@@ -127,6 +139,14 @@ impl NodeBuilder {
         self
     }
 
+    /// Whether there is a socket in the data directory for `synodctl`, open to whoever may write there.
+    /// Default true.
+    #[cfg(all(feature = "admin", unix))]
+    pub fn admin(mut self, is_open: bool) -> Self {
+        self.admin = is_open;
+        self
+    }
+
     /// How long proposals and reads without a time of their own may take. Default 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -139,6 +159,31 @@ impl NodeBuilder {
     /// whoever reaches the port is believed.
     pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
         self.secret = Some(secret.into());
+        self
+    }
+
+    /// Sees every command that is proposed at this node, and may replace or refuse it: to add what a
+    /// deterministic state machine cannot know, such as the time or who asked, or to turn away what
+    /// makes no sense. A refusal comes back as [`ProposeError::Rejected`](crate::ProposeError).
+    ///
+    /// Called once for each proposal, before its size is checked and before anything is logged or
+    /// sent, in the task that proposes; so it should be quick, and a panic in it is that task's own.
+    /// Whatever leads to the command being sent again does not call it again: what it returned is
+    /// what is executed, once. It is not called for commands of other nodes, so set the same on all.
+    /// It runs beside the state machines: what it knows of their state may be out of date when the
+    /// command is executed, and a command that depends on a version says so and is checked in
+    /// [`apply`](StateMachine::apply).
+    pub fn before_propose(
+        mut self,
+        hook: impl Fn(GroupId, SmId, Bytes) -> Result<Bytes, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.before_propose = Some(Arc::new(hook));
+        self
+    }
+
+    /// Hears what happens in the node, on a thread of its own.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Box::new(observer));
         self
     }
 
@@ -216,7 +261,6 @@ impl fmt::Debug for NodeBuilder {
 mod tests {
     use super::*;
     use crate::Position;
-    use bytes::Bytes;
 
     struct Nothing;
 

@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use synod_core::{
     Config, Fetch, Forming, FormingInput, FormingOutbox, FormingState, Founding, Group, GroupId,
-    Input, Member, Recovered, Start, Time, WriteBatch,
+    Input, MasterAsk, Member, Recovered, Start, Time, WriteBatch,
 };
-use synod_proto::Packet;
+use synod_proto::{Packet, Welcome};
 
-use super::entry::Entry;
 use super::error::{NodeError, ProposeError, ReadError};
-use super::fetcher::Fetcher;
-use super::hosted::Hosted;
+use super::fetcher::{Fetcher, Want};
+use super::hosted::{Hosted, LOOK_AGAIN};
 use super::log_thread::LogThread;
-use super::note::{Note, Request, Shared, answer};
+use super::note::{Note, REQUESTS_MAX, Request, Shared, answer};
+use super::observing::Seen;
+use super::rest::round;
 use super::status::{NodeState, NodeStatus};
 use crate::transport::{SharedIdentity, Transport};
 
@@ -34,13 +35,15 @@ pub(super) struct Driver {
     pub(super) slots: BTreeMap<GroupId, usize>,
     /// What the log gave back, until the groups run.
     pub(super) recovered: Vec<Option<(Recovered, Config)>>,
-    pub(super) entry: Entry,
+    pub(super) welcome: Welcome,
     pub(super) forming: Forming,
     pub(super) identity: SharedIdentity,
     pub(super) transport: Transport,
     pub(super) log: Option<LogThread>,
-    /// Below so many bytes of room in the log, proposals are refused.
-    pub(super) room_min: u64,
+    /// The log of a node that has failed, until the node ends: then its directory is free again.
+    pub(super) stopped_log: Option<LogThread>,
+    /// Whether the log takes values; groups that start later are told.
+    pub(super) has_room: bool,
     pub(super) fetcher: Fetcher,
     pub(super) state: State,
     pub(super) turn: Turn,
@@ -94,13 +97,14 @@ impl Driver {
         loop {
             let mut notes = std::mem::take(&mut self.turn.notes);
             self.shared.inbox.drain_into(&mut notes);
-            let now = self.now();
+            let (now, count) = (self.now(), notes.len());
             for note in notes.drain(..) {
                 self.take(now, note);
             }
             self.turn.notes = notes;
             self.on_time(now);
             self.flush(now);
+            self.count(count, now);
             if matches!(self.state, State::Done) {
                 break;
             }
@@ -127,6 +131,17 @@ impl Driver {
         self.end();
     }
 
+    fn count(&self, notes: usize, begun: Time) {
+        let stats = &self.shared.stats;
+        stats.turns.add(1);
+        stats.inbox.set(u64::try_from(notes).unwrap_or(u64::MAX));
+        stats.log_has_room.set(u64::from(self.has_room));
+        if self.shared.observing.is_on() {
+            let took = self.now().since(begun);
+            self.shared.observing.tell(|| Seen::Turn(notes, took));
+        }
+    }
+
     fn now(&self) -> Time {
         self.shared.clock.now()
     }
@@ -147,7 +162,7 @@ impl Driver {
             Note::Durable(durable) => {
                 if let Some(&slot) = self.slots.get(&durable.group()) {
                     self.mark(slot);
-                    self.groups[slot].step(now, Input::Durable(durable));
+                    self.groups[slot].durable(now, durable);
                 }
             }
             Note::Applied { slot } => self.mark(slot),
@@ -156,10 +171,24 @@ impl Driver {
                 self.groups[slot].fetched(now, fetch.id, entries);
             }
             Note::Founded => self.form(now, FormingInput::Durable),
+            Note::Room(has_room) => self.room(now, has_room),
             Note::Renewed(groups) => self.renewed(now, groups),
             Note::Request(request) => self.request(now, request),
             Note::Status(reply) => answer(reply, self.status()),
             Note::Shutdown { deadline } => self.leave(now, deadline),
+            Note::Tune { slot, protocol } => {
+                if let Some((_, config)) = &mut self.recovered[slot]
+                    && let Ok(tuned) = config.tuned(&protocol)
+                {
+                    *config = tuned;
+                }
+                self.groups[slot].tune(now, protocol);
+                self.mark(slot);
+            }
+            Note::Master { slot, ask } => {
+                self.groups[slot].step(now, Input::Master(ask));
+                self.mark(slot);
+            }
             Note::Stop => self.state = State::Done,
             Note::LogFailed(reason) => self.fail(&reason),
             Note::MachineFailed { slot, reason } => {
@@ -174,6 +203,13 @@ impl Driver {
     /// What users ask for.
     fn request(&mut self, now: Time, request: Request) {
         match &mut self.state {
+            State::Forming(early) if early.len() >= REQUESTS_MAX => {
+                return request.refuse(
+                    ProposeError::Overloaded { retry_after: LOOK_AGAIN },
+                    ReadError::Overloaded,
+                    NodeError::Overloaded,
+                );
+            }
             State::Forming(early) => return early.push(request),
             State::Leaving { .. } | State::Failed | State::Done => {
                 return self.shared.refuse(request);
@@ -185,15 +221,15 @@ impl Driver {
         }
         match request {
             Request::Propose { slot, sm, command, deadline, reply } => {
-                if self.log.as_ref().is_none_or(|log| log.room() < self.room_min) {
-                    return answer(reply, Err(ProposeError::Overloaded));
-                }
                 self.mark(slot);
                 self.groups[slot].propose(now, sm, command, deadline, reply);
             }
             Request::Read { slot, sm, query, deadline, reply } => {
                 self.mark(slot);
                 self.groups[slot].read(now, sm, query, deadline, reply);
+            }
+            Request::Get { slot, instance, deadline: _, reply } => {
+                self.groups[slot].get(instance, reply, &self.fetcher);
             }
             Request::Transfer { slot, to, reply } => {
                 let group = &mut self.groups[slot];
@@ -205,6 +241,21 @@ impl Driver {
                     answer(reply, Err(NodeError::NotLeader(group.leader())));
                 }
             }
+        }
+    }
+
+    /// The disk is full, or has room again.
+    fn room(&mut self, now: Time, has_room: bool) {
+        let node = self.shared.node.0;
+        if has_room {
+            tracing::info!(node, "the disk has room again: proposals are taken");
+        } else {
+            tracing::warn!(node, "the disk is full: proposals are refused until there is room");
+        }
+        self.has_room = has_room;
+        for slot in 0..self.groups.len() {
+            self.mark(slot);
+            self.groups[slot].step(now, Input::Room(has_room));
         }
     }
 
@@ -227,7 +278,7 @@ impl Driver {
         if self.forming.deadline().is_some_and(|deadline| deadline <= now) {
             self.form(now, FormingInput::Tick);
         }
-        if matches!(self.state, State::Forming(_)) && self.entry.silent_until <= now {
+        if self.welcome.deadline().is_some_and(|deadline| deadline <= now) {
             self.enter(now);
         }
         if let State::Forming(early) = &mut self.state {
@@ -254,8 +305,8 @@ impl Driver {
         let mut also = |time: Time| next = Some(next.map_or(time, |next| next.min(time)));
         match &self.state {
             State::Forming(early) => {
-                if self.forming.founding().is_some() && !self.entry.renewing {
-                    also(self.entry.silent_until);
+                if self.forming.founding().is_some() {
+                    self.welcome.deadline().into_iter().for_each(&mut also);
                 }
                 early.iter().filter_map(Request::deadline).for_each(also);
             }
@@ -285,10 +336,14 @@ impl Driver {
         for &slot in &dirty {
             let group = &mut self.groups[slot];
             group.dirty = false;
-            group.report();
+            group.report(now);
+            group.show_master();
             group.execute();
-            let deadline = group.deadline(now);
-            if deadline != group.armed {
+            let deadline = group.deadline(now).map(|at| round(now, at));
+            // One that is armed too early is looked at in vain once, which is cheaper than moving it
+            // at every heartbeat.
+            let early = group.armed.is_some_and(|armed| deadline.is_some_and(|at| armed <= at));
+            if !early && deadline != group.armed {
                 if let Some(old) = group.armed {
                     self.turn.timers.remove(&(old, slot));
                 }
@@ -301,7 +356,9 @@ impl Driver {
         // What the fetcher has no room for waits here, for one of its answers to wake this loop. The
         // core asks for no more than one at a time for itself and for each peer.
         let (fetcher, groups) = (&self.fetcher, &self.groups);
-        self.turn.fetches.retain(|(slot, fetch)| !fetcher.fetch(*slot, groups[*slot].id, *fetch));
+        self.turn.fetches.retain(|&(slot, fetch)| {
+            fetcher.ask(groups[slot].id, Want::Core(slot, fetch)).is_err()
+        });
         self.turn.dirty = dirty;
         self.turn.dirty.clear();
     }
@@ -342,14 +399,17 @@ impl Driver {
             let start = Start {
                 group: *group,
                 me: self.groups[slot].me,
-                boot: self.entry.boot,
+                boot: self.welcome.boot(),
                 membership: membership.clone(),
                 recovered,
                 config,
                 now,
             };
             match Group::start(start) {
-                Ok(core) => self.groups[slot].run(core),
+                Ok(core) => {
+                    self.groups[slot].run(now, core);
+                    self.groups[slot].step(now, Input::Room(self.has_room));
+                }
                 Err(error) => self.groups[slot].fail(&error.to_string().into()),
             }
             self.mark(slot);
@@ -373,6 +433,8 @@ impl Driver {
         }
         if running {
             for slot in 0..self.groups.len() {
+                self.groups[slot].step(now, Input::Master(MasterAsk::Release));
+                self.mark(slot);
                 if self.groups[slot].leads() {
                     self.hand_over(now, slot);
                 }
@@ -401,8 +463,12 @@ impl Driver {
         }
         tracing::error!(node = self.shared.node.0, %reason, "node has stopped");
         self.shared.fail(reason);
+        self.shared.observing.tell(|| Seen::NodeFailed(Arc::clone(reason)));
         self.transport.close();
-        self.log = None;
+        self.stopped_log = self.log.take();
+        if let Some(log) = &self.stopped_log {
+            log.end();
+        }
         self.turn.timers.clear();
         for group in &mut self.groups {
             group.halt(reason);
@@ -454,7 +520,7 @@ impl Driver {
                 self.shared.refuse(request);
             }
         }
-        if let Some(log) = self.log.take() {
+        if let Some(log) = self.log.take().or_else(|| self.stopped_log.take()) {
             log.close();
         }
         tracing::info!(node = self.shared.node.0, "shut down");

@@ -1,83 +1,60 @@
-//! The way of a process into its groups: what its peers make of its hellos, before its first vote.
-//!
-//! A directory that was restored from a copy, or whose disk lied, looks intact from inside, and its
-//! votes are worth nothing. A peer that remembers more says so in answer to the hello. So the groups
-//! start once peers have answered that, with this node, are a quorum, and at the latest one election
-//! timeout after the start: until then nothing here speaks, which is the same as a start that came a
-//! little later, and safe for that reason. In a clean start the answers are there after a round
-//! trip, and nobody would have been elected within an election timeout anyway.
-//!
-//! A refused node takes new incarnations, durably, and then starts its groups as learners. If they
-//! run already, since nobody who knows better could be reached in time, the node stops: it says
-//! nothing more, whatever it withheld dies with it, and the next start learns.
+//! The way of a process into its groups, as [`Welcome`] decides it: this carries it out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use synod_core::{GroupId, Incarnation, NodeId, Time};
-use synod_proto::{Judgement, Verdict};
+use synod_proto::{Decision, Judgement, Verdict};
 
 use super::driver::{Driver, State};
 use crate::log::GroupLog;
 
-/// How far a process is on its way into its groups.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) boot: u64,
-    nonce: u64,
-    /// When the groups start, whoever has answered.
-    pub(super) silent_until: Time,
-    /// Peers that have nothing against this process.
-    fine: BTreeSet<NodeId>,
-    /// New incarnations are on their way to the disk.
-    pub(super) renewing: bool,
-}
-
-impl Entry {
-    pub(super) const fn new(boot: u64, nonce: u64, silent_until: Time) -> Self {
-        Self { boot, nonce, silent_until, fine: BTreeSet::new(), renewing: false }
-    }
-}
-
 impl Driver {
     /// Starts the groups if it is time to.
     pub(super) fn enter(&mut self, now: Time) {
-        if !matches!(self.state, State::Forming(_)) || self.entry.renewing {
+        if !matches!(self.state, State::Forming(_)) {
             return;
         }
-        let Some(founding) = self.forming.founding() else { return };
-        let me = self.shared.node;
-        let is_quorum = founding.groups.iter().all(|(_, membership)| {
-            let heard = |node: &NodeId| *node == me || self.entry.fine.contains(node);
-            let voters = membership.voters().iter().map(|voter| voter.node);
-            let heard = voters.filter(heard).count();
-            u32::try_from(heard).unwrap_or(u32::MAX) >= membership.quorum()
-        });
-        if is_quorum || self.entry.silent_until <= now {
-            let founding = founding.clone();
-            self.found(now, &founding);
-        }
+        let decision = self.welcome.look(now, self.forming.founding());
+        self.decided(now, decision, None);
     }
 
     /// A peer says what it makes of our hello.
     pub(super) fn judged(&mut self, now: Time, from: NodeId, judgement: Judgement) {
-        let Judgement { boot, nonce, verdict } = judgement;
-        if (boot, nonce) != (self.entry.boot, self.entry.nonce) {
-            return; // about another process
+        if matches!(self.state, State::Failed | State::Done) {
+            return;
         }
-        match verdict {
-            Verdict::Fine => {
-                self.entry.fine.insert(from);
-                self.enter(now);
+        let decision = self.welcome.judged(now, from, &judgement, self.forming.founding());
+        self.decided(now, decision, Some((from, judgement.verdict)));
+    }
+
+    /// Does what was decided, upon the word of a peer if there was one.
+    fn decided(&mut self, now: Time, decision: Decision, word: Option<(NodeId, Verdict)>) {
+        match (decision, word) {
+            (Decision::Start, _) => {
+                if let (Some(founding), State::Forming(_)) = (self.forming.founding(), &self.state)
+                {
+                    let founding = founding.clone();
+                    self.found(now, &founding);
+                }
             }
-            Verdict::Rollback | Verdict::Clone => self.refused(from, verdict),
+            (Decision::Renew, Some((from, verdict))) => self.renew(from, verdict),
+            (Decision::Stop, Some((from, verdict))) => {
+                self.renew(from, verdict);
+                let reason = format!(
+                    "node {from} remembers more of this node's data directory than it holds \
+                     ({verdict:?}): it was restored from a copy, used by two processes, or its \
+                     disk lost what it had synced; it has new incarnations now: start the node \
+                     again, and it learns until a membership change swaps it in"
+                );
+                self.fail(&reason.into());
+            }
+            (Decision::Wait, _) | (Decision::Renew | Decision::Stop, None) => {}
         }
     }
 
-    fn refused(&mut self, from: NodeId, verdict: Verdict) {
+    /// Takes new incarnations, upon the word of a peer.
+    fn renew(&mut self, from: NodeId, verdict: Verdict) {
         let (node, peer) = (self.shared.node.0, from.0);
-        if self.entry.renewing || matches!(self.state, State::Failed | State::Done) {
-            return;
-        }
         let Some(log) = &self.log else { return };
         let drawn = self.groups.iter().map(|group| {
             let random = getrandom::u64().ok()?;
@@ -93,17 +70,7 @@ impl Driver {
             "the peer remembers more of this directory than it holds: the node takes new \
              incarnations, and votes again once a membership change has swapped it in"
         );
-        self.entry.renewing = true;
         log.renew(drawn);
-        if !matches!(self.state, State::Forming(_)) {
-            let reason = format!(
-                "node {from} remembers more of this node's data directory than it holds \
-                 ({verdict:?}): it was restored from a copy, used by two processes, or its disk \
-                 lost what it had synced; it has new incarnations now: start the node again, and \
-                 it learns until a membership change swaps it in"
-            );
-            self.fail(&reason.into());
-        }
     }
 
     /// The new incarnations are durable.
@@ -111,6 +78,9 @@ impl Driver {
         if !matches!(self.state, State::Forming(_)) {
             return;
         }
+        let Ok(nonce) = getrandom::u64() else {
+            return self.fail(&"the system gives no random number for a nonce".into());
+        };
         let mut memories = Vec::new();
         for (slot, hosted) in self.groups.iter_mut().enumerate() {
             let Some(log) = groups.remove(&hosted.id) else { continue };
@@ -121,9 +91,12 @@ impl Driver {
             }
         }
         memories.sort_unstable();
-        self.identity.update(|identity| identity.groups.clone_from(&memories));
+        self.identity.update(|identity| {
+            identity.groups.clone_from(&memories);
+            identity.nonce = nonce;
+        });
         self.forming.renew(memories, now);
-        self.entry.renewing = false;
+        self.welcome.renewed(nonce);
         self.enter(now);
     }
 }

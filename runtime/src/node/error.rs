@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use synod_core::{ConfigError, GroupId, Membership, NodeId, SmId};
 use thiserror::Error;
@@ -65,10 +66,15 @@ pub enum StartError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProposeError {
-    /// Too much waits here or at the leader. The command was not taken and never will be: try again
-    /// after a while, with fewer at a time.
-    #[error("overloaded: a queue is at its limit, here or at the leader; try again later")]
-    Overloaded,
+    /// More is under way here or at the leader than can be finished soon. The command was not taken
+    /// and never will be: try again after a while, with fewer at a time.
+    #[error(
+        "overloaded: more is under way than can be finished soon; try again in {retry_after:?}"
+    )]
+    Overloaded {
+        /// From when on it is worth trying again; spread the tries of many clients around it.
+        retry_after: Duration,
+    },
     /// The command is larger than `Config::command_bytes_max`. It was not taken.
     #[error("a command of {bytes} bytes is above the limit of {max}: raise command_bytes_max")]
     TooLarge {
@@ -80,6 +86,13 @@ pub enum ProposeError {
     /// No state machine of the group has this id. The command was not taken.
     #[error("the group has no state machine {}", .0.0)]
     NoMachine(SmId),
+    /// The [`before_propose`](crate::NodeBuilder::before_propose) hook refused the command. It was
+    /// not taken.
+    #[error("refused before it was proposed: {reason}")]
+    Rejected {
+        /// What the hook said.
+        reason: Arc<str>,
+    },
     /// This node's memory is not a member of the group: it was wiped, or removed. The command was
     /// not taken; propose at another node.
     #[error("this node's memory is not in the membership of the group: propose at another node")]

@@ -3,15 +3,27 @@
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread;
 
-use synod_core::{Fetch, GroupId, Stored};
+use synod_core::{Fetch, GroupId, Instance, Stored};
 
-use crate::log::LogReader;
+use super::chosen::{ChosenCommand, GetError, GetReply, commands};
+use super::error::NodeError;
+use super::note::answer;
+use crate::log::{LogReader, ReadError as LogReadError};
 use crate::vfs::Vfs;
 
 /// The driver's end. Dropping it ends the thread.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    requests: SyncSender<(usize, GroupId, Fetch)>,
+    requests: SyncSender<(GroupId, Want)>,
+}
+
+/// Who wants entries.
+#[derive(Debug)]
+pub(super) enum Want {
+    /// The core of the group in this slot.
+    Core(usize, Fetch),
+    /// A user, the one of this instance.
+    User(Instance, GetReply),
 }
 
 impl Fetcher {
@@ -21,28 +33,51 @@ impl Fetcher {
         reader: LogReader<V>,
         done: impl Fn(usize, Fetch, Vec<Stored>) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (requests, waiting) = mpsc::sync_channel::<(usize, GroupId, Fetch)>(REQUESTS_MAX);
+        let (requests, waiting) = mpsc::sync_channel::<(GroupId, Want)>(REQUESTS_MAX);
         thread::Builder::new().name(name).spawn(move || {
-            while let Ok((slot, group, fetch)) = waiting.recv() {
-                let read = reader.read(group, fetch.from, fetch.to, fetch.bytes_max);
-                let entries = read.unwrap_or_else(|error| {
-                    tracing::warn!(group = group.0, from = fetch.from.0, %error, "cannot read log");
-                    Vec::new()
-                });
-                done(slot, fetch, entries);
+            while let Ok((group, want)) = waiting.recv() {
+                match want {
+                    Want::Core(slot, fetch) => {
+                        let read = reader.read(group, fetch.from, fetch.to, fetch.bytes_max);
+                        let entries = read.unwrap_or_else(|error| {
+                            let from = fetch.from.0;
+                            tracing::warn!(group = group.0, from, %error, "cannot read log");
+                            Vec::new()
+                        });
+                        done(slot, fetch, entries);
+                    }
+                    Want::User(instance, reply) => answer(reply, one(&reader, group, instance)),
+                }
             }
         })?;
         Ok(Self { requests })
     }
 
-    /// Asks for entries of the group in `slot`; `false` if too many requests wait already: ask again
-    /// when one of them was answered.
-    #[must_use]
-    pub(super) fn fetch(&self, slot: usize, group: GroupId, fetch: Fetch) -> bool {
-        match self.requests.try_send((slot, group, fetch)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+    /// Asks for entries; gives the request back if too many wait already: ask again when one of them
+    /// was answered.
+    pub(super) fn ask(&self, group: GroupId, want: Want) -> Result<(), Want> {
+        match self.requests.try_send((group, want)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full((_, want)) | TrySendError::Disconnected((_, want))) => Err(want),
         }
+    }
+}
+
+/// The commands of one chosen instance.
+fn one<V: Vfs>(
+    reader: &LogReader<V>,
+    group: GroupId,
+    instance: Instance,
+) -> Result<Vec<ChosenCommand>, GetError> {
+    match reader.read(group, instance, instance, 1) {
+        Ok(entries) => {
+            let value = entries.into_iter().next().and_then(|entry| entry.value);
+            value.map(|value| commands(&value)).ok_or(GetError::Lost(instance))
+        }
+        Err(LogReadError::Cleaned { cleaned, .. }) => {
+            Err(GetError::Cleaned { asked: instance, first_kept: cleaned.next() })
+        }
+        Err(error) => Err(NodeError::Failed { reason: error.to_string().into() }.into()),
     }
 }
 

@@ -1,22 +1,32 @@
 //! One group on a node: the core's `Group`, who waits for it, and the thread of its machines.
 
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Apply, Event, FetchId, Group, GroupId, Input, Instance, Member, Message, NodeId, Outbox,
-    Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored, Time,
+    Apply, ChosenAt, Durable, Event, FetchId, Group, GroupId, Input, Instance, Master, Member,
+    Message, NodeId, Outbox, Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored,
+    Time, Tuning,
 };
 use synod_proto::Packet;
 use tokio::sync::watch;
 
-use super::applier::{Applier, Job, ProposeReply, ReadReply};
-use super::error::{ProposeError, ReadError};
-use super::handle::Committed;
+use super::applier::{Applier, Job, Proposer, ReadReply};
+use super::chosen::{GetError, GetReply, commands};
+use super::error::{NodeError, ProposeError, ReadError};
+use super::fetcher::{Fetcher, Want};
+use super::front::Front;
 use super::note::answer;
-use super::reply::Owed;
-use super::status::GroupStatus;
+use super::observing::Seen;
+use super::reply::{Owed, Sink};
+use super::rest::{Rest, is_idle_talk};
+use super::status::{GroupState, GroupStatus};
+use super::ticket::Ticket;
 use super::waiters::Waiters;
+use crate::machines::panic_message;
 use crate::transport::Transport;
 
 /// A read that waits for its read point.
@@ -45,14 +55,20 @@ pub(super) struct Hosted {
     pub(super) outbox: Outbox,
     applier: Applier,
     jobs: Vec<Job>,
-    proposals: Waiters<(Time, ProposeReply)>,
+    pub(super) front: Arc<Front>,
+    proposals: Waiters<(Time, Ticket)>,
     reads: Waiters<PendingRead>,
-    owed_outputs: Owed<Result<Committed, ProposeError>>,
-    owed_answers: Owed<Result<Bytes, ReadError>>,
+    owed_outputs: Owed<Ticket>,
+    owed_answers: Owed<ReadReply>,
     /// What the core was told is applied.
     applied: Instance,
-    leader: watch::Sender<Option<NodeId>>,
+    state: watch::Sender<GroupState>,
     failed: Option<Arc<str>>,
+    rest: Rest,
+    /// Something but idle talk has happened since the status was taken over last.
+    stirred: bool,
+    /// When its phase 1 or its leadership began.
+    since: Time,
     /// The deadline under which the driver's timers hold this group.
     pub(super) armed: Option<Time>,
     /// Whether it was stepped since the last flush.
@@ -65,7 +81,8 @@ impl Hosted {
         me: Member,
         limits: Limits,
         applier: Applier,
-        leader: watch::Sender<Option<NodeId>>,
+        front: Arc<Front>,
+        state: watch::Sender<GroupState>,
     ) -> Self {
         Self {
             id,
@@ -75,26 +92,43 @@ impl Hosted {
             outbox: Outbox::default(),
             applier,
             jobs: Vec::new(),
+            front,
             proposals: Waiters::new(),
             reads: Waiters::new(),
             owed_outputs: Owed::new(),
             owed_answers: Owed::new(),
             applied: Instance::ZERO,
-            leader,
+            state,
             failed: None,
+            rest: Rest::new(),
+            stirred: true,
+            since: Time::ZERO,
             armed: None,
             dirty: false,
         }
     }
 
     /// The cluster is founded, and this node is in it.
-    pub(super) fn run(&mut self, core: Group) {
+    pub(super) fn run(&mut self, now: Time, core: Group) {
+        self.rest.set(now, core.tuning());
         self.core = Some(core);
+        self.publish();
     }
 
+    /// Steps the core. A panic in there is an invariant that does not hold, a bug: the group stops
+    /// here as if the node had crashed for this group alone, at the end of the step before. That is
+    /// safe at any moment, since what it had said was durable; the next start reads it from the log.
     pub(super) fn step(&mut self, now: Time, input: Input) {
-        if let Some(core) = &mut self.core {
-            core.step(now, input, &mut self.outbox);
+        let Some(core) = &mut self.core else { return };
+        let outbox = &mut self.outbox;
+        let stepped = catch_unwind(AssertUnwindSafe(|| core.step(now, input, outbox)));
+        if let Err(panic) = stepped {
+            self.core = None;
+            // What this turn had gathered and not said dies with it.
+            self.outbox = Outbox::default();
+            let message = panic_message(&*panic);
+            let reason = format!("group {} broke an invariant: {message}; report it", self.id);
+            self.fail(&reason.into());
         }
     }
 
@@ -104,16 +138,20 @@ impl Hosted {
         sm: SmId,
         command: Bytes,
         deadline: Time,
-        reply: ProposeReply,
+        reply: Ticket,
     ) {
         if let Some(reason) = &self.failed {
             let reason = Arc::clone(reason);
-            return answer(reply, Err(ProposeError::Failed { reason }));
+            return reply.give(Err(ProposeError::Failed { reason }));
         }
         let max = self.limits.command_bytes_max;
         if command.len() > max {
-            return answer(reply, Err(ProposeError::TooLarge { bytes: command.len(), max }));
+            return reply.give(Err(ProposeError::TooLarge { bytes: command.len(), max }));
         }
+        self.front.observing.tell(|| Seen::Proposed(self.id, sm, command.len()));
+        self.front.stats.proposed.add(1);
+        self.front.stats.proposed_bytes.add(u64::try_from(command.len()).unwrap_or(u64::MAX));
+        self.stirred = true;
         let id = ProposalId(self.proposals.insert((deadline, reply)));
         self.step(now, Input::Propose { id, sm, command, deadline });
     }
@@ -132,11 +170,56 @@ impl Hosted {
         if self.applier.reads() >= self.limits.reads_max {
             return answer(reply, Err(ReadError::Overloaded));
         }
+        self.front.stats.reads.add(1);
+        self.stirred = true;
         let id = ReadId(self.reads.insert(PendingRead { sm, query, deadline, reply }));
         self.step(now, Input::Read { id, deadline });
     }
 
+    /// Shows what was chosen at an instance; what is not in memory is asked of the disk.
+    pub(super) fn get(&self, instance: Instance, reply: GetReply, fetcher: &Fetcher) {
+        let Some(core) = &self.core else {
+            let reason = reason(self.failed.as_ref());
+            return answer(reply, Err(NodeError::Failed { reason }.into()));
+        };
+        match core.chosen_at(instance) {
+            ChosenAt::Value(value) => answer(reply, Ok(commands(&value))),
+            ChosenAt::Nothing => {
+                let chosen = core.status().chosen;
+                answer(reply, Err(GetError::NotChosen { asked: instance, chosen }));
+            }
+            ChosenAt::Cleaned => {
+                let first_kept = core.status().cleaned.next();
+                answer(reply, Err(GetError::Cleaned { asked: instance, first_kept }));
+            }
+            ChosenAt::OnDisk => {
+                if let Err(Want::User(_, reply)) = fetcher.ask(self.id, Want::User(instance, reply))
+                {
+                    answer(reply, Err(NodeError::Overloaded.into()));
+                }
+            }
+        }
+    }
+
+    /// Changes settings of the protocol, which were checked.
+    pub(super) fn tune(&mut self, now: Time, protocol: Tuning) {
+        self.change(&protocol);
+        self.rest.set(now, protocol);
+    }
+
+    fn change(&mut self, protocol: &Tuning) {
+        let Some(core) = &mut self.core else { return };
+        if let Err(error) = core.tune(protocol) {
+            let (node, group) = (self.me.node.0, self.id.0);
+            tracing::warn!(node, group, %error, "settings were not taken");
+        }
+    }
+
     pub(super) fn fetched(&mut self, now: Time, id: FetchId, entries: Vec<Stored>) {
+        if let Some(first) = entries.first() {
+            let (from, count) = (first.instance, entries.len());
+            self.front.observing.tell(|| Seen::Fetched(self.id, from, count));
+        }
         self.step(now, Input::Fetched { id, entries });
     }
 
@@ -146,6 +229,8 @@ impl Hosted {
         let applied = self.applier.applied();
         if applied > self.applied {
             self.applied = applied;
+            self.stirred = true;
+            self.front.observing.tell(|| Seen::Applied(self.id, applied));
             self.step(now, Input::Applied(applied));
         }
         for _ in 0..TICKS_MAX {
@@ -160,7 +245,10 @@ impl Hosted {
     /// Hands messages over to the network.
     pub(super) fn send(&mut self, transport: &mut Transport) {
         let (group, from) = (self.id, self.me.incarnation);
+        let (stats, observing) = (&self.front.stats, &self.front.observing);
         for (to, message) in self.outbox.messages.drain(..) {
+            stats.sent.add(1);
+            observing.tell(|| Seen::Sent(group, to, message.kind(), message.value_bytes()));
             transport.send(to, &Packet::Group { group, from, message });
         }
     }
@@ -171,12 +259,18 @@ impl Hosted {
             match outcome {
                 Outcome::Refused(ProposalId(id), refusal) => {
                     if let Some((_, reply)) = self.proposals.remove(id) {
-                        answer(reply, Err(refused(refusal, self.failed.as_ref())));
+                        let error = match refusal {
+                            Refusal::Overloaded => self.front.overloaded(),
+                            Refusal::TooLarge | Refusal::NotMember | Refusal::Failed => {
+                                refused(refusal, self.failed.as_ref())
+                            }
+                        };
+                        reply.give(Err(error));
                     }
                 }
                 Outcome::Unknown(ProposalId(id)) => {
                     if let Some((_, reply)) = self.proposals.remove(id) {
-                        answer(reply, Err(ProposeError::Unknown));
+                        reply.give(Err(ProposeError::Unknown));
                     }
                 }
                 Outcome::ReadAt(ReadId(id), instance) => {
@@ -187,6 +281,7 @@ impl Hosted {
                     }
                 }
                 Outcome::ReadFailed(ReadId(id), refusal) => {
+                    self.front.stats.reads_failed.add(1);
                     if let Some(PendingRead { reply, .. }) = self.reads.remove(id) {
                         answer(reply, Err(read_refused(refusal, self.failed.as_ref())));
                     }
@@ -194,14 +289,16 @@ impl Hosted {
             }
         }
         for apply in self.outbox.applies.drain(..) {
-            let reply = match &apply {
-                Apply::Command { proposal: Some(ProposalId(id)), .. } => self
-                    .proposals
-                    .remove(*id)
-                    .map(|(deadline, reply)| self.owed_outputs.push(deadline, reply)),
+            let proposer = match &apply {
+                Apply::Command { proposal: Some(ProposalId(id)), .. } => {
+                    self.proposals.remove(*id).map(|(deadline, mut ticket)| {
+                        let context = ticket.take_context();
+                        Proposer { reply: self.owed_outputs.push(deadline, ticket), context }
+                    })
+                }
                 Apply::Command { proposal: None, .. } | Apply::Through(_) => None,
             };
-            self.jobs.push(Job::Apply(apply, reply));
+            self.jobs.push(Job::Apply(apply, proposer));
         }
         if !self.jobs.is_empty() {
             self.applier.push(&mut self.jobs);
@@ -211,6 +308,15 @@ impl Hosted {
     /// At the end of a turn: gives up what the machines owe for too long, and says when to look at
     /// this group again.
     pub(super) fn deadline(&mut self, now: Time) -> Option<Time> {
+        if mem::take(&mut self.stirred)
+            && let Some(core) = &self.core
+        {
+            self.front.stats.take(&core.status(), self.applier.applied());
+            self.rest.disturb(now);
+        }
+        if let Some(tuning) = self.rest.change(now) {
+            self.change(&tuning);
+        }
         let outputs = self.owed_outputs.settle(now, || Err(ProposeError::Unknown));
         let answers = self.owed_answers.settle(now, || Err(ReadError::TimedOut));
         let core = self.core.as_ref().and_then(Group::deadline);
@@ -218,37 +324,68 @@ impl Hosted {
     }
 
     /// Traces what happened, and publishes who leads.
-    pub(super) fn report(&mut self) {
+    pub(super) fn report(&mut self, now: Time) {
         if self.outbox.events.is_empty() {
             return;
         }
+        self.stirred = true;
         let (node, group) = (self.me.node.0, self.id.0);
-        let mut led = false;
+        let mut moved = false;
         let mut failed = None;
+        let (stats, observing, id) = (&self.front.stats, &self.front.observing, self.id);
         for event in self.outbox.events.drain(..) {
             match event {
                 Event::Canvassing(ballot) => {
+                    moved = true;
                     tracing::debug!(node, group, %ballot, "would like to lead");
+                    observing.tell(|| Seen::Canvassing(id, ballot));
                 }
-                Event::Preparing(ballot) => tracing::debug!(node, group, %ballot, "phase 1"),
+                Event::Preparing(ballot) => {
+                    (moved, self.since) = (true, now);
+                    tracing::debug!(node, group, %ballot, "phase 1");
+                    stats.prepared.add(1);
+                    observing.tell(|| Seen::Preparing(id, ballot));
+                }
                 Event::Leading(ballot) => {
-                    led = true;
+                    let took = now.since(self.since);
+                    (moved, self.since) = (true, now);
                     tracing::info!(node, group, %ballot, "leads");
+                    stats.led.add(1);
+                    self.front.moved();
+                    stats.leader_changes.add(1);
+                    observing.tell(|| Seen::Leading(id, ballot, took));
                 }
                 Event::SteppedDown(ballot, reason) => {
-                    led = true;
+                    moved = true;
+                    let led = now.since(self.since);
                     tracing::info!(node, group, %ballot, ?reason, "no longer leads");
+                    observing.tell(|| Seen::SteppedDown(id, ballot, reason, led));
                 }
                 Event::Following(ballot) => {
-                    led = true;
+                    moved = true;
                     tracing::info!(node, group, %ballot, "follows");
+                    self.front.moved();
+                    stats.leader_changes.add(1);
+                    observing.tell(|| Seen::Following(id, ballot));
                 }
-                Event::Chosen(instance) => tracing::trace!(node, group, %instance, "chosen"),
+                Event::Chosen(instance) => {
+                    tracing::trace!(node, group, %instance, "chosen");
+                    observing.tell(|| Seen::Chosen(id, instance));
+                }
                 Event::PeerLearns(member) => {
                     tracing::info!(node, group, %member, "peer is far behind, and learns");
+                    observing.tell(|| Seen::PeerLearns(id, member.node));
                 }
                 Event::ValuesLost(first, last) => {
                     tracing::warn!(node, group, %first, %last, "the disk lost chosen values");
+                    stats.values_lost.add(last.0 - first.0 + 1);
+                    observing.tell(|| Seen::ValuesLost(id, first, last));
+                }
+                Event::Master(Some(holder), version) => {
+                    tracing::info!(node, group, %holder, %version, "master");
+                }
+                Event::Master(None, version) => {
+                    tracing::info!(node, group, %version, "nobody is master");
                 }
                 Event::Failed(reason, instance) => failed = Some((reason, instance)),
             }
@@ -256,14 +393,32 @@ impl Hosted {
         if let Some((reason, instance)) = failed {
             self.fail(&format!("group {} at {instance}: {reason}", self.id).into());
         }
-        if led {
+        if moved {
             self.publish();
         }
     }
 
+    /// Shows who is master.
+    pub(super) fn show_master(&self) {
+        if let Some(core) = &self.core {
+            self.front.show_master(core.master());
+        }
+    }
+
     fn publish(&self) {
-        let leader = self.leader();
-        self.leader.send_if_modified(|now| std::mem::replace(now, leader) != leader);
+        let core = self.core.as_ref().map(Group::status);
+        let state = GroupState {
+            leader: self.leader(),
+            role: core.map(|status| status.role),
+            votes: core.is_some_and(|status| status.votes),
+            failed: self.failed.clone(),
+        };
+        self.front.stats.failed.set(u64::from(state.failed.is_some()));
+        self.state.send_if_modified(|now| {
+            let changed = *now != state;
+            *now = state;
+            changed
+        });
     }
 
     /// Who leads, as far as is known here.
@@ -296,20 +451,22 @@ impl Hosted {
         if self.failed.is_none() {
             tracing::error!(node = self.me.node.0, group = self.id.0, %reason, "group has stopped");
             self.failed = Some(Arc::clone(reason));
+            self.front.observing.tell(|| Seen::GroupFailed(self.id, Arc::clone(reason)));
         }
         self.release(
             &ProposeError::Failed { reason: Arc::clone(reason) },
             &ReadError::Failed { reason: Arc::clone(reason) },
         );
+        self.publish();
     }
 
     /// The node has stopped: nothing of this group goes on.
     pub(super) fn halt(&mut self, reason: &Arc<str>) {
         self.core = None;
+        self.front.show_master(Master::default());
         self.outbox = Outbox::default();
         self.failed.get_or_insert_with(|| Arc::clone(reason));
         self.fail(reason);
-        self.publish();
     }
 
     /// Answers everybody who waits.
@@ -317,7 +474,7 @@ impl Hosted {
         self.owed_outputs.clear();
         self.owed_answers.clear();
         for (_, reply) in self.proposals.clear() {
-            answer(reply, Err(propose.clone()));
+            reply.give(Err(propose.clone()));
         }
         for PendingRead { reply, .. } in self.reads.clear() {
             answer(reply, Err(read.clone()));
@@ -333,14 +490,24 @@ impl Hosted {
         }
     }
 
+    /// A batch is on disk.
+    pub(super) fn durable(&mut self, now: Time, durable: Durable) {
+        self.stirred = true;
+        self.step(now, Input::Durable(durable));
+    }
+
     pub(super) fn receive(&mut self, now: Time, from: Member, message: Message) {
+        self.front.stats.received.add(1);
+        self.stirred |= !is_idle_talk(&message);
+        let (observing, bytes) = (&self.front.observing, message.value_bytes());
+        observing.tell(|| Seen::Received(self.id, from.node, message.kind(), bytes));
         self.step(now, Input::Receive { from, message });
     }
 }
 
 fn refused(refusal: Refusal, failed: Option<&Arc<str>>) -> ProposeError {
     match refusal {
-        Refusal::Overloaded => ProposeError::Overloaded,
+        Refusal::Overloaded => ProposeError::Overloaded { retry_after: LOOK_AGAIN },
         // The limit was checked with its numbers before.
         Refusal::TooLarge => ProposeError::TooLarge { bytes: 0, max: 0 },
         Refusal::NotMember => ProposeError::NotMember,
@@ -359,6 +526,9 @@ fn read_refused(refusal: ReadRefusal, failed: Option<&Arc<str>>) -> ReadError {
 fn reason(failed: Option<&Arc<str>>) -> Arc<str> {
     failed.map_or_else(|| "the group has stopped".into(), Arc::clone)
 }
+
+/// When to try again what a full queue refused, if nothing better is known.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Ticks in a row at one time; a core that wants more of them at once is ticked again after others
 /// had their turn.

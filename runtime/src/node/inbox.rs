@@ -60,6 +60,21 @@ impl<T> Inbox<T> {
         Ok(())
     }
 
+    /// Adds items in their order with one wake-up, if all of them find room: otherwise none.
+    pub(crate) fn offer_all(&self, items: Vec<T>, max: usize) -> bool {
+        let mut queue = self.lock();
+        if queue.closed || queue.items.len() + items.len() > max {
+            return false;
+        }
+        let ring = queue.items.is_empty() && !items.is_empty();
+        queue.items.extend(items);
+        drop(queue);
+        if ring {
+            self.bell.notify_one();
+        }
+        true
+    }
+
     /// Swaps everything that waits into `into`, which has to be empty; its buffer is used next.
     pub(crate) fn drain_into(&self, into: &mut Vec<T>) {
         debug_assert!(into.is_empty());
@@ -111,6 +126,10 @@ mod tests {
         assert_eq!(inbox.offer("a", 1), Ok(()));
         assert_eq!(inbox.offer("b", 1), Err("b"));
         assert_eq!(inbox.len(), 1);
+        assert!(!inbox.offer_all(vec!["b", "c"], 2), "one of them finds no room");
+        assert!(inbox.offer_all(vec!["b", "c"], 3));
+        assert_eq!(inbox.close(), ["a", "b", "c"]);
+        assert!(!inbox.offer_all(vec![], 3), "it is closed");
     }
 
     #[test]

@@ -2,12 +2,15 @@
 //!
 //! Group commit is the loop itself: while one sync runs, the next batches gather. The one place
 //! where a [`WriteBatch`] becomes durable is [`Worker::commit`], after the sync returned success.
+//!
+//! What a full disk has no room for is held, and nothing is written past it, since batches are durable
+//! in order; the log says when to try again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use synod_core::{Durable, Founding, GroupId, Incarnation, Record, WriteBatch};
 
@@ -25,8 +28,12 @@ pub(super) struct LogThread {
 pub(super) trait Durably: Send + 'static {
     /// These are on disk now, in the order given to [`LogThread::write`].
     fn durable(&self, durables: &mut Vec<Durable>);
+    /// One write and one sync have succeeded: of so many batches, with so many bytes of values.
+    fn synced(&self, batches: usize, value_bytes: u64, took: Duration);
     /// The founding is on disk now.
     fn founded(&self);
+    /// The disk is full, and the log takes no more values; or it takes them again.
+    fn room(&self, has_room: bool);
     /// The groups have new incarnations, durably, and this is what is left of them.
     fn renewed(&self, groups: BTreeMap<GroupId, GroupLog>);
     /// The log has stopped for good: nothing more will be durable (I7).
@@ -39,8 +46,6 @@ struct Shared {
     ready: Condvar,
     /// The number of the last durable batch, as hellos say it.
     batch: Arc<AtomicU64>,
-    /// Bytes that can be written before more space is needed.
-    room: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -61,16 +66,11 @@ impl LogThread {
         batch: Arc<AtomicU64>,
         durably: impl Durably,
     ) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            ready: Condvar::new(),
-            batch,
-            room: AtomicU64::new(log.room()),
-        });
+        let shared = Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), batch });
         shared.batch.store(log.batch(), Ordering::Relaxed);
         let theirs = Arc::clone(&shared);
         let thread = thread::Builder::new().name(name).spawn(move || {
-            Worker { shared: theirs, log, room_low, durably, done: Vec::new() }.run()
+            Worker::new(theirs, log, room_low, durably).run();
         })?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -99,11 +99,6 @@ impl LogThread {
         self.shared.ready.notify_one();
     }
 
-    /// Bytes that can be written before more space is needed.
-    pub(super) fn room(&self) -> u64 {
-        self.shared.room.load(Ordering::Relaxed)
-    }
-
     /// Lets the thread write what it was given, and waits for its end: then the log is closed.
     pub(super) fn close(mut self) {
         self.end();
@@ -112,7 +107,8 @@ impl LogThread {
         }
     }
 
-    fn end(&self) {
+    /// Lets the thread end once it has written what it was given.
+    pub(super) fn end(&self) {
         self.shared.lock().closed = true;
         self.shared.ready.notify_one();
     }
@@ -136,6 +132,12 @@ struct Worker<V: Vfs, D> {
     room_low: u64,
     durably: D,
     done: Vec<Durable>,
+    /// Batches taken from the queue and not written yet.
+    held: VecDeque<WriteBatch>,
+    /// What was said last of the room in the log.
+    has_room: bool,
+    /// When to ask a full disk again.
+    retry: Option<Instant>,
 }
 
 enum Next {
@@ -143,18 +145,23 @@ enum Next {
     Found(Founding),
     Renew(Vec<(GroupId, Incarnation)>),
     Idle,
+    Retry,
     End,
 }
 
 impl<V: Vfs, D: Durably> Worker<V, D> {
+    fn new(shared: Arc<Shared>, log: Log<V>, room_low: u64, durably: D) -> Self {
+        let (done, held) = (Vec::new(), VecDeque::new());
+        Self { shared, log, room_low, durably, done, held, has_room: true, retry: None }
+    }
+
     fn run(mut self) {
-        let mut batches = Vec::new();
         let mut maintained = false;
         loop {
-            let did = match self.next(&mut batches, maintained) {
+            let did = match self.next(maintained) {
                 Next::Write => {
                     maintained = false;
-                    self.commit(&mut batches).and_then(|()| self.keep_room())
+                    self.commit().and_then(|()| self.keep_room())
                 }
                 Next::Found(founding) => {
                     maintained = false;
@@ -162,31 +169,48 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
                 }
                 Next::Renew(drawn) => {
                     maintained = false;
+                    // What the old incarnations wanted written and had no room for: nobody waits.
+                    self.held.clear();
                     self.log.renew(&drawn).map(|groups| self.durably.renewed(groups))
                 }
                 Next::Idle => self.log.maintain().map(|did| maintained = did == Maintained::Done),
+                Next::Retry => {
+                    self.retry = None;
+                    self.log.try_again().and_then(|()| self.commit())
+                }
                 Next::End => return,
             };
             self.shared.batch.store(self.log.batch(), Ordering::Relaxed);
-            self.shared.room.store(self.log.room(), Ordering::Relaxed);
             if let Err(error) = did {
                 // The batches are dropped, so nothing of them is ever vouched for.
                 self.durably.failed(&error);
                 return;
             }
+            self.tell_room();
+        }
+    }
+
+    /// Says so if the room in the log has changed, and sees to it that a full disk is asked again.
+    fn tell_room(&mut self) {
+        let after = self.log.retry_after();
+        self.retry = after.map(|after| self.retry.unwrap_or_else(|| Instant::now() + after));
+        if self.log.has_room() != self.has_room {
+            self.has_room = !self.has_room;
+            self.durably.room(self.has_room);
         }
     }
 
     /// Waits for work. Idle only after a while without any, so that upkeep does not get in the way
     /// of commands that come one after the other.
-    fn next(&self, batches: &mut Vec<WriteBatch>, maintained: bool) -> Next {
+    fn next(&mut self, maintained: bool) -> Next {
         let mut queue = self.shared.lock();
         loop {
+            let retry = self.retry.map(|at| at.saturating_duration_since(Instant::now()));
             if let Some(founding) = queue.founding.take() {
                 return Next::Found(founding);
             }
-            if !queue.batches.is_empty() {
-                std::mem::swap(&mut queue.batches, batches);
+            if !queue.batches.is_empty() && self.held.is_empty() {
+                self.held.extend(queue.batches.drain(..));
                 return Next::Write;
             }
             if let Some(drawn) = queue.renewal.take() {
@@ -195,39 +219,54 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
             if queue.closed {
                 return Next::End;
             }
-            if maintained {
+            if retry == Some(Duration::ZERO) {
+                return Next::Retry;
+            }
+            let is_resting = maintained || !self.held.is_empty();
+            let idle = (!is_resting).then_some(IDLE_AFTER);
+            let Some(wait) = retry.into_iter().chain(idle).min() else {
                 queue = self.shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;
-            }
-            let (guard, waited) = self
-                .shared
-                .ready
-                .wait_timeout(queue, IDLE_AFTER)
-                .unwrap_or_else(PoisonError::into_inner);
+            };
+            let (guard, waited) =
+                self.shared.ready.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner);
             queue = guard;
             let is_idle = queue.founding.is_none() && queue.renewal.is_none();
-            if waited.timed_out() && queue.batches.is_empty() && is_idle {
+            if waited.timed_out() && queue.batches.is_empty() && is_idle && Some(wait) == idle {
                 return if queue.closed { Next::End } else { Next::Idle };
             }
         }
     }
 
     /// Writes and syncs, and only then calls the batches durable.
-    fn commit(&mut self, batches: &mut Vec<WriteBatch>) -> Result<(), LogError> {
-        let mut rest = batches.drain(..).peekable();
+    fn commit(&mut self) -> Result<(), LogError> {
         let mut gathered = Vec::new();
-        while let Some(first) = rest.next() {
-            let mut bytes = bytes_of(&first);
-            gathered.push(first);
-            while let Some(next) = rest.peek() {
+        while !self.held.is_empty() {
+            let mut bytes = 0_u64;
+            while let Some(next) = self.held.front() {
                 bytes = bytes.saturating_add(bytes_of(next));
-                if bytes > GATHERED_BYTES_MAX {
+                if bytes > GATHERED_BYTES_MAX && !gathered.is_empty() {
                     break;
                 }
-                gathered.extend(rest.next());
+                gathered.extend(self.held.pop_front());
             }
+            let admitted = self.log.admits(&gathered)?;
+            while gathered.len() > admitted {
+                if let Some(last) = gathered.pop() {
+                    self.held.push_front(last);
+                }
+            }
+            if gathered.is_empty() {
+                return Ok(()); // until there is room
+            }
+            let begun = Instant::now();
             self.log.write(&gathered)?;
             self.log.sync()?;
+            self.durably.synced(
+                gathered.len(),
+                gathered.iter().map(bytes_of).sum(),
+                begun.elapsed(),
+            );
             self.done.extend(gathered.drain(..).map(WriteBatch::durable));
             self.durably.durable(&mut self.done);
             self.done.clear();
@@ -258,3 +297,6 @@ const IDLE_AFTER: Duration = Duration::from_millis(10);
 
 /// Values gathered under one sync.
 const GATHERED_BYTES_MAX: u64 = BATCH_BYTES_MAX / 4;
+
+#[cfg(test)]
+mod tests;

@@ -5,26 +5,41 @@
 //! | protocol, one a node | sockets, all groups' `step`, timers | `driver` |
 //! | log, one a node | writes and syncs what all groups have waiting | `log_thread` |
 //! | fetch, one a node | reads older entries for peers that are behind | `fetcher` |
-//! | machines, one a group | executes chosen commands, answers reads | `applier` |
+//! | machines, a pool | execute chosen commands, answer reads, each group on one at a time | `applier`, `pool` |
 
+mod admission;
 mod applier;
 mod builder;
+mod chosen;
 mod clock;
 mod driver;
 mod entry;
 mod error;
 mod fetcher;
+mod front;
 mod handle;
 mod hosted;
 mod inbox;
 mod log_thread;
+mod master;
 mod note;
+mod observing;
+mod pool;
+mod propose;
 mod reply;
+mod rest;
+mod settings;
+#[cfg(feature = "metrics")]
+mod source;
 mod start;
+#[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "read by the metrics only"))]
+mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod waiters;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,12 +49,25 @@ use std::time::Duration;
 
 use synod_core::{GroupId, NodeId};
 
+pub use self::admission::Overload;
 pub use self::builder::NodeBuilder;
+pub use self::chosen::{ChosenCommand, GetError};
 pub use self::error::{NodeError, ProposeError, ReadError, StartError};
 pub use self::handle::{Committed, GroupHandle};
-pub use self::status::{GroupStatus, LinkStatus, NodeState, NodeStatus};
+pub use self::master::{MasterHandle, MasterState};
+pub use self::settings::{Settings, TuneError};
+pub use self::status::{GroupState, GroupStatus, LinkStatus, NodeState, NodeStatus};
+pub use self::watch::GroupWatch;
+
+#[cfg(feature = "metrics")]
+pub(crate) use self::{
+    source::Source,
+    stats::{Counter, Durations, Gauge, GroupStats, NodeStats},
+};
 
 use self::note::{Note, Shared};
+#[cfg(all(feature = "admin", unix))]
+use crate::admin::{Admin, Desk};
 
 /// A running node. Dropping it stops it at once; [`shutdown`](Self::shutdown) does it politely.
 #[derive(Debug)]
@@ -48,6 +76,39 @@ pub struct Node {
     groups: BTreeMap<GroupId, GroupHandle>,
     local: SocketAddr,
     thread: Option<JoinHandle<()>>,
+    #[cfg(all(feature = "admin", unix))]
+    admin: Option<Admin>,
+}
+
+/// Opens the operator's socket, if it can be.
+#[cfg(all(feature = "admin", unix))]
+fn admin(
+    dir: &std::path::Path,
+    shared: &Arc<Shared>,
+    groups: &BTreeMap<GroupId, GroupHandle>,
+) -> Option<Admin> {
+    let desk = Desk { node: NodeView(Arc::clone(shared)), groups: groups.clone() };
+    let started = Admin::start(dir, desk);
+    let node = shared.node.0;
+    started
+        .inspect_err(|error| tracing::warn!(node, %error, "runs without a socket for synodctl"))
+        .ok()
+}
+
+/// What a node shows of itself, for whoever may outlive it.
+#[cfg(all(feature = "admin", unix))]
+#[derive(Clone, Debug)]
+pub(crate) struct NodeView(Arc<Shared>);
+
+#[cfg(all(feature = "admin", unix))]
+impl NodeView {
+    pub(crate) fn id(&self) -> NodeId {
+        self.0.node
+    }
+
+    pub(crate) async fn status(&self) -> Result<NodeStatus, NodeError> {
+        handle::node_status(&self.0).await
+    }
 }
 
 impl Node {
@@ -92,6 +153,8 @@ impl Node {
     /// what is under way; then everybody who still waits gets
     /// [`ShuttingDown`](ProposeError::ShuttingDown).
     pub async fn shutdown_within(mut self, timeout: Duration) {
+        #[cfg(all(feature = "admin", unix))]
+        drop(self.admin.take());
         let deadline = self.shared.clock.now() + timeout;
         self.shared.inbox.push(Note::Shutdown { deadline });
         let Some(thread) = self.thread.take() else { return };

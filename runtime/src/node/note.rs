@@ -2,21 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Durable, Fetch, GroupId, NodeId, SmId, Stored, Time};
+use synod_core::{
+    Durable, Fetch, GroupId, Instance, MasterAsk, NodeId, SmId, Stored, Time, Tuning,
+};
 use synod_proto::Packet;
 use tokio::sync::oneshot;
 
-use super::applier::{Progress, ProposeReply, ReadReply};
+use super::applier::{Progress, ReadReply};
+use super::chosen::GetReply;
 use super::clock::Clock;
 use super::error::{NodeError, ProposeError, ReadError};
+use super::front::Front;
 use super::inbox::Inbox;
 use super::log_thread::Durably;
+use super::observing::{Observing, Seen};
+use super::reply::Sink;
+use super::stats::NodeStats;
 use super::status::NodeStatus;
+use super::ticket::Ticket;
 use crate::MachineError;
 use crate::log::{GroupLog, LogError};
 use crate::transport::Inlet;
+#[cfg(feature = "metrics")]
+use crate::transport::Links;
 
 /// One thing for the driver to look at. Groups are named by their slot.
 #[derive(Debug)]
@@ -25,6 +36,14 @@ pub(super) enum Note {
     Status(oneshot::Sender<NodeStatus>),
     Shutdown {
         deadline: Time,
+    },
+    Tune {
+        slot: usize,
+        protocol: Tuning,
+    },
+    Master {
+        slot: usize,
+        ask: MasterAsk,
     },
     /// The `Node` was dropped.
     Stop,
@@ -36,6 +55,8 @@ pub(super) enum Note {
         entries: Vec<Stored>,
     },
     Founded,
+    /// Whether the log takes values.
+    Room(bool),
     Renewed(BTreeMap<GroupId, GroupLog>),
     LogFailed(Arc<str>),
     /// Look at what the group's applier has applied.
@@ -51,8 +72,9 @@ pub(super) enum Note {
 /// What a user asks of a group.
 #[derive(Debug)]
 pub(super) enum Request {
-    Propose { slot: usize, sm: SmId, command: Bytes, deadline: Time, reply: ProposeReply },
+    Propose { slot: usize, sm: SmId, command: Bytes, deadline: Time, reply: Ticket },
     Read { slot: usize, sm: SmId, query: Bytes, deadline: Time, reply: ReadReply },
+    Get { slot: usize, instance: Instance, deadline: Time, reply: GetReply },
     Transfer { slot: usize, to: NodeId, reply: oneshot::Sender<Result<(), NodeError>> },
 }
 
@@ -60,16 +82,19 @@ impl Request {
     /// Which group it is about.
     pub(super) const fn slot(&self) -> usize {
         match self {
-            Self::Propose { slot, .. } | Self::Read { slot, .. } | Self::Transfer { slot, .. } => {
-                *slot
-            }
+            Self::Propose { slot, .. }
+            | Self::Read { slot, .. }
+            | Self::Get { slot, .. }
+            | Self::Transfer { slot, .. } => *slot,
         }
     }
 
     /// When to give up.
     pub(super) const fn deadline(&self) -> Option<Time> {
         match self {
-            Self::Propose { deadline, .. } | Self::Read { deadline, .. } => Some(*deadline),
+            Self::Propose { deadline, .. }
+            | Self::Read { deadline, .. }
+            | Self::Get { deadline, .. } => Some(*deadline),
             Self::Transfer { .. } => None,
         }
     }
@@ -77,8 +102,9 @@ impl Request {
     /// Answers with whichever of the errors fits.
     pub(super) fn refuse(self, propose: ProposeError, read: ReadError, other: NodeError) {
         match self {
-            Self::Propose { reply, .. } => answer(reply, Err(propose)),
+            Self::Propose { reply, .. } => reply.give(Err(propose)),
             Self::Read { reply, .. } => answer(reply, Err(read)),
+            Self::Get { reply, .. } => answer(reply, Err(other.into())),
             Self::Transfer { reply, .. } => answer(reply, Err(other)),
         }
     }
@@ -95,6 +121,11 @@ pub(super) struct Shared {
     pub(super) node: NodeId,
     pub(super) clock: Clock,
     pub(super) inbox: Inbox<Note>,
+    pub(super) stats: NodeStats,
+    /// Known once the transport is up.
+    #[cfg(feature = "metrics")]
+    pub(super) links: OnceLock<Links>,
+    pub(super) observing: Observing,
     ending: OnceLock<Ending>,
 }
 
@@ -106,8 +137,18 @@ enum Ending {
 }
 
 impl Shared {
-    pub(super) fn new(node: NodeId, clock: Clock) -> Self {
-        Self { node, clock, inbox: Inbox::new(), ending: OnceLock::new() }
+    pub(super) fn new(node: NodeId, clock: Clock, observing: Observing) -> Self {
+        let stats = NodeStats::default();
+        Self {
+            node,
+            clock,
+            inbox: Inbox::new(),
+            stats,
+            #[cfg(feature = "metrics")]
+            links: OnceLock::new(),
+            observing,
+            ending: OnceLock::new(),
+        }
     }
 
     /// From now on nothing more is taken. The first reason counts.
@@ -148,8 +189,8 @@ impl Shared {
     }
 
     /// Why the inbox took no proposal: it is full, or closed.
-    pub(super) fn propose_refusal(&self) -> ProposeError {
-        if self.is_open() { ProposeError::Overloaded } else { self.propose_error() }
+    pub(super) fn propose_refusal(&self, front: &Front) -> ProposeError {
+        if self.is_open() { front.overloaded() } else { self.propose_error() }
     }
 
     /// Why the inbox took no read: it is full, or closed.
@@ -183,6 +224,10 @@ impl Inlet for FromPeers {
         self.0.inbox.extend(packets.drain(..).map(|packet| Note::Packet(from, packet)));
     }
 
+    fn link(&self, peer: NodeId, connected: bool) {
+        self.0.observing.tell(|| Seen::Connected(peer, connected));
+    }
+
     fn is_full(&self) -> bool {
         self.0.inbox.len() >= PACKETS_MAX
     }
@@ -196,8 +241,20 @@ impl Durably for FromLog {
         self.0.inbox.extend(durables.drain(..).map(Note::Durable));
     }
 
+    fn synced(&self, batches: usize, value_bytes: u64, took: Duration) {
+        let stats = &self.0.stats;
+        stats.sync.record(took);
+        stats.written_batches.add(u64::try_from(batches).unwrap_or(u64::MAX));
+        stats.written_bytes.add(value_bytes);
+        self.0.observing.tell(|| Seen::LogSynced(batches, value_bytes, took));
+    }
+
     fn founded(&self) {
         self.0.inbox.push(Note::Founded);
+    }
+
+    fn room(&self, has_room: bool) {
+        self.0.inbox.push(Note::Room(has_room));
     }
 
     fn renewed(&self, groups: BTreeMap<GroupId, GroupLog>) {

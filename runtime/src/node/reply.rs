@@ -8,20 +8,37 @@ use std::time::Duration;
 use synod_core::Time;
 use tokio::sync::oneshot;
 
+/// Where an answer goes.
+pub(super) trait Sink {
+    /// What is answered.
+    type Answer;
+
+    /// Answers. Whoever asked may have gone: then nobody is told.
+    fn give(self, answer: Self::Answer);
+}
+
+impl<T> Sink for oneshot::Sender<T> {
+    type Answer = T;
+
+    fn give(self, answer: T) {
+        drop(self.send(answer));
+    }
+}
+
 /// One answer, given by whoever is first.
 #[derive(Debug)]
-pub(super) struct Reply<T>(Arc<Mutex<Option<oneshot::Sender<T>>>>);
+pub(super) struct Reply<S>(Arc<Mutex<Option<S>>>);
 
-impl<T> Reply<T> {
-    pub(super) fn new(sender: oneshot::Sender<T>) -> Self {
-        Self(Arc::new(Mutex::new(Some(sender))))
+impl<S: Sink> Reply<S> {
+    pub(super) fn new(sink: S) -> Self {
+        Self(Arc::new(Mutex::new(Some(sink))))
     }
 
-    /// Answers, unless that has been done. Whoever asked may have gone: then nobody is told.
-    pub(super) fn answer(&self, answer: T) {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sender) = sender {
-            drop(sender.send(answer));
+    /// Answers, unless that has been done.
+    pub(super) fn answer(&self, answer: S::Answer) {
+        let sink = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sink) = sink {
+            sink.give(answer);
         }
     }
 
@@ -30,7 +47,7 @@ impl<T> Reply<T> {
     }
 }
 
-impl<T> Clone for Reply<T> {
+impl<S> Clone for Reply<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
@@ -38,27 +55,27 @@ impl<T> Clone for Reply<T> {
 
 /// Answers that the machines owe, so that nobody waits for a slow machine past the deadline.
 #[derive(Debug)]
-pub(super) struct Owed<T> {
+pub(super) struct Owed<S> {
     /// In the order handed over, which is the order in which the machines answer.
-    replies: VecDeque<(Time, Reply<T>)>,
+    replies: VecDeque<(Time, Reply<S>)>,
     /// When to look for late ones again.
     look: Time,
 }
 
-impl<T> Owed<T> {
+impl<S: Sink> Owed<S> {
     pub(super) const fn new() -> Self {
         Self { replies: VecDeque::new(), look: Time::ZERO }
     }
 
     /// Notes an answer that the machines owe from now on.
-    pub(super) fn push(&mut self, deadline: Time, sender: oneshot::Sender<T>) -> Reply<T> {
-        let reply = Reply::new(sender);
+    pub(super) fn push(&mut self, deadline: Time, sink: S) -> Reply<S> {
+        let reply = Reply::new(sink);
         self.replies.push_back((deadline, reply.clone()));
         reply
     }
 
     /// Forgets those that were answered, and answers those that are late. Says when to look again.
-    pub(super) fn settle(&mut self, now: Time, late: impl Fn() -> T) -> Option<Time> {
+    pub(super) fn settle(&mut self, now: Time, late: impl Fn() -> S::Answer) -> Option<Time> {
         while self.replies.front().is_some_and(|(_, reply)| !reply.is_open()) {
             self.replies.pop_front();
         }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use synod_core::{Bootstrap, Forming, FormingStart, Founder, GroupId, Incarnation, Member, SmId};
+use synod_proto::Welcome;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
@@ -16,13 +17,16 @@ use super::applier::Applier;
 use super::builder::{NodeBuilder, Valid};
 use super::clock::Clock;
 use super::driver::{Driver, Guard, State, Turn};
-use super::entry::Entry;
 use super::error::StartError;
 use super::fetcher::Fetcher;
+use super::front::Front;
 use super::handle::GroupHandle;
 use super::hosted::{Hosted, Limits};
 use super::log_thread::LogThread;
 use super::note::{FromLog, FromMachines, FromPeers, Note, Shared};
+use super::observing::Observing;
+use super::pool::Pool;
+use super::status::GroupState;
 use crate::Machines;
 use crate::log::{Log, LogConfig, Opened};
 use crate::transport::{Identity, Inlet, Settings, SharedIdentity, Transport};
@@ -36,6 +40,8 @@ pub(super) async fn start(builder: NodeBuilder, vfs: impl Vfs) -> Result<Node, S
     let valid = builder.validate()?;
     let (tell, told) = oneshot::channel();
     let name = format!("synod-{}", valid.id);
+    #[cfg(all(feature = "admin", unix))]
+    let dir = builder.admin.then(|| valid.data_dir.clone());
     let thread = thread::Builder::new()
         .name(name)
         .spawn(move || {
@@ -61,7 +67,14 @@ pub(super) async fn start(builder: NodeBuilder, vfs: impl Vfs) -> Result<Node, S
         .map_err(StartError::System)?;
     let lost = || StartError::System(io::Error::other("the node's thread has ended"));
     let Parts { shared, groups, local } = told.await.map_err(|_| lost())??;
-    Ok(Node { shared, groups, local, thread: Some(thread) })
+    Ok(Node {
+        #[cfg(all(feature = "admin", unix))]
+        admin: dir.and_then(|dir| super::admin(&dir, &shared, &groups)),
+        shared,
+        groups,
+        local,
+        thread: Some(thread),
+    })
 }
 
 /// What the user's side gets.
@@ -105,8 +118,15 @@ async fn set_up(
         return Err(StartError::Alone(id));
     }
 
-    let shared = Arc::new(Shared::new(id, Clock::start()));
+    let observing = builder.observer.map_or_else(
+        || Ok(Observing::default()),
+        |observer| Observing::start(format!("synod-{id}-observer"), observer),
+    );
+    let observing = observing.map_err(StartError::System)?;
+    let shared = Arc::new(Shared::new(id, Clock::start(), observing));
     let mut memories = Vec::new();
+    let pool = Arc::default();
+    let machine_threads = Pool::new(format!("synod-{id}-sm"));
     let (mut groups, mut recovered, mut slots) = (Vec::new(), Vec::new(), BTreeMap::new());
     let mut handles = BTreeMap::new();
     for (group, make) in builder.groups {
@@ -121,38 +141,44 @@ async fn set_up(
         let slot = groups.len();
         let mut config = builder.config.clone();
         config.seed = if config.seed == 0 { random()? } else { config.seed ^ u64::from(group.0) };
-        let applier = Applier::spawn(
-            format!("synod-{id}-sm-{group}"),
+        let applier = Applier::new(
+            &machine_threads,
             machines,
             (config.apply_ahead_max / 4).max(1),
             FromMachines { shared: Arc::clone(&shared), slot },
-        )
-        .map_err(StartError::System)?;
-        let (leader, watched) = watch::channel(None);
+        );
+        let (state, watched) = watch::channel(GroupState::default());
         let me = Member { node: id, incarnation: its.incarnation };
         let limits =
             Limits { command_bytes_max: config.command_bytes_max, reads_max: config.reads_max };
+        let front = Arc::new(Front::new(
+            group,
+            config.clone(),
+            builder.timeout,
+            Arc::clone(&pool),
+            shared.observing.clone(),
+            builder.before_propose.clone(),
+        ));
         handles.insert(
             group,
             GroupHandle {
                 shared: Arc::clone(&shared),
                 slot,
                 group,
+                front: Arc::clone(&front),
                 machines: ids,
                 command_bytes_max: config.command_bytes_max,
-                timeout: builder.timeout,
-                leader: watched,
+                state: watched,
             },
         );
         memories.push((group, its.incarnation));
         slots.insert(group, slot);
         recovered.push(Some((its.recovered, config)));
-        groups.push(Hosted::new(group, me, limits, applier, leader));
+        groups.push(Hosted::new(group, me, limits, applier, front, state));
     }
     memories.sort_unstable();
 
     let reader = log.reader();
-    let room_min = builder.log.segment_bytes / 8;
     let room_low = builder.log.segment_bytes / 2;
     let name = format!("synod-{id}-log");
     let durable_batch = Arc::new(AtomicU64::new(batch));
@@ -180,6 +206,8 @@ async fn set_up(
     let transport = Transport::start(listener, &identity, &peers, &settings, &inlet)
         .map_err(|error| StartError::Listen(listen, error))?;
     let local = transport.local();
+    #[cfg(feature = "metrics")]
+    shared.links.get_or_init(|| transport.links());
 
     let founders = peers.keys().copied().chain([id]).collect();
     let forming = Forming::new(FormingStart {
@@ -198,12 +226,13 @@ async fn set_up(
         groups,
         slots,
         recovered,
-        entry: Entry::new(boot, nonce, shared_now + builder.config.election_timeout),
+        welcome: Welcome::new(id, boot, nonce, shared_now + builder.config.election_timeout),
         forming,
         identity,
         transport,
         log: Some(log),
-        room_min,
+        stopped_log: None,
+        has_room: true,
         fetcher,
         state: State::Forming(Vec::new()),
         turn: Turn::default(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use synod_core::{ClusterId, GroupId, Member, NodeId, Status};
+use synod_core::{ClusterId, GroupId, Member, NodeId, Role, Status};
 
 pub use crate::transport::LinkStatus;
 
@@ -52,6 +52,20 @@ pub struct GroupStatus {
     /// The protocol's state; none while the node does not take part.
     pub core: Option<Status>,
     /// Why the group has stopped here, if it has.
+    pub failed: Option<Arc<str>>,
+}
+
+/// What changes seldom in a group, as [`GroupHandle::watch`](crate::GroupHandle::watch) tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupState {
+    /// Who leads, as far as this node knows.
+    pub leader: Option<NodeId>,
+    /// What this node does in the group; none while it does not take part.
+    pub role: Option<Role>,
+    /// Whether this node's memory votes in the group.
+    pub votes: bool,
+    /// Why the group has stopped here, if it has. It stays so until the node is started again.
     pub failed: Option<Arc<str>>,
 }
 

@@ -1,5 +1,6 @@
 //! What only a disk that fails shows (I7).
 
+mod broken;
 mod memories;
 
 use std::io;

@@ -32,8 +32,10 @@ pub(super) async fn run(
                 let stream = Arc::new(stream);
                 let since = Instant::now();
                 link.connect(Arc::clone(&stream), seal);
+                inlet.link(link.peer, true);
                 let error = serve(&link, &stream).await;
                 link.disconnect();
+                inlet.link(link.peer, false);
                 // One that is closed at once was refused, and is not to be tried in a tight loop.
                 if since.elapsed() > longest {
                     (wait, told) = (first, None);

@@ -10,6 +10,8 @@ mod dial;
 mod handshake;
 mod link;
 #[cfg(test)]
+mod secret_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,11 @@ pub use link::LinkStatus;
 pub(crate) trait Inlet: Send + Sync + 'static {
     /// Packets of one peer, in the order sent. Takes them all out of `packets`.
     fn deliver(&self, from: NodeId, packets: &mut Vec<Packet>);
+
+    /// A way out to a peer has come or gone.
+    fn link(&self, peer: NodeId, connected: bool) {
+        let _: (NodeId, bool) = (peer, connected);
+    }
 
     /// Whether so much waits that connections had better not be read any further now.
     fn is_full(&self) -> bool;
@@ -81,6 +88,11 @@ impl Settings {
             ..default
         }
     }
+}
+
+/// The largest frame that a node with these settings sends or takes.
+pub(crate) fn frame_bytes_max(config: &Config) -> u32 {
+    Settings::fitting(config).frame_bytes_max
 }
 
 /// What a frame adds to the values in it, generously.
@@ -149,6 +161,18 @@ impl SharedIdentity {
     }
 }
 
+/// The ways out to the peers, ascending by node.
+#[cfg(feature = "metrics")]
+#[derive(Clone, Debug)]
+pub(crate) struct Links(Vec<Arc<link::Link>>);
+
+#[cfg(feature = "metrics")]
+impl Links {
+    pub(crate) fn status(&self) -> impl Iterator<Item = (NodeId, LinkStatus)> {
+        self.0.iter().map(|link| (link.peer, link.status()))
+    }
+}
+
 /// The connections of one node. Dropping it closes them all.
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -209,6 +233,12 @@ impl Transport {
         for link in self.dirty.drain(..) {
             link.flush();
         }
+    }
+
+    /// The ways out to the peers, to look at from any thread.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn links(&self) -> Links {
+        Links(self.links.values().map(Arc::clone).collect())
     }
 
     /// The peers' connections, ascending by node.

@@ -9,8 +9,10 @@ use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 
+mod overlay;
 mod real;
 
+pub use overlay::{Overlay, OverlayFile};
 pub use real::{StdFile, StdLock, StdVfs};
 
 /// A file system. Cheap to clone; clones are the same file system.

@@ -214,6 +214,9 @@ impl Replay {
         if !self.sessions.entry(command.key.origin).or_default().takes(command) {
             return;
         }
+        if command.sm == SmId::MASTER {
+            return; // the group's own
+        }
         if command.sm != STORE {
             self.guests.push(Given { at, sm: command.sm, command: command.payload.clone() });
             return;

@@ -26,6 +26,11 @@ impl Voters {
         *self.outside.at(place) = true;
     }
 
+    /// A node's member of a group is in what its cluster was founded from.
+    pub fn seated(&mut self, place: Place) {
+        *self.outside.at(place) = false;
+    }
+
     /// Whether a node's member of a group votes.
     pub fn votes(&mut self, place: Place) -> bool {
         !*self.outside.at(place)
@@ -37,31 +42,35 @@ impl Voters {
     ///
     /// If only an acceptor, candidate or leader says that, and it is none.
     pub fn said(&mut self, place: Place, message: &Message) -> Verdict {
-        if self.votes(place) {
-            return Ok(());
+        if !self.votes(place) && speaks_as_acceptor(message) {
+            let what = format!("{place} does not vote in its group, and says {message}");
+            return Err(Violation::new("voters", what));
         }
-        match message {
-            Message::Canvass { .. }
-            | Message::CanvassReply { .. }
-            | Message::Prepare { .. }
-            | Message::Promise(_)
-            | Message::Behind { .. }
-            | Message::Nack { .. }
-            | Message::Accept { .. }
-            | Message::Accepted { .. }
-            | Message::Heartbeat { .. }
-            | Message::HeartbeatAck { .. }
-            | Message::Refused { .. }
-            | Message::ReadPoint { .. }
-            | Message::Transfer { .. } => {
-                let what = format!("{place} does not vote in its group, and says {message}");
-                Err(Violation::new("voters", what))
-            }
-            Message::Learn { .. }
-            | Message::Learned { .. }
-            | Message::Forward { .. }
-            | Message::ReadIndex { .. } => Ok(()),
-        }
+        Ok(())
+    }
+}
+
+/// Whether only an acceptor, candidate or leader says that.
+#[must_use]
+pub const fn speaks_as_acceptor(message: &Message) -> bool {
+    match message {
+        Message::Canvass { .. }
+        | Message::CanvassReply { .. }
+        | Message::Prepare { .. }
+        | Message::Promise(_)
+        | Message::Behind { .. }
+        | Message::Nack { .. }
+        | Message::Accept { .. }
+        | Message::Accepted { .. }
+        | Message::Heartbeat { .. }
+        | Message::HeartbeatAck { .. }
+        | Message::Refused { .. }
+        | Message::ReadPoint { .. }
+        | Message::Transfer { .. } => true,
+        Message::Learn { .. }
+        | Message::Learned { .. }
+        | Message::Forward { .. }
+        | Message::ReadIndex { .. } => false,
     }
 }
 

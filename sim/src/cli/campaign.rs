@@ -5,9 +5,12 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use clap::Args;
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use synod_sim::Preset;
 use synod_sim::campaign::{Campaign, CampaignError, Goal, Settings, Shard};
+use synod_sim::plan::NODES_MAX;
+use synod_sim::rng::to_u64;
 
 use super::plans::tell;
 use super::summary::Summary;
@@ -23,6 +26,9 @@ pub(crate) struct Run {
     /// What kind of runs.
     #[arg(long, default_value = "mix", value_parser = preset())]
     preset: Preset,
+    /// How many nodes they have; by default the seed decides.
+    #[arg(long, value_parser = nodes())]
+    nodes: Option<usize>,
     /// The first seed; the others follow.
     #[arg(long, default_value_t = 0)]
     first: u64,
@@ -66,9 +72,9 @@ impl Run {
     }
 
     fn play(&self, jobs: usize) -> Result<Campaign, CampaignError> {
-        let Self { preset, first, seeds, shard, keep_going, twice_every, .. } = *self;
+        let Self { preset, nodes, first, seeds, shard, keep_going, twice_every, .. } = *self;
         let commit = commit().unwrap_or_default();
-        let goal = Goal { preset, first, seeds, shard, commit };
+        let goal = Goal { preset, nodes, first, seeds, shard, commit };
         let mut campaign = Campaign::begin(goal, self.state.as_deref())?;
         campaign.canary()?;
         let style = "{bar:40} {pos}/{len} seeds  {per_sec}  {eta} left  {msg}";
@@ -95,3 +101,8 @@ impl Run {
 
 /// Seeds between two looks at the state: some seconds' worth.
 const BLOCK: u64 = 500;
+
+/// How many nodes there may be.
+fn nodes() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..=to_u64(NODES_MAX))
+}

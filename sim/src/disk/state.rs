@@ -151,10 +151,13 @@ impl Disk {
     }
 
     pub(super) fn has_room(&self, more: u64) -> bool {
-        self.capacity.is_none_or(|capacity| {
-            let named = self.names.values().filter_map(|inode| self.inodes.get(inode));
-            named.map(|image| image.size).sum::<u64>() + more <= capacity
-        })
+        self.capacity.is_none_or(|capacity| self.named_bytes() + more <= capacity)
+    }
+
+    /// Bytes of all files that have a name.
+    pub(super) fn named_bytes(&self) -> u64 {
+        let named = self.names.values().filter_map(|inode| self.inodes.get(inode));
+        named.map(|image| image.size).sum()
     }
 }
 

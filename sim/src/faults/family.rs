@@ -6,8 +6,9 @@ use std::time::Duration;
 use synod_core::Time;
 
 use super::{
-    Fault, Planned, blackouts, clocks, crashes, disks, flaps, images, lies, lonely, loops,
-    machines, partitions, pauses, relays, rot, stops, topologies, transfers, walls, windows,
+    Fault, Planned, blackouts, clocks, copies, crashes, disks, flaps, full, images, lies, lonely,
+    loops, machines, masters, partitions, pauses, relays, rot, stops, topologies, transfers, walls,
+    windows,
 };
 use crate::rng::Rng;
 
@@ -22,6 +23,8 @@ pub enum Family {
     Disks,
     /// Slow state machines.
     Machines,
+    /// Masters asked to let go.
+    Masters,
     /// Leaders asked to hand over.
     Transfers,
     /// Crashes between two changes to a disk.
@@ -52,6 +55,10 @@ pub enum Family {
     Lonely,
     /// All nodes losing power, again and again.
     Blackouts,
+    /// Disks that get full.
+    Full,
+    /// Older copies of a disk that come back, and directories of two processes.
+    Copies,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -72,7 +79,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -92,10 +99,13 @@ impl Family {
         Self::Windows,
         Self::Lonely,
         Self::Blackouts,
+        Self::Masters,
+        Self::Full,
+        Self::Copies,
     ];
 
     /// Those that leave on every disk what was synced.
-    pub const HARMLESS: [Self; 16] = [
+    pub const HARMLESS: [Self; 18] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -112,6 +122,8 @@ impl Family {
         Self::Windows,
         Self::Lonely,
         Self::Blackouts,
+        Self::Masters,
+        Self::Full,
     ];
 
     /// The name of its stream of random numbers, and how one of its faults is drawn: usually one
@@ -122,6 +134,7 @@ impl Family {
             Self::Crashes => ("crashes", |rng, shape| once(crashes::draw(rng, shape))),
             Self::Disks => ("disks", |rng, shape| once(disks::draw(rng, shape))),
             Self::Machines => ("machines", |rng, shape| once(machines::draw(rng, shape))),
+            Self::Masters => ("masters", |rng, shape| once(masters::draw(rng, shape))),
             Self::Transfers => ("transfers", |rng, shape| once(transfers::draw(rng, shape))),
             Self::Stops => ("stops", |rng, shape| once(stops::draw(rng, shape))),
             Self::Relays => ("relays", |rng, shape| relays::draw(rng, shape).into()),
@@ -136,6 +149,8 @@ impl Family {
             Self::Walls => ("walls", |rng, shape| once(walls::draw(rng, shape))),
             Self::Windows => ("windows", |rng, shape| once(windows::draw(rng, shape))),
             Self::Lonely => ("lonely", lonely::draw),
+            Self::Full => ("full disks", full::draw),
+            Self::Copies => ("copies", copies::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

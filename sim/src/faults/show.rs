@@ -35,6 +35,9 @@ impl fmt::Display for Fault {
             Self::StalledDisk { node, lasting } => {
                 write!(f, "disk of n{} stalled for {lasting:?}", node + 1)
             }
+            Self::FullDisk { node, segments, lasting } => {
+                write!(f, "disk of n{} full but for {segments} segments, for {lasting:?}", node + 1)
+            }
             Self::Rot { node, place, extent } => {
                 write!(f, "one {extent:?} of the disk of n{} rots, place {place}", node + 1)
             }
@@ -50,6 +53,9 @@ impl fmt::Display for Fault {
             Self::SavedDisk { node } => write!(f, "the disk of n{} is copied", node + 1),
             Self::RestoredDisk { node, down } => {
                 write!(f, "the disk of n{} is replaced by its copy, down for {down:?}", node + 1)
+            }
+            Self::SecondProcess { node } => {
+                write!(f, "a second process speaks for the directory of n{}", node + 1)
             }
             Self::SlowMachines { node, delay, lasting } => {
                 write!(f, "machines of n{} slow by {delay:?} for {lasting:?}", node + 1)
@@ -77,6 +83,7 @@ impl fmt::Display for Fault {
                 };
                 write!(f, "clients {what} {victim} for {lasting:?}")
             }
+            Self::Release { group } => write!(f, "the master of group {group} is to let go"),
             Self::Transfer { group, to } => {
                 write!(f, "the leader of group {group} is to hand over to n{}", to + 1)
             }

@@ -83,6 +83,16 @@ impl Noise {
         }
     }
 
+    /// The same, so quick that a question is answered long before an election timeout is over.
+    #[must_use]
+    pub fn quick(self, election: Duration) -> Self {
+        Self {
+            delay_min: self.delay_min.min(election / 20),
+            delay_mean: self.delay_mean.min(election / 50),
+            ..self
+        }
+    }
+
     /// Adds the rougher kinds of weather, each on a minority of seeds; on every one if `is_rough`.
     #[must_use]
     pub fn roughened(self, seed: u64, election: Duration, is_rough: bool) -> Self {

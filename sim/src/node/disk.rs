@@ -3,11 +3,12 @@
 //! As in production: one batch is written and synced at a time, and while it is under way everything
 //! else gathers. Between the write, the sync and the node hearing of it there is time for a crash.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use synod::log::{Log, LogConfig, Maintained, OpenError};
+use synod::log::{GroupLog, Log, LogConfig, Maintained, OpenError};
 use synod::vfs::Vfs;
 use synod_core::{Fetch, Founding, GroupId, Incarnation, Stored, WriteBatch};
 
@@ -33,6 +34,8 @@ pub(super) struct Files {
     config: LogConfig,
     /// The process is to stop in the middle of what it does.
     is_armed: bool,
+    /// Others have taken the space.
+    is_full: bool,
 }
 
 impl Files {
@@ -48,7 +51,7 @@ impl Files {
         };
         let vfs = SimVfs::with_sectors(plan.disk.sector);
         let losses = plan.disk.varied_losses.then_some(losses);
-        Self { vfs, rng, losses, config, is_armed: false }
+        Self { vfs, rng, losses, config, is_armed: false, is_full: false }
     }
 
     /// The process is gone; what it wrote is in the page cache.
@@ -84,6 +87,18 @@ impl Files {
         self.config.clone()
     }
 
+    /// Others take all space but that of so many segments.
+    pub(super) fn fill(&mut self, segments: u64) {
+        self.is_full = true;
+        self.vfs.leave_room(Some(segments * self.config.segment_bytes));
+    }
+
+    /// Others give the space back.
+    pub(super) fn give_room(&mut self) {
+        self.is_full = false;
+        self.vfs.leave_room(None);
+    }
+
     /// After so many more changes to the disk the process stops.
     pub(super) fn stop_after(&mut self, operations: u64) {
         self.is_armed = true;
@@ -100,6 +115,14 @@ pub(super) struct Journal {
     phase: Phase,
     /// How many batches it wrote.
     turns: u64,
+    /// What the node was told last of the room in the log.
+    has_room: bool,
+    /// It is going to be told again.
+    is_telling: bool,
+    /// A full disk is going to be asked again.
+    retries: bool,
+    /// The number of the log's last durable batch.
+    durable: u64,
 }
 
 /// How far the batch under way is.
@@ -115,12 +138,45 @@ enum Phase {
 
 impl Journal {
     /// The journal over a log that was opened.
-    pub(super) const fn new(log: Log<SimVfs>) -> Self {
-        Self { log, waiting: Vec::new(), flying: Vec::new(), phase: Phase::Idle, turns: 0 }
+    pub(super) fn new(log: Log<SimVfs>) -> Self {
+        Self {
+            durable: log.batch(),
+            log,
+            waiting: Vec::new(),
+            flying: Vec::new(),
+            phase: Phase::Idle,
+            turns: 0,
+            has_room: true,
+            is_telling: false,
+            retries: false,
+        }
+    }
+
+    /// The number of the log's last durable batch, as hellos say it.
+    pub(super) const fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Gives every group a new incarnation, durably, and says what is left of them. A write that is
+    /// under way comes first, as in production, and whoever waits for it never hears.
+    pub(super) fn renew(
+        &mut self,
+        machine: &Machine,
+        drawn: &[(GroupId, Incarnation)],
+    ) -> Result<BTreeMap<GroupId, GroupLog>, Failed> {
+        let failed = |error| machine.failed("does not take new incarnations", &error);
+        if self.phase == Phase::Written {
+            self.log.sync().map_err(failed)?;
+        }
+        let logs = self.log.renew(drawn).map_err(failed)?;
+        self.durable = self.log.batch();
+        Ok(logs)
     }
 
     pub(super) fn found(&mut self, machine: &Machine, founding: &Founding) -> Result<(), Failed> {
-        self.log.found(founding).map_err(|error| machine.failed("does not found", &error))
+        self.log.found(founding).map_err(|error| machine.failed("does not found", &error))?;
+        self.durable = self.log.batch();
+        Ok(())
     }
 
     /// Takes a batch that a group wants written.
@@ -133,7 +189,13 @@ impl Journal {
         if self.phase != Phase::Idle || self.waiting.is_empty() {
             return Ok(());
         }
-        std::mem::swap(&mut self.waiting, &mut self.flying);
+        let admitted = self.log.admits(&self.waiting);
+        self.tell_room(machine, env);
+        match admitted {
+            Ok(0) => return Ok(()), // until the disk has room
+            Ok(admitted) => self.flying.extend(self.waiting.drain(..admitted)),
+            Err(error) => return machine.ended("does not make room", &error, env),
+        }
         self.turns += 1;
         if let Err(error) = self.log.write(&self.flying) {
             return machine.ended("does not write", &error, env);
@@ -176,6 +238,7 @@ impl Journal {
             return machine.ended("does not sync", &error, env);
         }
         self.phase = Phase::Synced;
+        self.durable = self.log.batch();
         env.stats.syncs += 1;
         env.line(machine.index, || Note::synced(&self.flying));
         for batch in &self.flying {
@@ -230,12 +293,58 @@ impl Journal {
     fn maintain(&mut self, machine: &mut Machine, env: &mut Env) -> Result<Maintained, Violation> {
         env.line(machine.index, || "looks after its log".to_owned());
         env.stats.upkeep += 1;
-        match self.log.maintain() {
-            Ok(maintained) => Ok(maintained),
+        let maintained = self.log.maintain();
+        self.tell_room(machine, env);
+        match maintained {
+            Ok(maintained) => {
+                self.durable = self.log.batch();
+                Ok(maintained)
+            }
             Err(error) => {
                 machine.ended("does not maintain itself", &error, env)?;
                 Ok(Maintained::Done)
             }
+        }
+    }
+
+    /// Asks a full disk for space again.
+    pub(super) fn retry(&mut self, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
+        if machine.mood.stalled_until > env.now {
+            machine.later(machine.mood.stalled_until.since(env.now), Inside::Retry, env);
+            return Ok(());
+        }
+        self.retries = false;
+        if let Err(error) = self.log.try_again() {
+            return machine.ended("does not make room", &error, env);
+        }
+        self.tell_room(machine, env);
+        Ok(())
+    }
+
+    /// Whether a full disk is going to be asked again.
+    pub(super) const fn retries(&self) -> bool {
+        self.retries
+    }
+
+    /// Whether the log takes values; the node is told so now.
+    pub(super) fn told_room(&mut self) -> bool {
+        self.is_telling = false;
+        self.has_room = self.log.has_room();
+        self.has_room
+    }
+
+    /// Sees to it that the node hears whether there is room, and that a full disk is asked again.
+    fn tell_room(&mut self, machine: &mut Machine, env: &mut Env) {
+        if let Some(after) = self.log.retry_after()
+            && !self.retries
+        {
+            self.retries = true;
+            machine.later(after, Inside::Retry, env);
+        }
+        if self.log.has_room() != self.has_room && !self.is_telling {
+            self.is_telling = true;
+            let wait = machine.around(machine.disk.tell);
+            machine.later(wait, Inside::Room, env);
         }
     }
 
@@ -261,7 +370,10 @@ impl Machine {
             }
             opened => opened,
         };
-        let opened = opened.map_err(|error| self.failed("does not open", &error))?;
+        let opened = opened.map_err(|error| match error {
+            full if full.is_disk_full() && self.files.is_full => Failed::Full,
+            error => self.failed("does not open", &error),
+        })?;
         env.line(self.index, || Note::started(opened.boot, &opened.report));
         if self.memory.is_harmed() {
             (0..self.memory.now().len())
@@ -324,7 +436,7 @@ impl Machine {
     ) -> Result<(), Violation> {
         match self.failed(what, error) {
             Failed::Broken(violation) => Err(violation),
-            Failed::Stopped => {
+            Failed::Stopped | Failed::Full => {
                 env.line(self.index, || format!("stops: the log {what}: {error}"));
                 self.stopped(env);
                 Ok(())

@@ -10,6 +10,7 @@ use synod_core::{
 use synod_proto::Packet;
 
 use super::disk::Journal;
+use super::hello::Hellos;
 use super::process::Failed;
 use super::{Machine, node_id};
 use crate::checkers::Violation;
@@ -55,14 +56,37 @@ impl Entry {
         Self { forming, out: FormingOutbox::default(), wake: Time::MAX, held: Some(held) }
     }
 
-    /// Something happens; says what the groups start from, once, when the cluster is founded.
+    /// What the cluster was founded from, if this node knows.
+    pub(super) const fn founding(&self) -> Option<&Founding> {
+        self.forming.founding()
+    }
+
+    /// What the log held, for the groups to take.
+    pub(super) const fn take(&mut self) -> Option<Held> {
+        self.held.take()
+    }
+
+    /// The directory has new incarnations, and holds this of them.
+    pub(super) fn renewed(
+        &mut self,
+        machine: &Machine,
+        logs: BTreeMap<GroupId, GroupLog>,
+        env: &Env,
+    ) {
+        self.forming.renew(machine.memory.now().to_vec(), machine.clock.local(env.now));
+        if let Some(held) = &mut self.held {
+            held.logs = logs;
+        }
+    }
+
+    /// Something happens.
     pub(super) fn step(
         &mut self,
         machine: &mut Machine,
-        journal: &mut Journal,
+        (journal, hellos): (&mut Journal, &mut Hellos),
         input: FormingInput,
         env: &mut Env,
-    ) -> Result<Option<(Founding, Held)>, Failed> {
+    ) -> Result<(), Failed> {
         let now = machine.clock.local(env.now);
         self.forming.step(now, input, &mut self.out);
         if let Some(founding) = self.out.write.take() {
@@ -73,7 +97,12 @@ impl Entry {
         }
         for (to, message) in self.out.messages.drain(..) {
             env.line(machine.index, || Note::sent_founding(to_index(to.0 - 1), &message));
-            env.send(machine.index, to_index(to.0 - 1), &Packet::Founding(message));
+            let to = to_index(to.0 - 1);
+            if hellos.is_open(machine, journal.durable(), to, env) {
+                env.send(machine.index, machine.life, to, &Packet::Founding(message));
+            } else {
+                env.unsent();
+            }
         }
         self.sleep(machine, env);
         match self.forming.state() {
@@ -82,14 +111,13 @@ impl Entry {
                 Err(Failed::Broken(Violation::new("founding", what)))
             }
             FormingState::Founded(founding) | FormingState::Excluded { founding, .. } => {
-                let founding = founding.clone();
-                env.checkers.founded(machine.index, &founding);
-                Ok(self.held.take().map(|held| (founding, held)))
+                env.checkers.founded(machine.index, founding);
+                Ok(())
             }
             FormingState::Waiting { .. }
             | FormingState::Alone
             | FormingState::Joining { .. }
-            | FormingState::Writing(_) => Ok(None),
+            | FormingState::Writing(_) => Ok(()),
         }
     }
 

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use synod::log::Log;
 use synod_core::{GroupId, Incarnation, Instance, Recovered};
+use synod_proto::{Hello, VERSION};
 
 use super::Node;
 use super::disk::{DIR, Opened};
 use crate::checkers::excuse::Voter;
 use crate::checkers::files::{self, Belief};
 use crate::checkers::{Place, Verdict, Violation};
+use crate::disk::SimVfs;
 use crate::env::Env;
 
 impl Node {
@@ -29,6 +31,24 @@ impl Node {
             }
         };
         memory.voters().iter().enumerate().map(seat).collect()
+    }
+
+    /// What a process that starts from the copy of the disk will say of it, if there is one that
+    /// opens.
+    pub(crate) fn copied_hello(&self) -> Option<Hello> {
+        let image = self.machine.image.as_ref()?;
+        let opened = self.open(image.disk())?;
+        Some(Hello {
+            version_min: u32::from(VERSION),
+            version_max: u32::from(VERSION),
+            cluster: None,
+            node: self.machine.id(),
+            to: self.machine.id(),
+            boot: opened.boot,
+            durable_batch: opened.batch,
+            nonce: 0,
+            groups: opened.groups.iter().map(|(&group, log)| (group, log.incarnation)).collect(),
+        })
     }
 
     /// Compares what the disk gives back with what the running groups believe, and with what is
@@ -67,11 +87,14 @@ impl Node {
     }
 
     fn open_durable(&self) -> Option<Opened> {
-        let files = &self.machine.files;
+        self.open(self.machine.files.durable())
+    }
+
+    fn open(&self, disk: SimVfs) -> Option<Opened> {
         // A directory without a format is formatted as nobody's.
         let nobody: Vec<(GroupId, Incarnation)> =
             self.machine.memory.voters().iter().map(|(group, _)| (*group, NOBODY)).collect();
-        Log::open(files.durable(), Path::new(DIR), files.config(), &nobody).ok()
+        Log::open(disk, Path::new(DIR), self.machine.files.config(), &nobody).ok()
     }
 }
 

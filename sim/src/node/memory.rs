@@ -28,6 +28,8 @@ pub(super) struct Memory {
     is_rotten: bool,
     /// The disk's word is not good: what it lost may show at any later start.
     is_doubtful: bool,
+    /// Something was done to the disk at some time.
+    was_harmed: bool,
     /// The disk was emptied, so the operator knows that there is a cluster.
     is_wiped: bool,
     rng: Rng,
@@ -42,6 +44,13 @@ pub(super) struct Image {
     saved: Vec<Kv>,
 }
 
+impl Image {
+    /// A disk that holds the copy.
+    pub(super) fn disk(&self) -> SimVfs {
+        self.vfs.fork()
+    }
+}
+
 impl Memory {
     pub(super) fn new(plan: &Plan, index: usize, voters: Vec<(GroupId, Incarnation)>) -> Self {
         Self {
@@ -51,6 +60,7 @@ impl Memory {
             is_harmed: false,
             is_rotten: false,
             is_doubtful: false,
+            was_harmed: false,
             is_wiped: false,
             rng: Rng::numbered(plan.seed, "memory", to_u64(index)),
         }
@@ -77,12 +87,21 @@ impl Memory {
         self.is_harmed || self.is_rotten || self.is_doubtful
     }
 
+    pub(super) const fn was_harmed(&self) -> bool {
+        self.was_harmed
+    }
+
+    /// The group lists the member of this node with this memory: it votes.
+    pub(super) fn seat(&mut self, group: usize, incarnation: Incarnation) {
+        self.voters[group].1 = incarnation;
+    }
+
     pub(super) const fn rot(&mut self) {
-        self.is_rotten = true;
+        (self.is_rotten, self.was_harmed) = (true, true);
     }
 
     pub(super) const fn doubt(&mut self) {
-        self.is_doubtful = true;
+        (self.is_doubtful, self.was_harmed) = (true, true);
     }
 
     /// What a start takes if it has to: drawn anew, except for a directory that was never used.
@@ -145,7 +164,7 @@ impl Memory {
 impl Machine {
     /// Votes may be lost from here on.
     pub(super) const fn harm(&mut self) {
-        self.memory.is_harmed = true;
+        (self.memory.is_harmed, self.memory.was_harmed) = (true, true);
     }
 
     pub(super) fn wipe(&mut self) {

@@ -1,20 +1,25 @@
 //! One process life: groups over the log, steps and what follows from them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use synod::log::GroupLog;
 use synod_core::{
-    Durable, Fetch, FormingInput, Founding, Group, GroupId, Input, Member, Message, NodeId, Outbox,
-    Outcome, ProposalId, ReadId, Start, Status, Stored, Time, WriteBatch,
+    Durable, Fetch, FormingInput, Founding, Group, GroupId, Input, MasterAsk, Member, Message,
+    NodeId, Outbox, Outcome, ProposalId, ReadId, Start, Status, Stored, Time, WriteBatch, mark,
 };
+use synod_proto::{Decision, Hello, Judgement};
 
-use super::Machine;
 use super::disk::{Journal, Opened};
 use super::entry::{Entry, Held};
+use super::hello::{Arrived, Hellos};
 use super::hosted::{Guesthouse, Hosted};
+use super::{Machine, node_id};
 use crate::checkers::files::Belief;
 use crate::checkers::{Place, Violation};
 use crate::clients::{Ask, CallId, End};
 use crate::env::{Answer, Env, Inside};
+use crate::faults::Crash;
 use crate::guests::Home;
 use crate::rng::to_index;
 use crate::trace::Note;
@@ -24,6 +29,7 @@ use crate::trace::Note;
 pub(super) struct Process {
     journal: Journal,
     entry: Entry,
+    pub(super) hellos: Hellos,
     groups: Vec<Hosted>,
     outbox: Outbox,
 }
@@ -33,6 +39,8 @@ pub(super) struct Process {
 pub(super) enum Failed {
     /// It was stopped on purpose.
     Stopped,
+    /// The disk is full, which is said so.
+    Full,
     /// A rule was broken.
     Broken(Violation),
 }
@@ -47,28 +55,131 @@ impl Process {
             founding = Some(planned);
         }
         machine.disarm();
+        let mut hellos = Hellos::new(machine, boot, env);
+        hellos.cluster = founding.as_ref().map(|founding| founding.cluster);
         let entry = Entry::new(machine, founding, Held { boot, logs }, env);
         let outbox = Outbox::default();
-        let mut process = Self { journal, entry, groups: Vec::new(), outbox };
+        let mut process = Self { journal, entry, hellos, groups: Vec::new(), outbox };
+        process.hellos.dial(machine, process.journal.durable(), env);
         process.form(machine, FormingInput::Tick, env).map_err(Failed::Broken)?;
+        process.wait(machine, env);
         Ok(process)
     }
 
-    /// The founding goes on, and the groups start once it is done.
+    /// The founding goes on, and the groups start once it is done and nobody objects.
     pub(super) fn form(
         &mut self,
         machine: &mut Machine,
         input: FormingInput,
         env: &mut Env,
     ) -> Result<(), Violation> {
-        match self.entry.step(machine, &mut self.journal, input, env) {
-            Ok(Some((founding, held))) => self.join(machine, &founding, held, env),
-            Ok(None) => Ok(()),
-            Err(Failed::Broken(violation)) => Err(violation),
-            Err(Failed::Stopped) => {
-                machine.stopped(env);
+        match self.entry.step(machine, (&mut self.journal, &mut self.hellos), input, env) {
+            Ok(()) => self.enter(machine, env),
+            Err(failed) => ended(failed, machine, env),
+        }
+    }
+
+    /// Starts the groups if it is time to.
+    fn enter(&mut self, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
+        let now = machine.clock.local(env.now);
+        let decision = self.hellos.welcome.look(now, self.entry.founding());
+        self.decided(decision, machine, env)
+    }
+
+    /// Does what was decided about this process.
+    fn decided(
+        &mut self,
+        decision: Decision,
+        machine: &mut Machine,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        match decision {
+            Decision::Wait => Ok(()),
+            Decision::Start => {
+                let Some(founding) = self.entry.founding().cloned() else { return Ok(()) };
+                let Some(held) = self.entry.take() else { return Ok(()) };
+                let now = machine.clock.local(env.now);
+                self.hellos.cluster = Some(founding.cluster);
+                env.checkers.entered(machine.index, machine.id(), &founding, now);
+                self.join(machine, &founding, held, env)
+            }
+            Decision::Renew => {
+                mark!(REFUSED_BEFORE_ENTRY);
+                let wait = machine.disk.write + machine.around(machine.disk.sync);
+                machine.later(wait, Inside::Renew, env);
                 Ok(())
             }
+            Decision::Stop => {
+                mark!(REFUSED_WHILE_RUNNING);
+                env.line(machine.index, || "ends: a peer remembers more".to_owned());
+                let renewed = self.renew(machine, env);
+                let down = machine.core.election_timeout / 4;
+                env.crash = Some((machine.index, Crash::Kill, down));
+                renewed.map(drop)
+            }
+        }
+    }
+
+    /// Takes new incarnations, durably; `None` if the process was stopped meanwhile.
+    fn renew(
+        &mut self,
+        machine: &mut Machine,
+        env: &mut Env,
+    ) -> Result<Option<BTreeMap<GroupId, GroupLog>>, Violation> {
+        let drawn = machine.memory.fresh();
+        let logs = match self.journal.renew(machine, &drawn) {
+            Ok(logs) => logs,
+            Err(failed) => return ended(failed, machine, env).map(|()| None),
+        };
+        if machine.memory.take(machine.index, drawn, || "a peer refused it".to_owned())? {
+            machine.reborn(env);
+        }
+        Ok(Some(logs))
+    }
+
+    /// A peer says hello.
+    pub(super) fn greeted(
+        &mut self,
+        machine: &Machine,
+        arrived: Arrived,
+        hello: &Hello,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        self.hellos.heard(machine, self.journal.durable(), arrived, hello, env)
+    }
+
+    /// A peer says what it makes of a hello.
+    pub(super) fn judged(
+        &mut self,
+        machine: &mut Machine,
+        arrived: Arrived,
+        judgement: &Judgement,
+        env: &mut Env,
+    ) -> Result<(), Violation> {
+        let (from, now) = (node_id(arrived.from), machine.clock.local(env.now));
+        env.line(machine.index, || format!("   < {from}  {judgement:?}"));
+        env.checkers.hellos.answered(machine.index, from, judgement, machine.memory.now());
+        self.hellos.answered(arrived, judgement);
+        let founding = self.entry.founding();
+        let decision = self.hellos.welcome.judged(now, from, judgement, founding);
+        self.decided(decision, machine, env)
+    }
+
+    /// A second process of the same directory and start says hello to everyone.
+    pub(super) fn say_twice(&mut self, machine: &Machine, env: &mut Env) {
+        self.hellos.say_twice(machine, self.journal.durable(), env);
+    }
+
+    /// Whether the groups run.
+    pub(super) const fn has_entered(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// Wakes up when the silence is over.
+    fn wait(&self, machine: &Machine, env: &mut Env) {
+        if let Some(deadline) = self.hellos.welcome.deadline() {
+            let wait = machine.clock.when(deadline).since(env.now);
+            machine.later(wait.max(Duration::from_nanos(1)), Inside::Enter, env);
         }
     }
 
@@ -86,6 +197,11 @@ impl Process {
             let me = Member { node: machine.id(), incarnation: log.incarnation };
             if machine.memory.now()[index].1 != me.incarnation {
                 return Err(broken("runs with another incarnation than its directory's".into()));
+            }
+            if membership.voters().contains(&me) {
+                // A memory that was lost before the cluster was founded is in nobody's way.
+                machine.memory.seat(index, me.incarnation);
+                env.checkers.seated(place);
             }
             env.line(machine.index, || Note::recovered(index, &log.recovered));
             env.checkers.recovered(place, &log.recovered);
@@ -114,6 +230,9 @@ impl Process {
         }
         for index in 0..self.groups.len() {
             self.settle(machine, index, env);
+        }
+        if !self.journal.told_room() {
+            machine.later(Duration::ZERO, Inside::Room, env); // since before the groups ran
         }
         Ok(())
     }
@@ -164,6 +283,19 @@ impl Process {
         true
     }
 
+    /// Something is asked of this node's part in the mastership of a group.
+    pub(super) fn master(
+        &mut self,
+        machine: &mut Machine,
+        group: usize,
+        ask: MasterAsk,
+        env: &mut Env,
+    ) {
+        if group < self.groups.len() {
+            self.step(machine, group, Input::Master(ask), env);
+        }
+    }
+
     /// Leadership of a group is to go to another node.
     pub(super) fn transfer(
         &mut self,
@@ -192,6 +324,26 @@ impl Process {
                     self.step(machine, group, Input::Tick, env);
                 }
             }
+            Inside::Greet(to, attempt) => {
+                self.hellos.again(machine, self.journal.durable(), (to, attempt), env);
+            }
+            Inside::Enter => {
+                if self.is_silent_yet(machine, env) {
+                    self.wait(machine, env);
+                } else {
+                    mark!(ENTERED_BY_TIMEOUT
+                        if !self.has_entered() && self.entry.founding().is_some());
+                    self.enter(machine, env)?;
+                }
+            }
+            Inside::Renew => {
+                if let Some(logs) = self.renew(machine, env)? {
+                    self.entry.renewed(machine, logs, env);
+                    self.hellos.renewed(machine, self.journal.durable(), env);
+                    self.enter(machine, env)?;
+                    self.wait(machine, env);
+                }
+            }
             Inside::Form => self.form(machine, FormingInput::Tick, env)?,
             Inside::Founded => self.form(machine, FormingInput::Durable, env)?,
             Inside::Sync => {
@@ -208,6 +360,15 @@ impl Process {
                 machine.moment(crate::faults::Moment::Told, env);
             }
             Inside::Idle(batch) => self.journal.idle(batch, machine, env)?,
+            Inside::Retry => self.journal.retry(machine, env)?,
+            Inside::Room => {
+                let has_room = self.journal.told_room();
+                let is = if has_room { "has" } else { "has no" };
+                env.line(machine.index, || format!("hears that the log {is} room for values"));
+                for group in 0..self.groups.len() {
+                    self.step(machine, group, Input::Room(has_room), env);
+                }
+            }
             Inside::Execute(group) => {
                 let place = Place { node: machine.index, group };
                 let (applied, is_more) = self.groups[group].execute(place, env)?;
@@ -240,6 +401,9 @@ impl Process {
     pub(super) fn hurry(&self, machine: &Machine, env: &mut Env) {
         machine.later(Duration::from_millis(1), Inside::Sync, env);
         machine.later(Duration::from_millis(2), Inside::Told, env);
+        if self.journal.retries() {
+            machine.later(Duration::from_millis(1), Inside::Retry, env);
+        }
         for group in 0..self.groups.len() {
             machine.later(Duration::from_millis(2), Inside::Execute(group), env);
         }
@@ -255,9 +419,17 @@ impl Process {
     pub(super) fn sleep_anew(&mut self, machine: &mut Machine, env: &mut Env) {
         for group in 0..self.groups.len() {
             self.groups[group].wake = Time::MAX;
+            self.believe(machine, group, env);
             self.sleep(machine, group, env);
         }
         self.entry.sleep(machine, env);
+        self.wait(machine, env);
+    }
+
+    /// Whether the process has to wait for answers to its hellos.
+    fn is_silent_yet(&self, machine: &Machine, env: &Env) -> bool {
+        let now = machine.clock.local(env.now);
+        self.hellos.welcome.deadline().is_some_and(|deadline| now < deadline)
     }
 
     /// What a group does.
@@ -326,7 +498,8 @@ impl Process {
                 synod_core::Event::Preparing(_) => env.checkers.ran(place),
                 synod_core::Event::SteppedDown(..)
                 | synod_core::Event::Following(_)
-                | synod_core::Event::PeerLearns(_) => {}
+                | synod_core::Event::PeerLearns(_)
+                | synod_core::Event::Master(..) => {}
             }
         }
         if let Some(batch) = outbox.take_writes() {
@@ -335,7 +508,9 @@ impl Process {
         }
         for (to, message) in outbox.messages.drain(..) {
             if machine.says(&message, env) {
-                env.say(place, hosted.me, machine.life, to_index(to.0 - 1), message);
+                let to = to_index(to.0 - 1);
+                let is_open = self.hellos.is_open(machine, self.journal.durable(), to, env);
+                env.say(place, hosted.me, machine.life, (to, is_open), message);
             }
         }
         for outcome in outbox.outcomes.drain(..) {
@@ -378,7 +553,17 @@ impl Process {
         let hosted = &mut self.groups[group];
         let place = Place { node: machine.index, group };
         hosted.answer_reads(place, env);
+        self.believe(machine, group, env);
         self.sleep(machine, group, env);
+    }
+
+    /// Tells the rules whether this process takes itself for the master.
+    fn believe(&self, machine: &Machine, group: usize, env: &mut Env) {
+        let master = self.groups[group].group.master();
+        let until = master.is_mine.then(|| machine.clock.when(master.until));
+        let place = Place { node: machine.index, group };
+        let verdict = env.checkers.masters.believes(place, until, env.now);
+        env.checkers.note(verdict);
     }
 
     /// Wakes up at the group's deadline.
@@ -391,6 +576,17 @@ impl Process {
         if wake < hosted.wake && hosted.wake > soonest {
             hosted.wake = wake;
             machine.later(wake.since(env.now), Inside::Wake(group), env);
+        }
+    }
+}
+
+/// The process is through, as planned; or a rule is broken.
+fn ended(failed: Failed, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
+    match failed {
+        Failed::Broken(violation) => Err(violation),
+        Failed::Stopped | Failed::Full => {
+            machine.stopped(env);
+            Ok(())
         }
     }
 }

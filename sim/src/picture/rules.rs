@@ -48,6 +48,10 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "What a node would read from its disk is not what it believes, or lacks something chosen.",
     ),
     ("founding", "Two nodes disagree about what their cluster was founded from."),
+    (
+        "hellos",
+        "A process was taken for what it is not, voted after it was refused, or did not wait for word.",
+    ),
     ("incarnations", "A node took a new identity as a voter though it had lost nothing."),
     ("invariants", "What a user wants to be true of a state machine, or of its answers, is not."),
     (

@@ -19,6 +19,9 @@ pub(super) struct Mirror {
     #[serde(with = "text::duration")]
     retry_interval: Duration,
     priority: u8,
+    #[serde(with = "text::duration")]
+    master_lease: Duration,
+    clock_rate_bound_ppm: u32,
     window_instances_max: usize,
     window_bytes_max: usize,
     batch_commands_max: usize,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use synod_core::{Config, Time};
 
-use super::{Disk, Ending, Load, Machine, Plan, Preset, requests};
+use super::{Disk, Ending, First, Load, Machine, Plan, Preset, requests};
 use crate::atlas::Budget;
-use crate::clock::Skew;
+use crate::clock::{DRIFT_MAX_PPM, Skew};
 use crate::disk::Sector;
 use crate::faults::{self, Shape};
 use crate::network::{Noise, Wan};
@@ -36,6 +36,8 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let noise = Noise { wan, ..noise(&mut rng, preset) };
     let noise = if preset == Preset::Calm {
         noise
+    } else if preset == Preset::Copies {
+        noise.quick(election)
     } else {
         noise.roughened(seed, election, preset == Preset::Hell)
     };
@@ -54,9 +56,15 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     if preset == Preset::LonelyLeader {
         load.read();
     }
+    core.master_lease = master_lease(seed, preset, election);
     let (mut clients, mut requests) = load.expand(seed, nodes, groups);
     let bursts = if preset == Preset::RestartsInWindow { 80 } else { 15 };
     requests::burst(&mut clients, &mut requests, seed, bursts);
+    let mut ending = Ending::draw(seed, nodes, is_forming);
+    if preset == Preset::Copies {
+        // Whoever could tell that a disk is an older one is there to the end.
+        ending.first = First::All;
+    }
     Plan {
         seed,
         preset,
@@ -75,7 +83,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         clients,
         until,
         recovery: election * 30,
-        ending: Ending::draw(seed, nodes, is_forming),
+        ending,
         canary: false,
         faults: faults::draw(seed, &appetite, &shape),
         requests,
@@ -102,6 +110,7 @@ fn noise(rng: &mut Rng, preset: Preset) -> Noise {
 const fn budget(preset: Preset) -> Budget {
     match preset {
         Preset::Beyond => Budget::Exceeded,
+        Preset::Copies => Budget::Remembered,
         Preset::Trusting => Budget::Unpromised,
         Preset::Mix
         | Preset::Calm
@@ -117,15 +126,24 @@ const fn budget(preset: Preset) -> Budget {
         | Preset::Blackouts
         | Preset::Hell
         | Preset::Worn
-        | Preset::Liars => Budget::Within,
+        | Preset::Liars
+        | Preset::Leases => Budget::Within,
     }
+}
+
+/// For how long nodes ask to be master, if they do.
+fn master_lease(seed: u64, preset: Preset, election: Duration) -> Duration {
+    let mut rng = Rng::stream(seed, "masters");
+    let percent = if preset == Preset::Leases { 100 } else { 35 };
+    let lease = election * u32::try_from(rng.within(2, 8)).expect("small");
+    if rng.percent(percent) { lease } else { Duration::ZERO }
 }
 
 /// Whether nodes are in different regions, and the election timeout that fits.
 fn wan(seed: u64, preset: Preset, nodes: usize, election: Duration) -> (Option<Wan>, Duration) {
     let mut rng = Rng::stream(seed, "wan");
     let percent = if preset == Preset::Wan { 100 } else { 5 };
-    if preset == Preset::Calm || !rng.percent(percent) {
+    if matches!(preset, Preset::Calm | Preset::Copies) || !rng.percent(percent) {
         return (None, election);
     }
     let wan = Wan::draw(&mut rng, nodes);
@@ -137,9 +155,9 @@ fn wan(seed: u64, preset: Preset, nodes: usize, election: Duration) -> (Option<W
 fn clocks(seed: u64, preset: Preset, nodes: usize) -> Vec<Skew> {
     let mut rng = Rng::stream(seed, "clocks");
     let percent = match preset {
-        Preset::Calm => 0,
+        Preset::Calm | Preset::Copies => 0,
         Preset::Clock | Preset::Hell => 100,
-        Preset::LonelyLeader => 70,
+        Preset::LonelyLeader | Preset::Leases => 70,
         Preset::Mix
         | Preset::Swarm
         | Preset::Tight
@@ -157,7 +175,7 @@ fn clocks(seed: u64, preset: Preset, nodes: usize) -> Vec<Skew> {
     if !rng.percent(percent) {
         return Vec::new();
     }
-    let is_wild = rng.percent(30);
+    let is_wild = rng.percent(if preset == Preset::Leases { 5 } else { 30 });
     (0..nodes).map(|_| Skew::draw(&mut rng, is_wild)).collect()
 }
 
@@ -208,6 +226,8 @@ fn config(rng: &mut Rng, preset: Preset, election: Duration) -> Config {
         heartbeat_interval: election / u32::try_from(rng.within(4, 10)).expect("small"),
         retry_interval: election / u32::try_from(rng.within(3, 10)).expect("small"),
         priority: 0,
+        master_lease: Duration::ZERO, // see `master_lease`
+        clock_rate_bound_ppm: DRIFT_MAX_PPM,
         window_instances_max: to_index(window),
         window_bytes_max: to_index(window_bytes),
         batch_commands_max: to_index(batch_commands),

@@ -46,16 +46,21 @@ pub enum Preset {
     /// Disks that lie about syncs or are replaced by older copies, and nodes that know better than to
     /// trust them.
     Liars,
+    /// Older copies of a disk that come back, and directories of two processes, while all peers are
+    /// there to tell.
+    Copies,
     /// More disks that rot or are lost than the protocol must survive: it may refuse to serve.
     Beyond,
     /// Disks that lie about syncs, and nodes that trust them: outside of every promise, so agreement
     /// is expected to break.
     Trusting,
+    /// Short leases, and everything that could let two nodes believe in one at once.
+    Leases,
 }
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Mix,
         Self::Calm,
         Self::Swarm,
@@ -71,8 +76,10 @@ impl Preset {
         Self::Hell,
         Self::Worn,
         Self::Liars,
+        Self::Copies,
         Self::Beyond,
         Self::Trusting,
+        Self::Leases,
     ];
 
     /// What it is called.
@@ -94,8 +101,10 @@ impl Preset {
             Self::Hell => "hell",
             Self::Worn => "worn",
             Self::Liars => "liars",
+            Self::Copies => "copies",
             Self::Beyond => "beyond",
             Self::Trusting => "trusting",
+            Self::Leases => "leases",
         }
     }
 
@@ -118,8 +127,10 @@ impl Preset {
             Self::Hell => "everything at once",
             Self::Worn => "disks that rot or are wiped",
             Self::Liars => "disks that lie or are replaced, and nobody who trusts them",
+            Self::Copies => "disks replaced by older copies while all peers remember more",
             Self::Beyond => "more lost disks than must be survived: may refuse, never serves wrong",
             Self::Trusting => "disks that lie, trusted all the same: EXPECTED TO BREAK rules",
+            Self::Leases => "short leases, and everything that could let two nodes believe in one",
         }
     }
 
@@ -127,8 +138,11 @@ impl Preset {
     pub(super) fn settle(self, rng: &mut Rng) -> Self {
         let draw = rng.below(100);
         match (self, draw) {
-            (Self::Mix, 0..=39) => Self::Swarm,
-            (Self::Mix, 40..=52) => Self::Hell,
+            (Self::Mix, 0..=33) => Self::Swarm,
+            (Self::Mix, 34..=35) => Self::Copies,
+            (Self::Mix, 36..=39) => Self::Worn,
+            (Self::Mix, 40..=43) => Self::Liars,
+            (Self::Mix, 44..=52) => Self::Hell,
             (Self::Mix, 53..=65) => Self::Tight,
             (Self::Mix, 66..=72) => Self::Churn,
             (Self::Mix, 73..=80) => Self::Network,
@@ -137,7 +151,8 @@ impl Preset {
             (Self::Mix, 89..=90) => Self::Wan,
             (Self::Mix, 91..=94) => Self::LonelyLeader,
             (Self::Mix, 95..=96) => Self::RestartsInWindow,
-            (Self::Mix, 97..=98) => Self::Blackouts,
+            (Self::Mix, 97) => Self::Blackouts,
+            (Self::Mix, 98) => Self::Leases,
             (Self::Mix, _) => Self::Calm,
             (settled, _) => settled,
         }
@@ -148,7 +163,7 @@ impl Preset {
         let coin = rng.percent(50);
         match self {
             Self::Hell => true,
-            Self::Calm => false,
+            Self::Calm | Self::Copies => false,
             Self::Mix
             | Self::Swarm
             | Self::Tight
@@ -159,6 +174,7 @@ impl Preset {
             | Self::Liars
             | Self::Beyond
             | Self::Trusting
+            | Self::Leases
             | Self::Clock
             | Self::Wan
             | Self::LonelyLeader
@@ -170,8 +186,8 @@ impl Preset {
     /// How many faults of each family a run of this kind may have.
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
-            Blackouts, Clocks, Crashes, Disks, Flaps, Images, Lies, Lonely, Loops, Partitions,
-            Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
+            Blackouts, Clocks, Copies, Crashes, Disks, Flaps, Full, Images, Lies, Lonely, Loops,
+            Masters, Partitions, Pauses, Relays, Rot, Stops, Topologies, Transfers, Walls, Windows,
         };
         match self {
             Self::Calm => Appetite::new(),
@@ -185,11 +201,12 @@ impl Preset {
                 (Walls, rng.pick(&[0, 4])),
             ]
             .into(),
-            Self::Disk => [(Disks, 20), (Crashes, 6), (Stops, 10)].into(),
+            Self::Disk => [(Disks, 20), (Crashes, 6), (Stops, 10), (Full, 4)].into(),
             Self::Churn => [(Crashes, 30), (Stops, 15), (Loops, rng.pick(&[0, 5]))].into(),
             Self::Worn => {
                 [(Rot, 40), (Images, 2), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
+            Self::Copies => [(Copies, 1)].into(),
             Self::Beyond => {
                 [(Rot, 60), (Images, 6), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
@@ -200,6 +217,15 @@ impl Preset {
             Self::LonelyLeader => [(Lonely, 8), (Transfers, 2), (Walls, 2), (Pauses, 2)].into(),
             Self::RestartsInWindow => [(Windows, 20), (Relays, 3), (Loops, 2)].into(),
             Self::Blackouts => [(Blackouts, 8), (Crashes, 4)].into(),
+            Self::Leases => [
+                (Masters, 10),
+                (Lonely, rng.pick(&[0, 4])),
+                (Partitions, rng.pick(&[0, 6])),
+                (Crashes, rng.pick(&[0, 8])),
+                (Transfers, rng.pick(&[0, 4])),
+                (Disks, rng.pick(&[0, 6])),
+            ]
+            .into(),
             Self::Hell => Family::HARMLESS.map(|family| (family, most(family))).into(),
             Self::Mix | Self::Swarm | Self::Tight => {
                 let some = Family::HARMLESS.map(|family| {
@@ -217,12 +243,13 @@ const fn most(family: Family) -> u64 {
     match family {
         Family::Partitions | Family::Crashes | Family::Disks => 14,
         Family::Transfers | Family::Stops => 10,
+        Family::Masters => 3,
         Family::Machines | Family::Relays => 4,
         Family::Rot | Family::Lies | Family::Images => 8,
         Family::Pauses | Family::Walls => 5,
-        Family::Clocks | Family::Windows => 3,
+        Family::Clocks | Family::Windows | Family::Full => 3,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
-        Family::Blackouts => 1,
+        Family::Blackouts | Family::Copies => 1,
     }
 }
 
@@ -239,9 +266,10 @@ const fn often(family: Family) -> u64 {
         | Family::Rot
         | Family::Lies
         | Family::Images => 50,
-        Family::Pauses | Family::Walls | Family::Clocks => 25,
+        Family::Masters => 25,
+        Family::Pauses | Family::Walls | Family::Clocks | Family::Full => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
-        Family::Blackouts => 5,
+        Family::Blackouts | Family::Copies => 5,
     }
 }
 
@@ -271,7 +299,7 @@ mod tests {
     #[test]
     fn the_mix_has_all_kinds() {
         let presets: BTreeSet<Preset> = (0..300).map(|seed| Plan::of(seed).preset).collect();
-        assert_eq!(presets.len(), Preset::ALL.len() - 5, "{presets:?}");
+        assert_eq!(presets.len(), Preset::ALL.len() - 3, "{presets:?}");
         assert!(!presets.contains(&Preset::Mix));
     }
 

@@ -185,7 +185,10 @@ impl Note {
                 What::Role(Role::Follower, *ballot)
             }
             Event::Chosen(upto) => What::Knows(*upto),
-            Event::PeerLearns(_) | Event::ValuesLost(..) | Event::Failed(..) => What::Note,
+            Event::PeerLearns(_)
+            | Event::ValuesLost(..)
+            | Event::Master(..)
+            | Event::Failed(..) => What::Note,
         };
         Self::of(group, what, format!("  {event}"))
     }

@@ -7,8 +7,9 @@ use synod::vfs::{Vfs, VfsFile};
 use synod_core::Time;
 
 use super::World;
+use crate::atlas::Budget;
 use crate::disk::SimVfs;
-use crate::faults::Crash;
+use crate::faults::{Crash, Fault, Planned};
 use crate::guests::Guests;
 use crate::node::Node;
 use crate::plan::{First, Plan, Preset};
@@ -51,7 +52,8 @@ fn end(mut world: World, node: usize, votes: bool) -> u64 {
     world.env.stats.reborn
 }
 
-/// Where small batches of a log hold values, both copies of each.
+/// Where small batches of a log hold values, both copies of each, in the order of the batches:
+/// segments are recycled, and old batches may stand behind the last.
 fn values(disk: &SimVfs) -> Vec<(PathBuf, u64)> {
     let mut found = Vec::new();
     for name in disk.list(Path::new("/log")).unwrap() {
@@ -68,12 +70,14 @@ fn values(disk: &SimVfs) -> Vec<(PathBuf, u64)> {
                 && number(40) > 64
                 && 48 + 48 * number(36) + number(40) <= 8192
             {
-                found.push((path.clone(), at + 48 + 48 * number(36)));
+                let batch = u64::from_le_bytes(*head[24..].first_chunk().unwrap());
+                found.push((batch, path.clone(), at + 48 + 48 * number(36)));
             }
             at += 4096;
         }
     }
-    found
+    found.sort();
+    found.into_iter().map(|(_, path, at)| (path, at)).collect()
 }
 
 #[test]
@@ -136,6 +140,85 @@ fn under_rejoin_a_restart_costs_the_vote_and_nothing_else() {
         until(&mut world, half);
         meanwhile(&mut world, 1, |_| {});
         assert_eq!(end(world, 1, false), 1, "seed {seed}");
+    }
+}
+
+/// Copies a node's disk, lets the node start again, and so its peers hear of a later boot.
+fn copied(seed: u64) -> World {
+    let mut world = world(seed, |plan| plan.budget = Budget::Remembered);
+    let early = part(&world, 30);
+    until(&mut world, early);
+    world.nodes[1].save_image();
+    meanwhile(&mut world, 1, |_| {});
+    let half = part(&world, 50);
+    until(&mut world, half);
+    world
+}
+
+#[test]
+fn a_copy_that_comes_back_is_refused_before_it_says_a_word() {
+    for seed in 0..12 {
+        let mut world = copied(seed);
+        let what = Fault::RestoredDisk { node: 1, down: Duration::from_millis(20) };
+        world.plan.faults.push(Planned { at: world.env.now, what });
+        world.effects.push(Vec::new());
+        let last = world.plan.faults.len() - 1;
+        world.strike(last);
+        assert_eq!(world.env.stats.spared, 0, "seed {seed}: everyone remembers");
+        // Any vote with the old memory would break a rule.
+        assert_eq!(end(world, 1, false), 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_copy_that_came_back_unnoticed_ends_when_somebody_tells() {
+    for seed in 0..12 {
+        let mut world = world(seed, |plan| {
+            plan.groups = 1;
+            plan.requests.clear();
+        });
+        let early = part(&world, 30);
+        until(&mut world, early);
+        // Nothing is asked, so what the copy lacks is a start, and no vote.
+        // One that follows: nobody has to be elected when it goes.
+        let leader = world.leader(0).unwrap();
+        let node = (leader + 1) % world.plan.nodes;
+        world.nodes[node].save_image();
+        meanwhile(&mut world, node, |_| {});
+        let half = part(&world, 50);
+        until(&mut world, half);
+        let others: Vec<usize> = world.others(node).collect();
+        for &other in &others {
+            world.env.network.cut(node, other);
+            world.env.network.cut(other, node);
+        }
+        meanwhile(&mut world, node, |node| {
+            node.restore_image();
+        });
+        let wait = Duration::from_millis(60) + world.plan.core.election_timeout;
+        let later = world.env.now + wait;
+        until(&mut world, later);
+        assert!(world.nodes[node].has_entered(), "seed {seed}: nobody could tell");
+        let starts = world.env.stats.starts;
+        world.env.network.heal();
+        assert_eq!(world.env.stats.reborn, 0, "seed {seed}");
+        let mut ended = false;
+        while !ended {
+            assert_eq!(world.turn(), Ok(true), "seed {seed}");
+            ended = world.env.stats.starts > starts;
+        }
+        assert_eq!(end(world, node, false), 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_second_process_is_refused_and_the_first_goes_on() {
+    for seed in 0..12 {
+        let mut world = world(seed, |_| {});
+        let half = part(&world, 50);
+        until(&mut world, half);
+        world.nodes[1].say_twice(&mut world.env);
+        assert_eq!(end(world, 1, true), 0, "seed {seed}");
     }
 }
 

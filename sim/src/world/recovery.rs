@@ -1,7 +1,7 @@
 //! After the faults: the cluster is healed, first in part, and must serve; then as a whole, and must
 //! agree; and then it has nothing to do, and must do nothing.
 
-use synod_core::Time;
+use synod_core::{MasterAsk, Time};
 
 use super::World;
 use super::asking::Wall;
@@ -158,6 +158,7 @@ impl World {
                     return Ok(true);
                 }
                 self.recovery.stage = Stage::Resting;
+                self.end_masters();
                 self.env.after(election * RESTING, Event::Check);
                 return Ok(false);
             }
@@ -208,7 +209,30 @@ impl World {
 
     fn whole_agrees(&self) -> bool {
         let is_done = |p: &Probe| p.is_done || self.cannot(p.node, p.group, p.is_read);
-        self.recovery.probes.iter().all(is_done) && self.lagging().is_none()
+        self.recovery.probes.iter().all(is_done)
+            && self.lagging().is_none()
+            && self.masterless().is_none()
+    }
+
+    /// A group that should have a master, and has none.
+    fn masterless(&self) -> Option<usize> {
+        if self.plan.core.master_lease.is_zero() {
+            return None;
+        }
+        let (now, masters) = (self.env.now, &self.env.checkers.masters);
+        (0..self.plan.groups).find(|&group| {
+            let is_voted = (0..self.plan.nodes).any(|node| self.nodes[node].votes(group));
+            is_voted && !masters.has(group, now)
+        })
+    }
+
+    /// Nobody asks to be master any more, so that there is nothing to do.
+    fn end_masters(&mut self) {
+        for node in &mut self.nodes {
+            for group in 0..self.plan.groups {
+                node.master(group, MasterAsk::Campaign(false), &mut self.env);
+            }
+        }
     }
 
     /// Whether a node is right to refuse: proposals are taken from members only.
@@ -320,6 +344,11 @@ impl World {
                 node + 1,
                 self.nodes[*node].status(*group)
             );
+        }
+        if self.lagging().is_none()
+            && let Some(group) = self.masterless()
+        {
+            return format!("{took} nobody is master of group {group}");
         }
         let (node, group) = self.lagging().unwrap_or_default();
         format!(

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use synod_core::{Ballot, Role};
+use synod_core::{Ballot, MasterAsk, Role};
 
 use super::World;
 use crate::atlas::Harm;
 use crate::env::Event;
 use crate::faults::{Crash, Extent, Fault, Moment, Victim};
+use crate::node::node_id;
 use crate::rng::{mix, to_index, to_u64};
 use crate::trace::Note;
 
@@ -76,6 +77,10 @@ impl World {
                 let until = until(*lasting);
                 self.nodes[*node].stall_disk(until);
             }
+            Fault::FullDisk { node, segments, lasting } => {
+                self.nodes[*node].fill_disk(*segments);
+                passes = Some(*lasting);
+            }
             Fault::Rot { node, place, extent } => {
                 if !self.rot(*node, *place, *extent) {
                     return;
@@ -105,11 +110,21 @@ impl World {
             }
             Fault::SavedDisk { node } => self.nodes[*node].save_image(),
             Fault::RestoredDisk { node, down } => {
-                if !self.nodes[*node].has_image() || !self.allows(*node, Harm::Silent) {
+                let is_remembered = self.is_remembered(*node);
+                let harm = if is_remembered { Harm::Remembered } else { Harm::Silent };
+                if !self.nodes[*node].has_image() || !self.allows(*node, harm) {
                     return;
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].restore_image();
+            }
+            Fault::SecondProcess { node } => {
+                // A peer that does not know the first one would take this one for it.
+                let knows = |other| self.env.checkers.hellos.knows(other, *node, node_id(*node));
+                if !self.nodes[*node].has_entered() || !self.others(*node).all(knows) {
+                    return;
+                }
+                self.nodes[*node].say_twice(&mut self.env);
             }
             Fault::SlowMachines { node, delay, lasting } => {
                 self.nodes[*node].slow_machines(*delay);
@@ -140,6 +155,11 @@ impl World {
                 self.effects[n] = vec![(node, node)];
                 passes = Some(*lasting);
             }
+            Fault::Release { group } => {
+                for node in &mut self.nodes {
+                    node.master(*group, MasterAsk::Release, &mut self.env);
+                }
+            }
             Fault::Transfer { group, to } => {
                 let Some(leader) = self.leader(*group) else { return };
                 self.nodes[leader].transfer(*group, *to, &mut self.env);
@@ -167,6 +187,7 @@ impl World {
                 effects.iter().for_each(|&(from, to)| self.env.network.slow(from, to, 1));
             }
             Fault::SlowDisk { node, .. } => self.nodes[*node].slow_disk(1),
+            Fault::FullDisk { node, .. } => self.nodes[*node].give_room(),
             Fault::LyingDisk { node, .. } => self.nodes[*node].disk().lie(false),
             Fault::SlowMachines { node, .. } => self.nodes[*node].slow_machines(Duration::ZERO),
             Fault::SlowProcess { .. } => {
@@ -195,6 +216,8 @@ impl World {
             | Fault::WipedDisk { .. }
             | Fault::SavedDisk { .. }
             | Fault::RestoredDisk { .. }
+            | Fault::Release { .. }
+            | Fault::SecondProcess { .. }
             | Fault::Transfer { .. } => {}
         }
     }
@@ -205,6 +228,22 @@ impl World {
         let is_allowed = self.atlas.allows(node, harm);
         self.env.stats.spared += u64::from(!is_allowed);
         is_allowed
+    }
+
+    /// Whether every other node is up and connected, and would refuse what the copy of this node's
+    /// disk makes it say.
+    fn is_remembered(&self, node: usize) -> bool {
+        let Some(hello) = self.nodes[node].copied_hello() else { return false };
+        let knows_better = |other: usize| {
+            self.nodes[other].has_entered()
+                && self.env.network.joins(node, other)
+                && self.env.checkers.hellos.contradiction(other, &hello).is_some()
+        };
+        self.others(node).all(knows_better)
+    }
+
+    pub(super) fn others(&self, node: usize) -> impl Iterator<Item = usize> + use<> {
+        (0..self.plan.nodes).filter(move |&other| other != node)
     }
 
     /// Tells the atlas which nodes have nothing left of their damage.
@@ -240,6 +279,7 @@ impl World {
                 disk.corrupt(path, at + byte, 1, 1 << (mix(place ^ 1) % 8));
             }
             Extent::Sector => disk.corrupt(path, *at, len, 0x5a),
+            Extent::Unreadable => disk.spoil(path, *at),
         }
         self.nodes[node].rots();
         true

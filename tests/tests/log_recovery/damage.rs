@@ -143,8 +143,39 @@ fn a_chosen_value_that_is_lost_lowers_the_chosen_prefix_to_below_it() {
     assert_eq!(open(&intact).unwrap().groups[&GROUP].recovered.chosen, Instance(3));
     rot(&disk, 1, 4 + 1 + 3);
     let opened = open(&disk).unwrap();
-    assert_eq!(opened.groups[&GROUP].recovered.chosen, Instance(1));
+    let recovered = &opened.groups[&GROUP].recovered;
+    assert_eq!(recovered.chosen, Instance(1));
     assert_eq!(entries(&opened), [(2, false), (3, true)]);
+    let ballots: Vec<Ballot> = recovered.entries.iter().map(|stored| stored.ballot).collect();
+    assert_eq!(
+        ballots,
+        [ballot(1), Ballot::ZERO],
+        "the hint knows the value that is left as chosen"
+    );
+}
+
+/// A node that learned a value of a ballot that it never promised, and lost it, may vote for another
+/// one: the hint on its disk is older, and was about the lost one.
+#[test]
+fn what_is_accepted_where_a_chosen_value_was_lost_is_not_taken_for_chosen() {
+    let disk = SimVfs::new();
+    let mut opened = open(&disk).unwrap();
+    let learned = Record::Learned { instance: Instance(2), value: value(2, 9000) };
+    put(&mut opened.log, &[accepted(1, 1, 1, 9000), learned, accepted(3, 1, 3, 9)]);
+    put(&mut opened.log, &[Record::Chosen(Instance(3))]);
+    drop(opened);
+    rot(&disk, 1, 4 + 1 + 3);
+    let mut opened = open(&disk).unwrap();
+    put(&mut opened.log, &[accepted(2, 1, 7, 10)]);
+    drop(opened);
+    let mut opened = open(&disk).unwrap();
+    let recovered = &opened.groups[&GROUP].recovered;
+    assert_eq!(recovered.chosen, Instance(1));
+    assert_eq!(recovered.entries[0].ballot, ballot(1), "a vote, and nothing more");
+    assert_eq!(recovered.entries[1].ballot, Ballot::ZERO);
+    put(&mut opened.log, &[Record::Chosen(Instance(2))]);
+    drop(opened);
+    assert_eq!(open(&disk).unwrap().groups[&GROUP].recovered.chosen, Instance(3));
 }
 
 /// The reason for all the rewriting in recovery: a process that was killed between write and sync
@@ -413,4 +444,58 @@ fn a_batch_before_the_last_ones_sync_is_our_own_mistake() {
     let mut opened = open(&disk).unwrap();
     write(&mut opened.log, &[Record::Promised(Ballot::ZERO)]).unwrap();
     write(&mut opened.log, &[Record::Promised(Ballot::ZERO)]).unwrap();
+}
+
+#[test]
+fn a_sector_that_cannot_be_read_is_damage_of_its_bytes_and_no_more() {
+    for block in 0..LARGE_END {
+        let (unreadable, rotten) = (two_batches(), two_batches());
+        unreadable.spoil(&segment(1), block * BLOCK);
+        rot(&rotten, 1, block);
+        let (one, other) = (open(&unreadable).unwrap(), open(&rotten).unwrap());
+        assert_eq!(one.report, other.report, "block {block}");
+        assert_eq!(entries(&one), entries(&other), "block {block}");
+        drop(one);
+        unreadable.crash_process();
+        assert_eq!(entries(&open(&unreadable).unwrap()), entries(&other), "block {block}, again");
+    }
+}
+
+#[test]
+fn both_headers_that_cannot_be_read_are_refused_like_rotten_ones() {
+    let disk = two_batches();
+    drop(open(&disk).unwrap());
+    disk.crash_process();
+    // Of the first segment, which the second one vouches for.
+    disk.spoil(&segment(1), SMALL * BLOCK);
+    disk.spoil(&segment(1), (SMALL + 1) * BLOCK);
+    assert!(matches!(open(&disk).unwrap_err(), OpenError::Damaged { .. }));
+}
+
+#[test]
+fn a_running_log_reads_and_cleans_past_what_cannot_be_read() {
+    let disk = SimVfs::new();
+    let log = &mut open(&disk).unwrap().log;
+    put(log, &[Record::Promised(ballot(3)), accepted(1, 3, 1, 12_000), accepted(2, 3, 2, 12_000)]);
+    disk.spoil(&segment(1), (SMALL + 2) * BLOCK);
+    let found = log.reader().read(GROUP, Instance(1), Instance(2), usize::MAX).unwrap();
+    assert_eq!(found.iter().map(|e| e.value.is_some()).collect::<Vec<_>>(), [false, true]);
+    for seq in 3..=200 {
+        put(log, &[accepted(3, 3, seq, 3000)]);
+        while log.maintain().unwrap() == Maintained::More {}
+    }
+    assert!(disk.open(&segment(1)).is_err(), "the segment was freed all the same");
+    let found = log.reader().read(GROUP, Instance(1), Instance(2), usize::MAX).unwrap();
+    assert_eq!(found.iter().map(|e| e.value.is_some()).collect::<Vec<_>>(), [false, true]);
+}
+
+#[test]
+fn a_file_of_which_nothing_can_be_read_is_an_error_of_the_device() {
+    let disk = two_batches();
+    let size = disk.size_of(&segment(1)).unwrap();
+    for at in (0..size).step_by(512) {
+        disk.spoil(&segment(1), at);
+    }
+    let error = open(&disk).unwrap_err();
+    assert!(matches!(error, OpenError::Io { action: "read", .. }), "{error}");
 }

@@ -8,6 +8,7 @@
 
 mod crashes;
 mod damage;
+mod full;
 mod model;
 mod renewal;
 mod rewriting;

@@ -1,6 +1,6 @@
 //! What a log should hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -22,6 +22,8 @@ pub(crate) struct Model {
     pub(crate) promised: Ballot,
     pub(crate) hint: Instance,
     pub(crate) cleaned: Instance,
+    /// Accepted below the hint, after it.
+    pub(crate) unsure: BTreeSet<Instance>,
     /// `None`: lost.
     pub(crate) values: BTreeMap<Instance, (Ballot, Option<Value>)>,
 }
@@ -32,29 +34,43 @@ impl Model {
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
             Record::Promised(ballot) => self.promised = self.promised.max(*ballot),
-            Record::Chosen(upto) => self.hint = self.hint.max(*upto),
+            Record::Chosen(upto) => {
+                self.hint = self.hint.max(*upto);
+                self.unsure.retain(|instance| instance > upto);
+            }
             Record::Cleaned(upto) => self.cleaned = self.cleaned.max(*upto),
             Record::Accepted { instance, ballot, value } => {
                 self.values.insert(*instance, (*ballot, Some(value.clone())));
+                if *instance <= self.hint {
+                    self.unsure.insert(*instance);
+                }
             }
             Record::Learned { instance, value } => {
                 self.values.insert(*instance, (Ballot::ZERO, Some(value.clone())));
+                self.unsure.remove(instance);
             }
         }
         let cleaned = self.cleaned;
         self.values.retain(|&instance, _| instance > cleaned);
     }
 
+    fn is_chosen(&self, instance: Instance, ballot: Ballot) -> bool {
+        ballot == Ballot::ZERO || (instance <= self.hint && !self.unsure.contains(&instance))
+    }
+
     /// What recovery should say.
     pub(crate) fn recovered(&self) -> Recovered {
         let mut chosen = self.cleaned;
         while let Some((ballot, Some(_))) = self.values.get(&chosen.next())
-            && (chosen < self.hint || *ballot == Ballot::ZERO)
+            && self.is_chosen(chosen.next(), *ballot)
         {
             chosen = chosen.next();
         }
         let above = self.values.iter().filter(|&(&instance, _)| instance > chosen);
-        let entries = above.map(|(&instance, (ballot, value))| stored(instance, *ballot, value));
+        let entries = above.map(|(&instance, (ballot, value))| {
+            let is_chosen = value.is_some() && self.is_chosen(instance, *ballot);
+            stored(instance, if is_chosen { Ballot::ZERO } else { *ballot }, value)
+        });
         Recovered {
             promised: self.promised,
             chosen,
@@ -80,7 +96,9 @@ pub(crate) fn agrees<V: Vfs>(opened: &Opened<V>, models: &Models) -> Result<(), 
         for (&instance, (ballot, value)) in &model.values {
             let read = reader.read(*group, instance, instance, 0).map_err(|e| e.to_string())?;
             let expected = stored(instance, *ballot, value);
-            if read != [expected.clone()] {
+            // What is known to be chosen may have been moved, and is learned since.
+            let is_moved = read == [stored(instance, Ballot::ZERO, value)];
+            if read != [expected.clone()] && !(is_moved && model.is_chosen(instance, *ballot)) {
                 return Err(format!("group {group}: read {read:?}\n  expected {expected:?}"));
             }
         }

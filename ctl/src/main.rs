@@ -1,0 +1,110 @@
+//! The `synodctl` program.
+
+mod admin;
+mod log;
+mod out;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use admin::Running;
+
+/// Looks after Synod nodes: their logs on disk, and the clusters that run.
+///
+/// Commands about a log need the node stopped: two processes on one directory would ruin it, so each
+/// takes the directory's lock. The others need it running, and talk to it by a socket in its data
+/// directory: run them on the same machine, as the same user. What they print is for people; with --json it is one
+/// JSON object a line, for programs.
+///
+/// The exit code is 0 if all is well, 1 if something is damaged, 2 if the command could not be carried
+/// out.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Start with:  synodctl log verify /var/lib/your-service/log")]
+struct Cli {
+    /// Print JSON, one object a line.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads, checks and mends the log of a stopped node.
+    #[command(subcommand)]
+    Log(log::Log),
+    /// Shows what a running node does. Exit code 1 if a group has stopped or the node takes no part.
+    Status(Running),
+    /// Shows it again whenever something has changed, until the node ends.
+    Watch(Running),
+    /// Has the leader of a group, which the node has to be, hand over to another node.
+    Transfer {
+        /// Which group.
+        #[arg(long, value_name = "N")]
+        group: u32,
+        /// Which node is to lead.
+        #[arg(long, value_name = "NODE")]
+        to: u64,
+        #[command(flatten)]
+        node: Running,
+    },
+    /// Steers a node's part in the mastership of a group.
+    Master {
+        /// What it is to do.
+        ask: Ask,
+        /// Which group.
+        #[arg(long, value_name = "N")]
+        group: u32,
+        /// For how long to be master at a time, in milliseconds; with `lease`.
+        #[arg(long, value_name = "MS", default_value_t = 3000)]
+        ms: u64,
+        #[command(flatten)]
+        node: Running,
+    },
+}
+
+/// What a node can be asked about a mastership.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Ask {
+    /// Try to become master whenever there is none.
+    Campaign,
+    /// Leave it to others; a master goes on until its lease ends.
+    Rest,
+    /// Stop being master at once, and leave it to others for two leases.
+    Release,
+    /// Ask for another length of lease.
+    Lease,
+}
+
+fn main() -> ExitCode {
+    let Cli { json, command } = Cli::parse();
+    let mut out = out::Out::new(json);
+    let done = match command {
+        Command::Log(log) => log.run(&mut out),
+        Command::Status(node) => status::status(&node, &mut out),
+        Command::Watch(node) => status::watch(&node, &mut out),
+        Command::Transfer { group, to, node } => {
+            told(&node, &json!({"do": "transfer", "group": group, "to": to}), &mut out)
+        }
+        Command::Master { ask, group, ms, node } => {
+            let ask = ask.to_possible_value().map(|value| value.get_name().to_owned());
+            let question = json!({"do": "master", "group": group, "ask": ask, "ms": ms});
+            told(&node, &question, &mut out)
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(why) => out.complain(&why),
+    }
+}
+
+/// Has a node do something, and shows what it says.
+fn told(node: &Running, question: &Value, out: &mut out::Out) -> Result<bool, String> {
+    let answer = node.ask(question)?;
+    out.say(|| "asked; `synodctl watch` shows what comes of it".to_owned(), || answer.clone());
+    Ok(true)
+}

@@ -1,0 +1,60 @@
+//! The state of a node as JSON.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use synod_core::{Ballot, GroupId};
+
+use crate::node::{GroupStatus, MasterState, NodeStatus};
+
+/// A node with its groups and peers.
+pub(super) fn node(status: &NodeStatus, masters: &BTreeMap<GroupId, MasterState>) -> Value {
+    let groups: Vec<Value> =
+        status.groups.iter().map(|it| group(it, masters.get(&it.group))).collect();
+    let peers: Vec<Value> = status
+        .peers
+        .iter()
+        .map(|(peer, link)| json!({"node": peer.0, "connected": link.connected}))
+        .collect();
+    json!({
+        "node": status.node.0,
+        "cluster": status.cluster.map(|cluster| cluster.to_string()),
+        "state": status.state.to_string(),
+        "groups": groups,
+        "peers": peers,
+    })
+}
+
+fn group(status: &GroupStatus, master: Option<&MasterState>) -> Value {
+    let mut shown = json!({
+        "group": status.group.0,
+        "memory": format!("{:016x}", status.member.incarnation.0),
+        "failed": status.failed.as_deref(),
+        "master": master.map(|master| json!({
+            "holder": master.holder.map(|holder| holder.0),
+            "is_mine": master.is_mine,
+            "version": master.version.0,
+        })),
+    });
+    if let Some(core) = &status.core {
+        let leader = (core.leader != Ballot::ZERO).then_some(core.leader.node.0);
+        let more = json!({
+            "role": format!("{:?}", core.role).to_lowercase(),
+            "votes": core.votes,
+            "leader": leader,
+            "ballot": core.leader.to_string(),
+            "promised": core.promised.to_string(),
+            "chosen": core.chosen.0,
+            "applied": core.applied.0,
+            "first_kept": core.cleaned.0 + 1,
+            "proposals": core.proposals,
+            "queued": core.queued,
+            "window": core.window,
+            "writes_in_flight": core.writes_in_flight,
+        });
+        if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
+            shown.extend(more);
+        }
+    }
+    shown
+}

@@ -1,0 +1,165 @@
+//! A full disk: what still is written, what waits, and what comes of it when there is room again.
+
+use synod::log::{Log, Maintained};
+use synod_core::{
+    Config, Durable, Group, Input, Instance, Member, Membership, Message, NodeId, Outbox, Record,
+    Recovered, Start, Time, WriteBatch,
+};
+use synod_sim::disk::SimVfs;
+
+use crate::model::{GROUPS, ballot, open, value};
+
+/// An acceptor, for the batches that it wants written.
+struct Acceptor {
+    group: Group,
+    out: Outbox,
+}
+
+impl Acceptor {
+    fn new() -> Self {
+        let (group, incarnation) = GROUPS[0];
+        let member = |node| Member { node: NodeId(node), incarnation };
+        let voters = (1..=3).map(member).collect();
+        let start = Start {
+            group,
+            me: member(1),
+            boot: 1,
+            membership: Membership::new(voters, Vec::new()).unwrap(),
+            recovered: Recovered::default(),
+            config: Config::default(),
+            now: Time::ZERO,
+        };
+        Self { group: Group::start(start).unwrap(), out: Outbox::default() }
+    }
+
+    fn hears(&mut self, message: Message) -> Vec<WriteBatch> {
+        let (_, incarnation) = GROUPS[0];
+        let from = Member { node: NodeId(2), incarnation };
+        self.group.step(Time::ZERO, Input::Receive { from, message }, &mut self.out);
+        self.out.take_writes().into_iter().collect()
+    }
+
+    /// Is to accept a value of so many bytes at an instance.
+    fn value(&mut self, at: u64, len: usize) -> Vec<WriteBatch> {
+        let (_, incarnation) = GROUPS[0];
+        let ballot = synod_core::Ballot { round: 1, node: NodeId(2), incarnation };
+        let (instance, chosen) = (Instance(at), Instance(at - 1));
+        self.hears(Message::Accept { ballot, instance, value: value(at, len), chosen })
+    }
+
+    /// Is to promise.
+    fn promise(&mut self, round: u64) -> Vec<WriteBatch> {
+        let (_, incarnation) = GROUPS[0];
+        let ballot = synod_core::Ballot { round, node: NodeId(2), incarnation };
+        self.hears(Message::Prepare { ballot, from: Instance(1) })
+    }
+
+    fn durable(&mut self, batches: Vec<WriteBatch>) {
+        for proof in batches.into_iter().map(WriteBatch::durable) {
+            let proof: Durable = proof;
+            self.group.step(Time::ZERO, Input::Durable(proof), &mut self.out);
+        }
+    }
+}
+
+/// Writes these if there is room; else gives them back.
+fn put(log: &mut Log<SimVfs>, of: &mut Acceptor, batches: Vec<WriteBatch>) -> Vec<WriteBatch> {
+    if log.admits(&batches).unwrap() < batches.len() {
+        return batches;
+    }
+    log.write(&batches).unwrap();
+    log.sync().unwrap();
+    of.durable(batches);
+    Vec::new()
+}
+
+/// A log on a disk without any room left, filled with values up to the first that has to wait; and
+/// that one.
+fn filled() -> (SimVfs, Log<SimVfs>, Acceptor, Vec<WriteBatch>) {
+    let disk = SimVfs::new();
+    let (mut log, mut of) = (open(&disk).unwrap().log, Acceptor::new());
+    disk.leave_room(Some(0));
+    for at in 1.. {
+        let had_room = log.has_room();
+        let batches = of.value(at, 3000);
+        let waits = put(&mut log, &mut of, batches);
+        if !waits.is_empty() {
+            assert!(!had_room, "the node was told in time");
+            return (disk, log, of, waits);
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn values_wait_on_a_full_disk_and_are_written_when_it_has_room() {
+    let (disk, mut log, mut of, waits) = filled();
+    let first = log.retry_after().unwrap();
+    for _ in 0..20 {
+        log.try_again().unwrap();
+        assert!(!log.has_room());
+    }
+    assert!(log.retry_after().unwrap() > first, "it asks less often each time");
+    assert_eq!(log.maintain().unwrap(), Maintained::Done);
+    assert_eq!(log.admits(&waits).unwrap(), 0);
+    disk.leave_room(None);
+    assert_eq!(log.admits(&waits).unwrap(), 0, "not before it is asked again");
+    log.try_again().unwrap();
+    assert!(log.has_room() && log.retry_after().is_none());
+    assert!(put(&mut log, &mut of, waits).is_empty());
+    assert!(log.failed().is_none());
+}
+
+#[test]
+fn what_is_kept_of_a_full_disk_is_for_promises_and_at_last_for_cleaning() {
+    let (_disk, mut log, mut of, waits) = filled();
+    of.durable(waits); // never mind
+    let mut promises = 0;
+    loop {
+        let batches = of.promise(promises + 2);
+        if !put(&mut log, &mut of, batches).is_empty() {
+            break;
+        }
+        promises += 1;
+    }
+    assert!(promises >= 2, "{promises} promises went into the reserve");
+    assert!(log.failed().is_none());
+    // What is left is enough for cleaning to write its marks.
+    assert!(log.room() >= 8 << 10, "{}", log.room());
+}
+
+#[test]
+fn a_value_larger_than_a_segment_waits_until_the_whole_of_it_has_room() {
+    let disk = SimVfs::new();
+    let (mut log, mut of) = (open(&disk).unwrap().log, Acceptor::new());
+    disk.leave_room(Some(100 << 10)); // a spare segment, and not the large one
+    let batches = of.value(1, 200_000);
+    let waits = put(&mut log, &mut of, batches);
+    assert_eq!(waits.len(), 1);
+    assert!(log.has_room(), "for other values");
+    disk.leave_room(None);
+    log.try_again().unwrap();
+    assert!(put(&mut log, &mut of, waits).is_empty());
+    drop(log);
+    disk.crash_process();
+    let back = open(&disk).unwrap();
+    let entries = &back.groups[&GROUPS[0].0].recovered.entries;
+    assert!(entries.iter().any(|entry| entry.value.as_ref().is_some_and(|v| v.len() > 200_000)));
+}
+
+#[test]
+fn a_start_on_a_full_disk_says_so_and_loses_nothing() {
+    let disk = SimVfs::new();
+    let mut log = open(&disk).unwrap().log;
+    log.append([(GROUPS[0].0, &Record::Promised(ballot(7)))]).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    for _ in 0..3 {
+        disk.crash_process();
+        disk.leave_room(Some(0));
+        assert!(open(&disk).unwrap_err().is_disk_full());
+    }
+    disk.crash_process();
+    disk.leave_room(None);
+    assert_eq!(open(&disk).unwrap().groups[&GROUPS[0].0].recovered.promised, ballot(7));
+}
