@@ -27,7 +27,7 @@ pub use metrics::Metrics;
 pub use node::{
     ChosenCommand, Committed, GetError, GroupHandle, GroupState, GroupStatus, GroupWatch,
     LinkStatus, MasterHandle, MasterState, Node, NodeBuilder, NodeError, NodeState, NodeStatus,
-    Overload, ProposeError, ReadError, Settings, StartError, TuneError,
+    Overload, ProposeError, ReadError, Refused, Settings, StartError, TuneError,
 };
 #[cfg(feature = "node")]
 pub use observer::Observer;

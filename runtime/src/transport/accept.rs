@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::handshake::{ConnectionError, Exchange, Side};
 use super::link::Link;
+use super::refusals::Refusals;
 use super::{Inlet, Settings, SharedIdentity};
 
 /// Accepts connections, and reads packets from those of known peers.
@@ -31,6 +32,7 @@ struct Shared {
     links: BTreeMap<NodeId, Arc<Link>>,
     settings: Settings,
     inlet: Arc<dyn Inlet>,
+    refusals: Arc<Refusals>,
     /// The connection of each peer; a newer one ends the older, which is mostly a dead one.
     readers: Mutex<BTreeMap<NodeId, AbortHandle>>,
 }
@@ -41,10 +43,12 @@ impl Acceptor {
         links: BTreeMap<NodeId, Arc<Link>>,
         settings: Settings,
         inlet: Arc<dyn Inlet>,
+        refusals: Arc<Refusals>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(links.len() * 2 + STRANGERS_MAX));
         let readers = Mutex::new(BTreeMap::new());
-        Self { shared: Arc::new(Shared { identity, links, settings, inlet, readers }), places }
+        let shared = Shared { identity, links, settings, inlet, refusals, readers };
+        Self { shared: Arc::new(shared), places }
     }
 
     /// Until dropped; then every connection closes.
@@ -170,6 +174,7 @@ impl Shared {
         let node = self.identity.node().0;
         let peer = peer.map(|peer| peer.0);
         if error.is_mistake() {
+            self.refusals.add(address, error);
             tracing::warn!(node, peer, %address, %error, "connection refused or broken off");
         } else {
             tracing::debug!(node, peer, %address, %error, "connection ended");

@@ -67,7 +67,7 @@ pub(super) async fn run(
     }
 }
 
-async fn connect(
+pub(super) async fn connect(
     link: &Link,
     address: &str,
     identity: &SharedIdentity,

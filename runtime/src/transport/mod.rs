@@ -1,14 +1,16 @@
 //! The network between nodes: one TCP connection per peer and direction.
 //!
 //! We dial a peer to send to it, and it dials us to send to us. Each side says a
-//! [`Hello`] first, behind a challenge if there is a secret. [`Transport::send`] never waits: what does not fit is dropped and counted, since
-//! Paxos tolerates loss and a queue without a bound does not. This is the seam for other networks:
+//! [`Hello`] first, behind a challenge if there is a secret. [`Transport::send`] never waits: what
+//! does not fit is dropped and counted, since Paxos tolerates loss and a queue without a bound does
+//! not. This is the seam for other networks:
 //! `send`, `flush`, and packets delivered into an [`Inlet`].
 
 mod accept;
 mod dial;
 mod handshake;
 mod link;
+mod refusals;
 #[cfg(test)]
 mod secret_tests;
 #[cfg(test)]
@@ -27,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use link::LinkStatus;
+pub use refusals::Refused;
 
 /// Where packets from peers go.
 pub(crate) trait Inlet: Send + Sync + 'static {
@@ -180,6 +183,7 @@ pub(crate) struct Transport {
     /// Links with something queued since the last flush.
     dirty: Vec<Arc<link::Link>>,
     local: SocketAddr,
+    refusals: Arc<refusals::Refusals>,
     tasks: JoinSet<()>,
 }
 
@@ -202,14 +206,16 @@ impl Transport {
             let inlet = Arc::clone(inlet);
             tasks.spawn(dial::run(link, address.clone(), identity, settings, inlet));
         }
+        let refusals = Arc::default();
         let acceptor = accept::Acceptor::new(
             identity.clone(),
             links.clone(),
             settings.clone(),
             Arc::clone(inlet),
+            Arc::clone(&refusals),
         );
         tasks.spawn(acceptor.run(listener));
-        Ok(Self { links, dirty: Vec::new(), local, tasks })
+        Ok(Self { links, dirty: Vec::new(), local, refusals, tasks })
     }
 
     /// The address that peers may connect to; tells the port if any was asked for.
@@ -244,6 +250,11 @@ impl Transport {
     /// The peers' connections, ascending by node.
     pub(crate) fn status(&self) -> impl Iterator<Item = (NodeId, LinkStatus)> {
         self.links.iter().map(|(&peer, link)| (peer, link.status()))
+    }
+
+    /// Connections that were turned away or broken off.
+    pub(crate) fn refused(&self) -> Refused {
+        self.refusals.get()
     }
 
     /// Closes every connection, and the listener.

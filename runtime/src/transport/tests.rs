@@ -68,12 +68,17 @@ pub(super) fn start_with(
     peers: &[(u64, SocketAddr)],
     settings: &Settings,
 ) -> Node {
-    let (sender, received) = mpsc::unbounded_channel();
+    let (inlet, received) = inlet();
     let peers = peers.iter().map(|&(id, at)| (NodeId(id), at.to_string())).collect();
-    let inlet: Arc<dyn Inlet> = Arc::new(Channel(sender));
     let transport =
         Transport::start(listener, &identity(node, cluster), &peers, settings, &inlet).unwrap();
     Node { transport, received }
+}
+
+/// What receives packets, and where they come out again.
+pub(super) fn inlet() -> (Arc<dyn Inlet>, mpsc::UnboundedReceiver<(NodeId, Packet)>) {
+    let (sender, received) = mpsc::unbounded_channel();
+    (Arc::new(Channel(sender)), received)
 }
 
 pub(super) async fn listener() -> TcpListener {
