@@ -14,6 +14,8 @@ mod node;
 mod observer;
 mod proposal;
 mod state_machine;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "node")]
 mod transport;
 pub mod vfs;

@@ -37,6 +37,8 @@ pub struct NodeBuilder {
     pub(super) restart: Restart,
     pub(super) timeout: Duration,
     pub(super) secret: Option<Vec<u8>>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<crate::tls::TlsConfig>,
     pub(super) before_propose: Option<BeforePropose>,
     pub(super) observer: Option<Box<dyn Observer>>,
     #[cfg(all(feature = "admin", unix))]
@@ -58,6 +60,8 @@ impl NodeBuilder {
             restart: Restart::TrustDisk,
             timeout: Duration::from_secs(5),
             secret: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             before_propose: None,
             observer: None,
             #[cfg(all(feature = "admin", unix))]
@@ -155,10 +159,18 @@ impl NodeBuilder {
 
     /// What all nodes of the cluster know and nobody else: at least 16 random bytes, the same on all
     /// nodes. With it peers prove that they hold it, and every message is authenticated; a node
-    /// without it, or with another, is not talked to. Nothing is encrypted. Default: none, and
+    /// without it, or with another, is not talked to. It encrypts nothing. Default: none, and
     /// whoever reaches the port is believed.
     pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
         self.secret = Some(secret.into());
+        self
+    }
+
+    /// Encrypts all connections between the nodes, and believes of each node only what comes with its
+    /// certificate: see [`tls`](crate::tls). For all nodes of a cluster or none. Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::tls::TlsConfig) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -223,6 +235,10 @@ impl NodeBuilder {
             return Err(StartError::TooManyPeers(peers.len()));
         }
         let secret = self.secret.as_deref().map(Secret::new).transpose()?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.check(id)?;
+        }
         self.restart.check(peers.len() + 1)?;
         self.config.validate()?;
         self.log

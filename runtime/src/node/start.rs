@@ -202,7 +202,12 @@ async fn set_up(
         groups: memories.clone(),
     });
     let inlet: Arc<dyn Inlet> = Arc::new(FromPeers(Arc::clone(&shared)));
-    let settings = Settings { secret, ..Settings::fitting(&builder.config) };
+    let settings = Settings {
+        secret,
+        #[cfg(feature = "tls")]
+        tls: builder.tls,
+        ..Settings::fitting(&builder.config)
+    };
     let transport = Transport::start(listener, &identity, &peers, &settings, &inlet)
         .map_err(|error| StartError::Listen(listen, error))?;
     let local = transport.local();

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::handshake::{ConnectionError, Exchange, Side};
 use super::link::Link;
 use super::refusals::Refusals;
+use super::stream::Stream;
 use super::{Inlet, Settings, SharedIdentity};
 
 /// Accepts connections, and reads packets from those of known peers.
@@ -87,14 +88,14 @@ impl Acceptor {
 impl Shared {
     async fn serve(
         &self,
-        mut stream: TcpStream,
+        stream: TcpStream,
         me: AbortHandle,
         peer: &mut Option<NodeId>,
     ) -> ConnectionError {
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
         let limit = self.settings.connect_timeout;
-        match timeout(limit, self.exchange(&mut stream, &mut buffer, peer)).await {
-            Ok(Ok((node, seal))) => {
+        match timeout(limit, self.exchange(stream, &mut buffer, peer)).await {
+            Ok(Ok((mut stream, node, seal))) => {
                 let old = self.readers().insert(node, me);
                 if let Some(old) = old {
                     old.abort();
@@ -117,14 +118,16 @@ impl Shared {
     /// The caller speaks first. It gets our hello even if we refuse it, so that it can tell why.
     async fn exchange(
         &self,
-        stream: &mut TcpStream,
+        stream: TcpStream,
         buffer: &mut BytesMut,
         peer: &mut Option<NodeId>,
-    ) -> Result<(NodeId, Option<Seal>), ConnectionError> {
+    ) -> Result<(Stream, NodeId, Option<Seal>), ConnectionError> {
         stream.set_nodelay(true)?;
+        let mut stream = Stream::accept(stream, &self.settings).await?;
         let secret = self.settings.secret.as_ref();
-        let mut exchange = Exchange::begin(stream, buffer, secret, Side::Accepter).await?;
+        let mut exchange = Exchange::begin(&mut stream, buffer, secret, Side::Accepter).await?;
         let theirs = exchange.read_hello().await?;
+        exchange.check_certificate(theirs.node, &self.settings)?;
         *peer = Some(theirs.node);
         let ours = self.identity.hello(theirs.node);
         exchange.send_hello(ours.clone()).await?;
@@ -134,12 +137,12 @@ impl Shared {
         }
         exchange.send_judgement(self.identity.judge(&theirs)).await?;
         let (_, seal) = exchange.end();
-        Ok((theirs.node, seal))
+        Ok((stream, theirs.node, seal))
     }
 
     async fn read(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         buffer: &mut BytesMut,
         node: NodeId,
         seal: Option<Seal>,

@@ -11,6 +11,8 @@ use tokio::time::{sleep, timeout};
 
 use super::handshake::{ConnectionError, Exchange, Side};
 use super::link::{Flushed, Link};
+use super::pipe::Pipe;
+use super::stream::Stream;
 use super::{Inlet, Settings, SharedIdentity};
 
 /// Connects, writes what the driver could not, and connects again, until dropped.
@@ -26,12 +28,12 @@ pub(super) async fn run(
     let mut told = None;
     loop {
         let error = match connect(&link, &address, &identity, &settings, &inlet).await {
-            Ok((stream, seal)) => {
+            Ok((pipe, seal)) => {
                 let (node, peer) = (identity.node().0, link.peer.0);
                 tracing::info!(node, peer, %address, "connected");
-                let stream = Arc::new(stream);
+                let stream = pipe.socket();
                 let since = Instant::now();
-                link.connect(Arc::clone(&stream), seal);
+                link.connect(pipe, seal);
                 inlet.link(link.peer, true);
                 let error = serve(&link, &stream).await;
                 link.disconnect();
@@ -73,12 +75,13 @@ pub(super) async fn connect(
     identity: &SharedIdentity,
     settings: &Settings,
     inlet: &Arc<dyn Inlet>,
-) -> Result<(TcpStream, Option<Seal>), ConnectionError> {
+) -> Result<(Pipe, Option<Seal>), ConnectionError> {
     let limit = settings.connect_timeout;
     let within = |_| ConnectionError::TimedOut(limit);
-    let mut stream = timeout(limit, connect_any(address, settings)).await.map_err(within)??;
+    let stream = timeout(limit, connect_any(address, settings)).await.map_err(within)??;
     let ours = identity.hello(link.peer);
     let exchange = async {
+        let mut stream = Stream::dial(stream, link.peer, settings).await?;
         let mut buffer = BytesMut::with_capacity(4096);
         let secret = settings.secret.as_ref();
         let mut exchange = Exchange::begin(&mut stream, &mut buffer, secret, Side::Dialler).await?;
@@ -92,10 +95,10 @@ pub(super) async fn connect(
             return Err(ConnectionError::RefusedUs(ours.verdict));
         }
         let (seal, _) = exchange.end();
-        if buffer.is_empty() { Ok(seal) } else { Err(ConnectionError::Unasked) }
+        let pipe = stream.into_pipe()?;
+        if buffer.is_empty() { Ok((pipe, seal)) } else { Err(ConnectionError::Unasked) }
     };
-    let seal = timeout(limit, exchange).await.map_err(within)??;
-    Ok((stream, seal))
+    timeout(limit, exchange).await.map_err(within)?
 }
 
 /// Resolved anew each time, since addresses behind names change. All addresses are tried in turn.
@@ -161,13 +164,10 @@ async fn serve(link: &Link, stream: &TcpStream) -> ConnectionError {
                 Flushed::Broken(None) => return ConnectionError::Closed,
             }
         }
-        if ready.is_readable() {
-            match stream.try_read(&mut [0; 1]) {
-                Ok(0) => return ConnectionError::Closed,
-                Ok(_) => return ConnectionError::Unasked,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return error.into(),
-            }
+        if ready.is_readable()
+            && let Err(error) = link.read()
+        {
+            return error;
         }
     }
 }

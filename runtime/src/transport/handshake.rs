@@ -12,7 +12,9 @@ use synod_proto::{
 };
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use super::Settings;
+use super::stream::Stream;
 
 /// Why a connection came to nothing, or ended.
 #[derive(Debug, Error)]
@@ -26,7 +28,16 @@ pub(super) enum ConnectionError {
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
+    #[cfg(feature = "tls")]
+    #[error("TLS: {0}")]
+    Tls(rustls::Error),
+    #[cfg(feature = "tls")]
+    #[error(
+        "the peer's certificate is not node {0}'s: give it one with the DNS name node-{0}.DOMAIN and \
+         no wildcard"
+    )]
+    NotItsCertificate(NodeId),
     #[error("the peer closed the connection")]
     Closed,
     #[error(transparent)]
@@ -37,6 +48,8 @@ pub(super) enum ConnectionError {
     SecretHere,
     #[error("the peer has a secret and this node has none: give all nodes the same secret")]
     SecretThere,
+    #[error("the peer has TLS and this node has none: give all nodes TLS or none")]
+    TlsThere,
     #[error("the first packet is no hello")]
     NoHello,
     #[error("the peer does not say what it makes of our hello")]
@@ -55,6 +68,17 @@ pub(super) enum ConnectionError {
     Unasked,
 }
 
+impl From<io::Error> for ConnectionError {
+    fn from(error: io::Error) -> Self {
+        // What is wrong with TLS comes out of reads and writes.
+        #[cfg(feature = "tls")]
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::Tls(tls.clone());
+        }
+        Self::Io(error)
+    }
+}
+
 impl ConnectionError {
     /// Whether an operator has to mend something before it can go better.
     pub(super) const fn is_mistake(&self) -> bool {
@@ -65,12 +89,15 @@ impl ConnectionError {
             | Self::TooLong(_)
             | Self::SecretHere
             | Self::SecretThere
+            | Self::TlsThere
             | Self::NoHello
             | Self::NoJudgement
             | Self::SecondHello
             | Self::Hello(_)
             | Self::Stranger(_)
             | Self::Unasked => true,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) | Self::NotItsCertificate(_) => true,
             // Mended by the node itself, and said loudly where that happens.
             Self::RefusedThem(_) | Self::RefusedUs(_) => false,
             Self::Connect(..) | Self::TimedOut(_) | Self::Io(_) | Self::Closed => false,
@@ -80,7 +107,7 @@ impl ConnectionError {
 
 /// A connection while hellos are exchanged: sealed if we have a secret.
 pub(super) struct Exchange<'a> {
-    stream: &'a mut TcpStream,
+    stream: &'a mut Stream,
     buffer: &'a mut BytesMut,
     out: FrameBuf,
     decoder: Decoder,
@@ -96,7 +123,7 @@ pub(super) enum Side {
 impl<'a> Exchange<'a> {
     /// Exchanges challenges, if there is a secret.
     pub(super) async fn begin(
-        stream: &'a mut TcpStream,
+        stream: &'a mut Stream,
         buffer: &'a mut BytesMut,
         secret: Option<&Secret>,
         side: Side,
@@ -108,6 +135,7 @@ impl<'a> Exchange<'a> {
             let mut ours = [0; 32];
             getrandom::fill(&mut ours).map_err(io::Error::from)?;
             stream.write_all(&[&CHALLENGE_MAGIC[..], &ours].concat()).await?;
+            stream.flush().await?;
             let theirs = read_challenge(stream, buffer).await?;
             let (sends, reads) = match side {
                 Side::Dialler => secret.dialler(&ours, &theirs),
@@ -117,6 +145,15 @@ impl<'a> Exchange<'a> {
             decoder.seal(Some(reads));
         }
         Ok(Self { stream, buffer, out, decoder })
+    }
+
+    /// An error if there is TLS and the peer's certificate is not this node's.
+    pub(super) fn check_certificate(
+        &self,
+        node: NodeId,
+        settings: &Settings,
+    ) -> Result<(), ConnectionError> {
+        self.stream.check_certificate(node, settings)
     }
 
     /// Sends our hello.
@@ -166,6 +203,8 @@ impl<'a> Exchange<'a> {
     async fn send(&mut self, packet: &Packet) -> Result<(), ConnectionError> {
         self.out.push(packet)?;
         self.stream.write_all_buf(&mut self.out).await?;
+        // TLS keeps some back otherwise.
+        self.stream.flush().await?;
         Ok(())
     }
 
@@ -174,6 +213,9 @@ impl<'a> Exchange<'a> {
             // Said here, since the magic makes no sense as a frame's length.
             if self.buffer.starts_with(&CHALLENGE_MAGIC) {
                 return Err(ConnectionError::SecretThere);
+            }
+            if is_tls(self.buffer) {
+                return Err(ConnectionError::TlsThere);
             }
             if !CHALLENGE_MAGIC.starts_with(&self.buffer[..self.buffer.len().min(8)])
                 && let Some(packet) = self.decoder.next(self.buffer)?
@@ -188,10 +230,13 @@ impl<'a> Exchange<'a> {
 }
 
 async fn read_challenge(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     buffer: &mut BytesMut,
 ) -> Result<[u8; 32], ConnectionError> {
     loop {
+        if is_tls(buffer) {
+            return Err(ConnectionError::TlsThere);
+        }
         let known = buffer.len().min(CHALLENGE_MAGIC.len());
         if buffer[..known] != CHALLENGE_MAGIC[..known] {
             return Err(ConnectionError::SecretHere);
@@ -205,6 +250,14 @@ async fn read_challenge(
             return Err(ConnectionError::Closed);
         }
     }
+}
+
+/// Whether this is how TLS begins: a handshake record with a client's hello in it. As a frame it would
+/// be one whose packet begins with what no packet begins with.
+fn is_tls(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x16, 3, 1])
+        && bytes.get(5) == Some(&1)
+        && bytes.get(9..11) == Some(&[3, 3])
 }
 
 /// Before a hello nobody is known, so this much is read from anybody.

@@ -10,11 +10,16 @@ mod accept;
 mod dial;
 mod handshake;
 mod link;
+mod pipe;
 mod refusals;
 #[cfg(test)]
 mod secret_tests;
+mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[cfg(feature = "test-certs")]
+mod tls_tests;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -61,6 +66,9 @@ pub(crate) struct Settings {
     pub(crate) unacknowledged_max: Duration,
     /// Seals all frames, if set; then connections without it come to nothing.
     pub(crate) secret: Option<Secret>,
+    /// Below everything else, if set.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::TlsConfig>,
 }
 
 impl Default for Settings {
@@ -72,6 +80,8 @@ impl Default for Settings {
             backoff: (Duration::from_millis(10), Duration::from_secs(1)),
             unacknowledged_max: Duration::from_secs(5),
             secret: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

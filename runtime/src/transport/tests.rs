@@ -89,7 +89,7 @@ pub(super) fn packet(round: u64) -> Packet {
     Packet::Group { group: GroupId(0), from: Incarnation(7), message: Message::ReadIndex { round } }
 }
 
-fn learned(bytes: usize) -> Packet {
+pub(super) fn learned(bytes: usize) -> Packet {
     let mut writer = synod_core::ValueWriter::default();
     let key = synod_core::CommandKey { origin: Incarnation(7), boot: 1, seq: 1 };
     let payload = vec![b'x'; bytes].into();
