@@ -86,6 +86,7 @@ impl Acceptor {
         ballot: Ballot,
         first: Instance,
         stored: Vec<Stored>,
+        chosen: Instance,
         ctx: &mut Ctx<'_>,
     ) {
         if ballot != self.promised {
@@ -99,7 +100,7 @@ impl Acceptor {
             .collect();
         if let Some(last) = entries.last() {
             let to_instance = last.instance;
-            let promise = Promise { ballot, from: first, to: to_instance, entries };
+            let promise = Promise { ballot, from: first, to: to_instance, chosen, entries };
             ctx.vote(to, Message::Promise(promise));
         }
     }
@@ -142,7 +143,9 @@ impl Acceptor {
         // proposed has room only because the one before is chosen. That is so of entries of this very
         // ballot (I5), whatever becomes of the proposal.
         entries.choose(ballot, chosen);
-        if instance <= entries.chosen() {
+        // All through the newest membership entry is chosen, even where the disk lost a value of it;
+        // a restart relies on it that nothing is written there but what was learned.
+        if instance <= entries.chosen().max(ctx.history.version()) {
             mark!(ACCEPT_OF_CHOSEN);
             // Chosen already: no vote is needed, and none is given. Saying how far we know the log
             // to be chosen lets the leader learn what it missed. It may well propose another value
@@ -220,6 +223,7 @@ fn page(ballot: Ballot, from: Instance, entries: &Entries, config: &Config) -> P
     let mut reported = Vec::new();
     let mut bytes = 0;
     let mut instance = from;
+    let chosen = entries.chosen();
     while instance <= entries.highest() {
         if let Some(slot) = entries.slot(instance) {
             let entry = match &slot.value {
@@ -236,12 +240,12 @@ fn page(ballot: Ballot, from: Instance, entries: &Entries, config: &Config) -> P
             reported.push(Reported { instance, entry });
             if bytes >= config.page_bytes_max && instance < entries.highest() {
                 mark!(PROMISE_PAGED);
-                return Promise { ballot, from, to: instance, entries: reported };
+                return Promise { ballot, from, to: instance, chosen, entries: reported };
             }
         }
         instance = instance.next();
     }
-    Promise { ballot, from, to: Instance::MAX, entries: reported }
+    Promise { ballot, from, to: Instance::MAX, chosen, entries: reported }
 }
 
 /// How many leaders' windows of values may be held before they are chosen: one for the leader of

@@ -28,6 +28,12 @@ impl<'a> Reader<'a> {
         self.0 = rest;
         Some(u64::from_le_bytes(*number))
     }
+
+    pub(crate) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(bytes)
+    }
 }
 
 /// Appends a count.

@@ -82,6 +82,10 @@ pub struct Config {
     /// Bytes of values handed to the state machines and not yet applied. Default 64 MiB; one value
     /// always fits.
     pub apply_bytes_max: usize,
+
+    /// Whether a leader changes the membership by itself when a member has taken a new memory and has
+    /// caught up: the new one takes the place of the old one. Default true.
+    pub swap_in: bool,
 }
 
 /// Why a configuration cannot work.
@@ -146,6 +150,7 @@ impl Default for Config {
             writes_in_flight_max: 65_536,
             apply_ahead_max: 4096,
             apply_bytes_max: 64 * MIB,
+            swap_in: true,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Leader election: who is heard to lead, and when to ask for it ourselves.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::acceptor::Acceptor;
 use crate::env::{Ctx, Env};
 use crate::ids::{Ballot, Instance, Member, NodeId};
-use crate::membership::VoterSet;
 use crate::message::Message;
 use crate::outbox::Event;
 use crate::time::Time;
@@ -28,6 +28,8 @@ pub(crate) struct Election {
     /// When this node canvassed last.
     canvassed: Option<Time>,
     canvass: Option<Canvass>,
+    /// Whom a node without a vote asked last.
+    turn: NodeId,
     jitter: u64,
 }
 
@@ -35,7 +37,7 @@ pub(crate) struct Election {
 #[derive(Debug)]
 struct Canvass {
     ballot: Ballot,
-    yes: VoterSet,
+    yes: Vec<Member>,
 }
 
 impl Election {
@@ -49,6 +51,7 @@ impl Election {
             courted: None,
             canvassed: None,
             canvass: None,
+            turn: NodeId(0),
             jitter: seed,
         }
     }
@@ -175,9 +178,10 @@ impl Election {
         if canvass.ballot != ballot || !granted {
             return None;
         }
-        let newest = env.history.newest();
-        canvass.yes.insert(newest.slot(from)?);
-        newest.is_quorum(canvass.yes).then_some(ballot)
+        if !canvass.yes.contains(&from) && canvass.yes.len() < YES_MAX {
+            canvass.yes.push(from);
+        }
+        env.is_quorum(&canvass.yes).then_some(ballot)
     }
 
     /// Canvasses if it is time to; returns the ballot to run for if we are a quorum by ourselves.
@@ -193,7 +197,14 @@ impl Election {
         }
         self.wait(ctx);
         let me = ctx.me;
-        let slot = ctx.history.newest().slot(me)?;
+        if !ctx.is_voter(me) {
+            self.ask_around(ctx);
+            return None;
+        }
+        if ctx.chosen < ctx.history.version() {
+            mark!(CANVASS_PUT_OFF_TO_LEARN);
+            return None; // what is chosen there has to be learned, not proposed again
+        }
         if ctx.journal.stalled(ctx.now, ctx.config.election_timeout) {
             mark!(CANVASS_PUT_OFF_DISK_STALLED);
             return None;
@@ -203,16 +214,34 @@ impl Election {
             return None;
         }
         let ballot = self.next_ballot(acceptor.promised(), me);
-        let mut yes = VoterSet::default();
-        yes.insert(slot);
+        let yes = alloc::vec![me];
         ctx.event(Event::Canvassing(ballot));
-        if ctx.history.newest().is_quorum(yes) {
+        if ctx.is_quorum(&yes) {
             return Some(ballot);
         }
         self.canvassed = Some(ctx.now);
         self.canvass = Some(Canvass { ballot, yes });
         ctx.send_all(&Message::Canvass { ballot });
+        if ctx.history.version() > Instance::ZERO {
+            // Some may not know yet that they vote, and would not answer.
+            let chosen = ctx.chosen;
+            ctx.send_all(&Message::Hold { ballot, chosen });
+        }
         None
+    }
+
+    /// A node without a vote hears no leader. It may have missed that it was removed, or swapped in, or
+    /// that others vote by now; somebody it knows may tell.
+    fn ask_around(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.history.has_left(ctx.me.incarnation) && !ctx.is_member() {
+            return;
+        }
+        if let Some(to) = ctx.peer_after(self.turn) {
+            mark!(ASKS_AROUND);
+            self.turn = to;
+            let from = ctx.chosen.next();
+            ctx.send(to, Message::Learn { from });
+        }
     }
 
     /// When to tick next.
@@ -251,6 +280,9 @@ impl Election {
         z ^ (z >> 31)
     }
 }
+
+/// Answers counted at most; more than two memberships have voters.
+const YES_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests;

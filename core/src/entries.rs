@@ -1,9 +1,10 @@
 //! The part of the log that is in memory: everything not yet chosen, and the newest chosen values.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::ids::{Ballot, Instance};
-use crate::value::Value;
+use crate::value::{Value, ValueKind};
 
 /// What is held at one instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) struct Entries {
     cleaned: Instance,
     chosen_bytes: usize,
     open_bytes: usize,
+    /// Membership entries that the chosen prefix has passed, and nobody has looked at yet.
+    turns: Vec<(Instance, Value)>,
 }
 
 impl Entries {
@@ -44,7 +47,13 @@ impl Entries {
             cleaned,
             chosen_bytes: 0,
             open_bytes: 0,
+            turns: Vec::new(),
         }
+    }
+
+    /// Takes the membership entries that the chosen prefix has passed since the last time, ascending.
+    pub(crate) fn take_turns(&mut self) -> Vec<(Instance, Value)> {
+        core::mem::take(&mut self.turns)
     }
 
     /// Every instance up to here is known chosen.
@@ -107,8 +116,12 @@ impl Entries {
     /// Moves the chosen prefix up by one, over the value held there.
     pub(crate) fn choose_next(&mut self) {
         let next = self.chosen.next();
-        let bytes = self.value(next).map(Value::len);
-        let bytes = bytes.expect("only a value that is held can be known chosen");
+        let value = self.value(next).expect("only a value that is held can be known chosen");
+        let bytes = value.len();
+        if value.kind() == ValueKind::Membership {
+            let value = value.clone();
+            self.turns.push((next, value));
+        }
         self.open_bytes -= bytes;
         self.chosen_bytes += bytes;
         self.chosen = next;

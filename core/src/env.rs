@@ -1,11 +1,13 @@
 //! What every part of a group may use while it handles an input.
 
+use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
 use crate::config::Config;
+use crate::founding::ClusterId;
 use crate::ids::{Instance, Member, NodeId};
 use crate::journal::Journal;
-use crate::membership::History;
+use crate::membership::{History, Membership};
 use crate::message::Message;
 use crate::outbox::{Event, Outbox};
 use crate::time::Time;
@@ -17,7 +19,10 @@ pub(crate) struct Env {
     pub(crate) now: Time,
     pub(crate) me: Member,
     pub(crate) config: Config,
+    pub(crate) cluster: ClusterId,
     pub(crate) history: History,
+    /// The chosen prefix, as far as `history` has followed it.
+    pub(crate) chosen: Instance,
     pub(crate) journal: Journal,
     pub(crate) failed: Option<(&'static str, Instance)>,
     /// Whether the log takes values: see [`Input::Room`](crate::Input::Room).
@@ -25,19 +30,50 @@ pub(crate) struct Env {
 }
 
 impl Env {
-    /// Whether this node *and* its memory belong to the group, as voter or follower. One that took a
-    /// new memory does not, until a membership change swaps it in: it learns, and keeps silent
-    /// wherever it could be taken for the acceptor that it was (I4).
-    pub(crate) fn is_member(&self) -> bool {
-        let newest = self.history.newest();
-        newest.voters().contains(&self.me) || newest.followers().contains(&self.me)
+    /// Every membership that may still decide something; see [`History`]. All of them are spoken and
+    /// listened to: as long as a change is not complete, the old members may not know of it.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Membership> {
+        self.history.since(self.chosen)
     }
 
-    /// Every other voter and follower of the newest membership.
-    pub(crate) fn peers(&self) -> impl Iterator<Item = NodeId> {
-        let newest = self.history.newest();
-        let members = newest.voters().iter().chain(newest.followers());
-        members.map(|member| member.node).filter(|node| *node != self.me.node)
+    /// The memberships that decide what is not known chosen here: one, but for a log that lost values
+    /// below its newest era. A quorum is a quorum of these.
+    ///
+    /// The old members are not asked once the entry at `k` is known chosen, not even while nothing
+    /// above it is. *They may be gone*: somebody else may have seen the change complete, and its
+    /// operator may have thrown them away. A candidate, and a leader that wants to stay one, need
+    /// only those whose promises and votes they need. *And they are not needed*, for a read either:
+    /// what a leadership of theirs can still choose lies at or below `k`, and is what is
+    /// known chosen here. Above `k` everybody needs a quorum of the new ones.
+    pub(crate) fn deciding(&self) -> impl Iterator<Item = &Membership> {
+        self.history.since(self.chosen.next())
+    }
+
+    /// Whether these members are a quorum of what is not known chosen here.
+    pub(crate) fn is_quorum(&self, members: &[Member]) -> bool {
+        self.deciding().all(|membership| membership.is_quorum_of(members.iter().copied()))
+    }
+
+    /// Whether somebody votes in an open membership. Until a change is complete the old voters are
+    /// candidates still: none of the new ones may know yet that it is chosen.
+    pub(crate) fn is_voter(&self, member: Member) -> bool {
+        self.open().any(|membership| membership.slot(member).is_some())
+    }
+
+    /// Whether this node *and* its memory belong to an open membership, as voter or follower. One that
+    /// took a new memory does not, until it is swapped in: it learns, and keeps silent
+    /// wherever it could be taken for the acceptor that it was (I4).
+    pub(crate) fn is_member(&self) -> bool {
+        self.open().any(|membership| membership.members().any(|member| member == self.me))
+    }
+
+    /// Every other voter and follower of the open memberships, ascending, each node once.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let me = self.me.node;
+        let mut nodes: Vec<NodeId> =
+            self.history.members_since(self.chosen).iter().map(|member| member.node).collect();
+        nodes.dedup();
+        nodes.into_iter().filter(move |node| *node != me)
     }
 
     /// The peer that comes after a node, in turn; none if there are no peers.
@@ -82,14 +118,10 @@ impl Ctx<'_> {
         }
     }
 
-    /// Sends to every other voter and follower of the newest membership.
+    /// Sends to every other voter and follower of the open memberships.
     pub(crate) fn send_all(&mut self, message: &Message) {
-        let Env { history, me, journal, .. } = &mut *self.env;
-        let newest = history.newest();
-        for member in newest.voters().iter().chain(newest.followers()) {
-            if member.node != me.node {
-                journal.send(member.node, message.clone(), self.out);
-            }
+        for node in self.env.peers() {
+            self.send(node, message.clone());
         }
     }
 

@@ -141,6 +141,11 @@ impl Executor {
         self.through(before, ctx);
     }
 
+    /// Whether the disk has lost something that is still to be executed.
+    pub(crate) const fn is_missing_some(&self) -> bool {
+        self.lost.is_some()
+    }
+
     /// The next instance, if it is to be executed and the disk has lost it.
     pub(crate) fn missing(&self, env: &Env) -> Option<Instance> {
         self.lost.filter(|_| self.room(env)).map(|_| self.handed.next())
@@ -226,8 +231,15 @@ impl Executor {
         ctx: &mut Ctx<'_>,
     ) {
         self.handed = instance;
-        if value.kind() == ValueKind::Noop {
-            return;
+        match value.kind() {
+            ValueKind::Noop => return,
+            ValueKind::Membership => {
+                // A session is dropped only when its memory leaves, and it never comes back.
+                let above = ctx.history.at(instance.next());
+                self.sessions.retain(|origin| above.has(origin));
+                return;
+            }
+            ValueKind::Commands => {}
         }
         self.ahead.push_back((instance, value.len()));
         self.ahead_bytes += value.len();

@@ -2,18 +2,21 @@
 
 mod lookup;
 mod receive;
+mod turn;
 mod usage;
 
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::acceptor::Acceptor;
+use crate::asking::Asking;
 use crate::config::Config;
 use crate::election::Election;
 use crate::entries::{Entries, Slot};
 use crate::env::{Ctx, Env};
 use crate::executor::Executor;
 use crate::fetches::{Fetches, Purpose};
-use crate::ids::{Ballot, FetchId, Instance};
+use crate::ids::{Ballot, FetchId, Instance, Member, NodeId};
 use crate::input::{Input, Role, Start, StartError, Status};
 use crate::journal::Journal;
 use crate::learner::Learner;
@@ -22,7 +25,7 @@ use crate::membership::History;
 use crate::mender::Mender;
 use crate::message::Message;
 use crate::origin::Origin;
-use crate::outbox::{Event, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
+use crate::outbox::{ChangeRefusal, Event, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
 use crate::proposer::Proposer;
 use crate::reads::{Questions, Reads};
 use crate::time::Time;
@@ -57,6 +60,11 @@ pub struct Group {
     mender: Mender,
     /// The chosen prefix that the log was told last.
     hinted: Instance,
+    asking: Asking,
+    /// The history knows more than the log was told: it is written with the first step.
+    unwritten: bool,
+    /// Whom to tell once the disk holds the log up to here.
+    owed: Option<(NodeId, Ballot, Instance)>,
 }
 
 impl Group {
@@ -66,9 +74,11 @@ impl Group {
     ///
     /// If the settings cannot work, or the log contradicts itself.
     pub fn start(start: Start) -> Result<Self, StartError> {
-        let Start { group, me, boot, membership, recovered, config, now } = start;
+        let Start { cluster, group, me, boot, membership, recovered, config, now } = start;
         config.validate()?;
-        let Recovered { promised, chosen, cleaned, entries: stored } = recovered;
+        let Recovered { promised, chosen, cleaned, history, entries: stored } = recovered;
+        let mut history = history.unwrap_or_else(|| History::founded(membership));
+        let version = history.version();
         if cleaned > chosen {
             return Err(StartError::Log(cleaned, "it was cleaned above the chosen prefix"));
         }
@@ -88,6 +98,11 @@ impl Group {
             // only that it was no higher than the promise.
             let is_forgotten = ballot == Ballot::ZERO && value.is_none();
             let ballot = if is_forgotten { promised } else { ballot };
+            // All up to the newest membership entry is chosen, with the value written last: its
+            // record was written when the chosen prefix passed it.
+            let is_chosen = instance <= version && value.is_some();
+            mark!(RESTARTED_BELOW_ITS_MEMBERSHIP if is_chosen);
+            let ballot = if is_chosen { Ballot::ZERO } else { ballot };
             mark!(RESTARTED_WITHOUT_VALUE if value.is_none());
             mark!(RESTARTED_WITH_VOTES if ballot > Ballot::ZERO);
             entries.put(instance, Slot { ballot, value });
@@ -95,14 +110,32 @@ impl Group {
         }
         entries.choose(Ballot::ZERO, Instance::MAX);
         let journal = Journal::new(group, boot, me.node, now);
-        let history = History::founded(membership);
+        let mut unwritten = false;
+        for (instance, value) in entries.take_turns() {
+            let entry = value.membership().filter(|_| instance > version);
+            if let Some(entry) = entry.filter(|it| it.takes_effect(instance, cluster, &history)) {
+                history.begin(instance.next(), entry.membership);
+                unwritten = true;
+            }
+        }
         let seed = config.seed;
         let steward = Steward::new(boot, config.master_lease, seed, now);
-        let env = Env { now, me, config, history, journal, failed: None, has_room: true };
+        let chosen_here = entries.chosen();
+        let env = Env {
+            now,
+            me,
+            config,
+            cluster,
+            history,
+            chosen: chosen_here,
+            journal,
+            failed: None,
+            has_room: true,
+        };
         mark!(STARTED_WITHOUT_A_VOTE if !env.is_member());
         let mut election = Election::new(promised, seed);
         election.wait(&env);
-        if env.history.newest().voters() == [me] {
+        if env.is_quorum(&[me]) {
             election.hurry(&env); // nobody else could lead
         }
         Ok(Self {
@@ -116,6 +149,9 @@ impl Group {
             fetches: Fetches::default(),
             mender: Mender::default(),
             hinted: chosen,
+            asking: Asking::new(me.incarnation, boot),
+            unwritten,
+            owed: None,
             entries,
             election,
             env,
@@ -137,6 +173,10 @@ impl Group {
         }
         let chosen = self.entries.chosen();
         let ctx = &mut Ctx { env: &mut self.env, out };
+        if mem::take(&mut self.unwritten) {
+            let history = ctx.history.clone();
+            ctx.write(Record::Membership(history));
+        }
         match input {
             // What we say to ourselves takes the journal's road, never the network's.
             Input::Receive { from, .. } if from.node == ctx.me.node => {}
@@ -150,6 +190,9 @@ impl Group {
             Input::Applied(instance) => self.executor.on_applied(instance),
             Input::Clean(up_to) => self.clean(up_to, out),
             Input::Room(has_room) => self.room(has_room),
+            Input::Change { id, version, membership, deadline } => {
+                self.asking.ask(id, version, membership, deadline, ctx);
+            }
             Input::Transfer(to) => {
                 if let Some(leadership) = self.proposer.leading() {
                     leadership.transfer(to, ctx);
@@ -184,6 +227,7 @@ impl Group {
             .min(self.origin.deadline(leader, self.env.now))
             .min(self.reads.deadline(leader, self.env.now))
             .min(self.executor.steward().deadline(leader, &self.env))
+            .min(self.asking.deadline(leader, &self.env))
             .min(self.learner.deadline(&self.env).unwrap_or(Time::MAX))
             .min(self.mender.deadline(&self.env).unwrap_or(Time::MAX));
         (deadline < Time::MAX).then_some(deadline)
@@ -206,6 +250,9 @@ impl Group {
         Status {
             role,
             votes: self.votes(),
+            removed: self.env.history.has_left(self.env.me.incarnation) && !self.env.is_member(),
+            version: self.env.history.version(),
+            changing: self.env.open().count() > 1,
             leader: self.election.leader(),
             promised: self.acceptor.promised(),
             chosen: self.entries.chosen(),
@@ -233,6 +280,19 @@ impl Group {
         &mut self.env.config
     }
 
+    /// Who votes and follows, as far as this node knows the log to be chosen.
+    #[must_use]
+    pub const fn history(&self) -> &History {
+        &self.env.history
+    }
+
+    /// Everybody who belongs to a membership that may still decide something: the newest one, and
+    /// while a change is not complete the one before it.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        self.env.history.members_since(self.env.chosen)
+    }
+
     /// Why the group has stopped here, if it has.
     #[must_use]
     pub const fn failure(&self) -> Option<(&'static str, Instance)> {
@@ -245,6 +305,8 @@ impl Group {
             self.entries.clean(up_to, self.executor.handed());
             let ctx = &mut Ctx { env: &mut self.env, out };
             ctx.write(Record::Cleaned(self.entries.cleaned()));
+            // Nothing is executed from there any more, and nothing decided.
+            ctx.env.history.prune(self.entries.cleaned().next());
         }
     }
 
@@ -281,6 +343,7 @@ impl Group {
         self.executor.steward_mut().tick(leader, &mut self.origin, ctx);
         self.origin.flush(leader, &mut self.proposer, ctx);
         self.reads.flush(leader, ctx);
+        self.asking.flush(leader, ctx);
         self.drain(out);
         let ctx = &mut Ctx { env: &mut self.env, out };
         if let Some(leadership) = self.proposer.leading() {
@@ -300,8 +363,14 @@ impl Group {
         let lonely = self.env.now > leadership.contact() + patience;
         // A node alone goes on: it can still serve reads.
         let full = leadership.successor(&self.env).filter(|_| !self.env.has_room);
+        let done = leadership.is_done(&self.entries, &self.env);
+        if done {
+            mark!(REMOVED_LEADER_HANDS_OVER);
+            leadership.beat(&self.entries, &mut Ctx { env: &mut self.env, out });
+        }
         let (to, reason) = match release {
             Some(to) => (Some(to), StepDown::Transferred),
+            None if done => (leadership.successor(&self.env), StepDown::Removed),
             None if stalled => (leadership.successor(&self.env), StepDown::DiskStalled),
             None if lonely => (None, StepDown::NoQuorum),
             None if full.is_some() => (full, StepDown::DiskFull),
@@ -343,7 +412,8 @@ impl Group {
         match purpose {
             Purpose::Apply => self.executor.on_fetched(stored, &mut self.origin, ctx),
             Purpose::Promise { to, ballot } => {
-                self.acceptor.on_fetched(to, ballot, from, stored, ctx);
+                let chosen = self.entries.chosen();
+                self.acceptor.on_fetched(to, ballot, from, stored, chosen, ctx);
             }
             Purpose::Learn { to } => {
                 self.learner.on_fetched(to, from, stored, &self.entries, ctx);
@@ -372,7 +442,7 @@ impl Group {
     }
 
     fn votes(&self) -> bool {
-        self.env.history.newest().slot(self.env.me).is_some()
+        self.env.is_voter(self.env.me)
     }
 
     /// Handles what the group said to itself, until it has nothing more to say.
@@ -387,9 +457,19 @@ impl Group {
         let ctx = &mut Ctx { env: &mut self.env, out };
         self.origin.expire(ctx);
         self.reads.expire(ctx);
+        self.asking.expire(ctx);
         self.executor.run(&mut self.entries, &mut self.origin, &mut self.fetches, ctx);
         self.learner.ask(&self.entries, ctx);
         self.mender.ask(self.executor.missing(ctx), ctx);
+        if let Some((to, ballot, enough)) = self.owed
+            && let held = self.held()
+            && held >= enough
+        {
+            self.owed = None;
+            let ctx = &mut Ctx { env: &mut self.env, out };
+            ctx.send(to, Message::Held { ballot, held });
+        }
+        let ctx = &mut Ctx { env: &mut self.env, out };
         let now_chosen = self.entries.chosen();
         if now_chosen > chosen {
             ctx.event(Event::Chosen(now_chosen));
@@ -401,6 +481,7 @@ impl Group {
         if ctx.env.failed.is_some() {
             self.origin.fail(ctx);
             self.reads.fail(ctx);
+            self.asking.fail(ctx);
         }
     }
 
@@ -409,6 +490,12 @@ impl Group {
     fn invariants(&self) {
         self.env.journal.invariants();
         self.entries.invariants();
+        assert!(
+            self.env.chosen == self.entries.chosen(),
+            "the history follows the log to {}, which is chosen to {} (I6)",
+            self.env.chosen,
+            self.entries.chosen()
+        );
         self.executor.invariants(&self.entries);
         self.origin.invariants(&self.env.config);
         self.reads.invariants(&self.env.config);
@@ -436,6 +523,9 @@ fn refuse(input: Input, out: &mut Outbox) {
         }
         Input::Read { id, .. } => {
             out.outcomes.push(Outcome::ReadFailed(id, ReadRefusal::Failed));
+        }
+        Input::Change { id, .. } => {
+            out.outcomes.push(Outcome::ChangeRefused(id, ChangeRefusal::Failed));
         }
         Input::Receive { .. }
         | Input::Durable(_)

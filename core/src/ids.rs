@@ -120,6 +120,11 @@ pub struct ProposalId(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadId(pub u64);
 
+/// The embedder's name for a change of the membership; comes back with its outcome. Unique among
+/// those unresolved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChangeId(pub u64);
+
 /// Names a request for older log entries; see [`Outbox::fetches`](crate::Outbox).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FetchId(pub u64);

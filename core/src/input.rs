@@ -6,7 +6,10 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::config::{Config, ConfigError};
-use crate::ids::{Ballot, FetchId, GroupId, Instance, Member, NodeId, ProposalId, ReadId, SmId};
+use crate::founding::ClusterId;
+use crate::ids::{
+    Ballot, ChangeId, FetchId, GroupId, Instance, Member, NodeId, ProposalId, ReadId, SmId,
+};
 use crate::master::MasterAsk;
 use crate::membership::Membership;
 use crate::message::Message;
@@ -71,6 +74,18 @@ pub enum Input {
     /// over, and the node does not run for leadership. It goes on promising and reporting what it
     /// holds, so that others can lead.
     Room(bool),
+    /// A client wants another membership.
+    Change {
+        /// Names the change until it is resolved.
+        id: ChangeId,
+        /// The version that it replaces; see [`Group::history`](crate::Group::history).
+        version: Instance,
+        /// What is to be. A member whose incarnation is zero stands for whatever memory that node
+        /// has.
+        membership: Membership,
+        /// When to give up: the outcome is then unknown.
+        deadline: Time,
+    },
     /// Hand leadership over to this node, if this node leads.
     Transfer(NodeId),
     /// Time passed. Step one at [`Group::deadline`](crate::Group::deadline).
@@ -80,6 +95,8 @@ pub enum Input {
 /// Who a group is, and where it stands after its log was read.
 #[derive(Clone, Debug)]
 pub struct Start {
+    /// The cluster, so that no membership entry of another one ever counts.
+    pub cluster: ClusterId,
     /// The group.
     pub group: GroupId,
     /// This node and the memory it has of the group.
@@ -132,6 +149,13 @@ pub struct Status {
     /// reads through the leader, and refuses proposals; if it should vote, a membership change has
     /// to swap it in.
     pub votes: bool,
+    /// Whether this memory was a member and is not any more. It never is again: the node has to take
+    /// a new one to come back.
+    pub removed: bool,
+    /// The version of the newest membership: the instance of its entry, zero for the founding.
+    pub version: Instance,
+    /// Whether a change of the membership is known here that is not complete.
+    pub changing: bool,
     /// The ballot of the leader last heard, this node's own included; `Ballot::ZERO` if none is live.
     pub leader: Ballot,
     /// The promise.

@@ -127,6 +127,18 @@ impl Journal {
         self.settled
     }
 
+    /// What [`settled`](Self::settled) would say, which goes on with what is evicted: to ask here
+    /// changes nothing.
+    pub(crate) fn held(&self, chosen: Instance) -> Instance {
+        if self.durable == self.written {
+            chosen
+        } else if self.durable >= self.mark.0 {
+            self.mark.1
+        } else {
+            self.settled
+        }
+    }
+
     /// What [`settled`](Self::settled) said last.
     pub(crate) const fn settled_last(&self) -> Instance {
         self.settled

@@ -14,6 +14,7 @@ extern crate std;
 pub mod marks;
 
 mod acceptor;
+mod asking;
 mod code;
 mod config;
 mod election;
@@ -52,14 +53,16 @@ pub use forming::{
 pub use founding::{ClusterId, Founder, Founding, FoundingMessage};
 pub use group::{ChosenAt, Group, Usage};
 pub use ids::{
-    Ballot, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position, ProposalId, ReadId,
-    SmId, WriteSeq,
+    Ballot, ChangeId, FetchId, GroupId, Incarnation, Instance, Member, NodeId, Position,
+    ProposalId, ReadId, SmId, WriteSeq,
 };
 pub use input::{Input, Role, Start, StartError, Status};
 pub use master::{Holder, Master, MasterAsk, Mastership};
-pub use membership::{History, Membership, MembershipError, VoterSet};
+pub use membership::{History, Membership, MembershipEntry, MembershipError, VoterSet};
 pub use message::{Gate, Message, Promise, Report, Reported};
-pub use outbox::{Apply, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
+pub use outbox::{
+    Apply, ChangeRefusal, Event, Fetch, Outbox, Outcome, ReadRefusal, Refusal, StepDown,
+};
 pub use sessions::SESSION_WINDOW;
 pub use time::Time;
 pub use tuning::Tuning;

@@ -219,6 +219,29 @@ marks! {
     REFUSAL_DECIDES_NOTHING = "a leader refuses a command that another leader had as well";
     RESULT_TOO_LATE = "a command of this node is executed that nobody waits for any more";
 
+    // asking.rs, group/turn.rs, proposer/change.rs, proposer/turn.rs
+    ADOPTS_MEMBERSHIP = "a new leader proposes a membership entry again";
+    ASKS_AROUND = "a node without a vote hears no leader, and asks who else knows more";
+    CANVASS_PUT_OFF_TO_LEARN = "a node that lost values below its newest membership does not ask to lead";
+    CANVASS_OF_A_STRANGER = "a node asks to lead that votes in no membership known here";
+    CHANGE_CAME_TOO_LATE = "a change was asked for of a version that is over";
+    CHANGE_GIVEN_UP = "a leader drops a change that nobody asks for any more";
+    CHANGE_LATE = "a change's deadline passes";
+    CHANGE_WAITS_FOR_ANOTHER = "a change is asked for while the leader is at another";
+    DRAINED_IN_VAIN = "a window was drained for a change whose members did not catch up";
+    ERA_BEGINS_IN_PHASE_1 = "a candidate learns that other members vote from here on";
+    ERA_OPENED = "a leader asks the new members for promises";
+    HELD_BY_WHO_LEFT = "late word comes of a memory that has left the membership";
+    LEADER_UNKNOWN_HERE = "a leader speaks that votes in no membership known here";
+    MEMBERSHIP_PROPOSED = "a leader proposes another membership";
+    MEMBERSHIP_WITHOUT_EFFECT = "a membership entry is chosen for a version that is over";
+    PROMISE_WITHOUT_THE_ENTRY = "a promise does not count, since its voter lacks some of the log";
+    READ_WHILE_SHUT = "a read comes while a membership entry is not settled";
+    REMOVED = "a node learns that it is no member any more";
+    REMOVED_LEADER_HANDS_OVER = "a leader has completed its own removal";
+    RESTARTED_BELOW_ITS_MEMBERSHIP = "a node restarts with a membership that begins above its chosen prefix";
+    SWAP_IN = "a leader swaps in a node that has taken a new memory";
+
     // proposer/
     ADOPTS_CHOSEN = "a new leader proposes a value again that was reported as chosen";
     ADOPTS_LOWER_BALLOT = "a new leader proposes a value of a lower ballot again";

@@ -1,14 +1,17 @@
 //! Who votes: memberships, each from some instance on, and what a quorum of one is.
 
 mod code;
+mod entry;
 mod history;
 
 use alloc::vec::Vec;
 
+use bytes::Bytes;
 use thiserror::Error;
 
 use crate::ids::{Incarnation, Member, NodeId};
 
+pub use entry::MembershipEntry;
 pub use history::History;
 
 /// A set of voters, as bits in the order of [`Membership::voters`].
@@ -55,6 +58,7 @@ impl VoterSet {
 pub struct Membership {
     voters: Vec<Member>,
     followers: Vec<Member>,
+    book: Bytes,
 }
 
 /// Why members do not make a membership.
@@ -67,14 +71,24 @@ pub enum MembershipError {
     /// Too many vote.
     #[error("{0} voters are more than the {max} a membership can have", max = Membership::VOTERS_MAX)]
     TooManyVoters(usize),
+    /// Too many only learn.
+    #[error("{0} followers are more than the {max} a membership can have", max = Membership::FOLLOWERS_MAX)]
+    TooManyFollowers(usize),
     /// A node is listed twice.
     #[error("node {0} is listed twice")]
     Twice(NodeId),
+    /// The address book is too large.
+    #[error("an address book of {0} bytes is larger than the {max} it can have", max = Membership::BOOK_BYTES_MAX)]
+    BookTooLarge(usize),
 }
 
 impl Membership {
     /// The most voters a membership can have.
     pub const VOTERS_MAX: usize = 64;
+    /// The most followers a membership can have.
+    pub const FOLLOWERS_MAX: usize = 64;
+    /// The most bytes an address book can have.
+    pub const BOOK_BYTES_MAX: usize = 64 * 1024;
 
     /// A membership; the order in which members are given does not matter.
     ///
@@ -91,6 +105,9 @@ impl Membership {
         if voters.len() > Self::VOTERS_MAX {
             return Err(MembershipError::TooManyVoters(voters.len()));
         }
+        if followers.len() > Self::FOLLOWERS_MAX {
+            return Err(MembershipError::TooManyFollowers(followers.len()));
+        }
         voters.sort_unstable();
         followers.sort_unstable();
         let mut nodes: Vec<NodeId> = voters.iter().chain(&followers).map(|m| m.node).collect();
@@ -98,7 +115,61 @@ impl Membership {
         if let Some(pair) = nodes.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(MembershipError::Twice(pair[0]));
         }
-        Ok(Self { voters, followers })
+        Ok(Self { voters, followers, book: Bytes::new() })
+    }
+
+    /// The same members with an address book: what the embedder wants every member to know of the
+    /// others, where they listen for one. It means nothing to the protocol, and is empty at first.
+    ///
+    /// # Errors
+    ///
+    /// If it is larger than [`Self::BOOK_BYTES_MAX`].
+    pub fn with_book(self, book: Bytes) -> Result<Self, MembershipError> {
+        if book.len() > Self::BOOK_BYTES_MAX {
+            return Err(MembershipError::BookTooLarge(book.len()));
+        }
+        Ok(Self { book, ..self })
+    }
+
+    /// The address book.
+    #[must_use]
+    pub const fn book(&self) -> &Bytes {
+        &self.book
+    }
+
+    /// Voters, then followers.
+    pub fn members(&self) -> impl Iterator<Item = Member> + '_ {
+        self.voters.iter().chain(&self.followers).copied()
+    }
+
+    /// The member that a node is, if it is one.
+    #[must_use]
+    pub fn of(&self, node: NodeId) -> Option<Member> {
+        self.members().find(|member| member.node == node)
+    }
+
+    /// The same nodes with the same roles, each with the memory that `known` gives; none if that
+    /// gives no memory for one of them.
+    pub(crate) fn with_memories(
+        &self,
+        known: impl Fn(Member) -> Option<Incarnation>,
+    ) -> Option<Self> {
+        let with = |members: &[Member]| -> Option<Vec<Member>> {
+            let with = |m: &Member| Some(Member { node: m.node, incarnation: known(*m)? });
+            members.iter().map(with).collect()
+        };
+        let (voters, followers) = (with(&self.voters)?, with(&self.followers)?);
+        Some(Self { voters, followers, book: self.book.clone() })
+    }
+
+    /// Whether these members, each counted once, are a quorum of the voters: of a voter *and* its
+    /// memory (I4).
+    pub(crate) fn is_quorum_of(&self, members: impl IntoIterator<Item = Member>) -> bool {
+        let mut votes = VoterSet::default();
+        for slot in members.into_iter().filter_map(|member| self.slot(member)) {
+            votes.insert(slot);
+        }
+        self.is_quorum(votes)
     }
 
     /// Who votes, in ascending order.
@@ -123,7 +194,7 @@ impl Membership {
     /// Whether a memory belongs to a voter or a follower.
     #[must_use]
     pub fn has(&self, incarnation: Incarnation) -> bool {
-        self.voters.iter().chain(&self.followers).any(|m| m.incarnation == incarnation)
+        self.members().any(|m| m.incarnation == incarnation)
     }
 
     /// The voter or follower with this memory.

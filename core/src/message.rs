@@ -16,10 +16,12 @@
 //! | [`Forward`](Message::Forward) / [`Refused`](Message::Refused) | origin ↔ leader | proposals |
 //! | [`ReadIndex`](Message::ReadIndex) / [`ReadPoint`](Message::ReadPoint) | reader ↔ leader | up to where to apply before reading |
 //! | [`Transfer`](Message::Transfer) | leader → successor | take over now |
+//! | [`Hold`](Message::Hold) / [`Held`](Message::Held) | leader ↔ anyone | how much of the log is on your disk? |
+//! | [`Change`](Message::Change) / [`Waits`](Message::Waits) | asker ↔ leader | a membership to be |
 
 use alloc::vec::Vec;
 
-use crate::ids::{Ballot, Instance};
+use crate::ids::{Ballot, Instance, NodeId};
 use crate::value::{CommandKey, Value};
 
 /// A message between two nodes about one group. Who sent it stands beside it, not in it.
@@ -104,6 +106,35 @@ pub enum Message {
         /// The chosen prefix here.
         chosen: Instance,
     },
+    /// Asks how much of the log a node holds, and says how much there is to learn. Anybody may be
+    /// asked, who is no member yet above all, and anybody may ask: it is a hint whom to learn from.
+    Hold {
+        /// The asker's ballot.
+        ballot: Ballot,
+        /// The asker's chosen prefix.
+        chosen: Instance,
+    },
+    /// How much of the log this node's disk holds. No vote: it says nothing about ballots.
+    Held {
+        /// The ballot of the leader that it is for.
+        ballot: Ballot,
+        /// Every instance up to here is chosen, and durable here.
+        held: Instance,
+    },
+    /// Asks the leader to change the membership.
+    Change {
+        /// Which leadership is to do it; another one ignores it.
+        ballot: Ballot,
+        /// The entry to be; members may be without a memory.
+        entry: Value,
+    },
+    /// The leader has not made the change yet, and says what it waits for.
+    Waits {
+        /// Which change.
+        key: CommandKey,
+        /// Whose log is too far behind, or who does not answer; none if another change comes first.
+        on: Option<NodeId>,
+    },
     /// Asks for chosen values.
     Learn {
         /// The first instance wanted.
@@ -172,6 +203,9 @@ pub struct Promise {
     /// The last instance of this page; [`Instance::MAX`] on the last page. Instances in between that
     /// `entries` does not name hold nothing here.
     pub to: Instance,
+    /// The chosen prefix here. It is durable when the promise leaves, like all that was written before:
+    /// a promise counts for a membership only if it lies at or above the entry that began it (I6).
+    pub chosen: Instance,
     /// Ascending, no instance twice, all within the page.
     pub entries: Vec<Reported>,
 }
@@ -220,6 +254,10 @@ impl Message {
             Self::Accepted { .. } => "accepted",
             Self::Heartbeat { .. } => "heartbeat",
             Self::HeartbeatAck { .. } => "heartbeat_ack",
+            Self::Hold { .. } => "hold",
+            Self::Held { .. } => "held",
+            Self::Change { .. } => "change",
+            Self::Waits { .. } => "waits",
             Self::Learn { .. } => "learn",
             Self::Learned { .. } => "learned",
             Self::Forward { .. } => "forward",
@@ -245,6 +283,7 @@ impl Message {
     pub const fn gate(&self) -> Gate {
         match self {
             Self::Prepare { .. } | Self::Promise(_) | Self::Accepted { .. } => Gate::Durable,
+            // `Held` names only what is durable already.
             Self::Canvass { .. }
             | Self::CanvassReply { .. }
             | Self::Behind { .. }
@@ -258,6 +297,10 @@ impl Message {
             | Self::Refused { .. }
             | Self::ReadIndex { .. }
             | Self::ReadPoint { .. }
+            | Self::Hold { .. }
+            | Self::Held { .. }
+            | Self::Change { .. }
+            | Self::Waits { .. }
             | Self::Transfer { .. } => Gate::Now,
         }
     }
@@ -268,6 +311,7 @@ impl Message {
         match self {
             Self::Accept { value, .. } => value.len(),
             Self::Forward { commands, .. } => commands.len(),
+            Self::Change { entry, .. } => entry.len(),
             Self::Learned { values, .. } => values.iter().map(Value::len).sum(),
             Self::Promise(promise) => promise.entries.iter().map(|e| e.entry.value_bytes()).sum(),
             Self::Canvass { .. }
@@ -282,6 +326,9 @@ impl Message {
             | Self::Refused { .. }
             | Self::ReadIndex { .. }
             | Self::ReadPoint { .. }
+            | Self::Hold { .. }
+            | Self::Held { .. }
+            | Self::Waits { .. }
             | Self::Transfer { .. } => 0,
         }
     }

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::ids::{Ballot, FetchId, Instance, Member, NodeId, Position, ProposalId, ReadId, SmId};
+use crate::ids::{
+    Ballot, ChangeId, FetchId, Instance, Member, NodeId, Position, ProposalId, ReadId, SmId,
+};
 use crate::message::Message;
 use crate::value::CommandKey;
 use crate::write::WriteBatch;
@@ -86,6 +88,27 @@ pub enum Outcome {
     ReadAt(ReadId, Instance),
     /// The read's deadline passed, or too many wait (`Overloaded`).
     ReadFailed(ReadId, ReadRefusal),
+    /// The membership was changed, by the entry at this instance, and the change is complete.
+    Changed(ChangeId, Instance),
+    /// The membership was not changed and never will be by this request.
+    ChangeRefused(ChangeId, ChangeRefusal),
+    /// The deadline passed. The change may still be made, once, or never. The leader waited for this
+    /// node's log last, if it said so.
+    ChangeUnknown(ChangeId, Option<NodeId>),
+}
+
+/// Why the membership was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeRefusal {
+    /// The membership is of this version, another one than the request was made for. Look at it, and
+    /// ask again if the change is still wanted.
+    VersionConflict(Instance),
+    /// This node's memory was a member before and has left; it needs a new one to come back.
+    HasLeft(NodeId),
+    /// Too many changes wait at this node.
+    Overloaded,
+    /// The group is in its fatal state here.
+    Failed,
 }
 
 /// Why a proposal was refused.
@@ -148,6 +171,12 @@ pub enum Event {
     /// Somebody else holds the mastership, or nobody does, since this instance. A lease that runs out is
     /// no event: look at [`Group::master`](crate::Group::master).
     Master(Option<Member>, Instance),
+    /// A membership entry is chosen at this instance: it decides what comes above.
+    MembershipChosen(Instance),
+    /// The change of the membership at this instance is complete: who left it may stop.
+    MembershipChanged(Instance),
+    /// This node's memory is no member any more.
+    Removed(Instance),
     /// The group has stopped here, for this reason; other groups go on.
     Failed(&'static str, Instance),
 }
@@ -165,6 +194,8 @@ pub enum StepDown {
     DiskFull,
     /// It handed over.
     Transferred,
+    /// The membership that it completed has no vote for it.
+    Removed,
     /// It learned a value that it had not proposed in its own window (I5).
     Deposed,
 }

@@ -48,6 +48,12 @@ impl Sessions {
         self.session(key.origin).is_some_and(|session| session.met(key.boot, key.seq))
     }
 
+    /// Forgets the sessions of origins that are not to be kept: they left the membership.
+    pub(crate) fn retain(&mut self, keep: impl Fn(Incarnation) -> bool) {
+        self.by_origin.retain(|(origin, _)| keep(*origin));
+        self.last = 0;
+    }
+
     /// How many sessions there are, and how many words the longest has.
     pub(crate) fn size(&self) -> (usize, usize) {
         let words = self.by_origin.iter().map(|(_, session)| session.words.len());

@@ -3,8 +3,11 @@
 //! `round.node` is a ballot, `#7` an instance, `?3` a probe. A command is its payload if that is a
 //! short printable text, else its key.
 
+use alloc::format;
 use core::fmt::{self, Display, Formatter};
 
+use crate::ids::Member;
+use crate::membership::Membership;
 use crate::message::{Message, Promise, Report, Reported};
 use crate::outbox::{Event, Outcome};
 use crate::value::{Command, CommandKey, Value, ValueKind};
@@ -19,7 +22,7 @@ impl Display for Message {
                 write!(f, "canvass {ballot}? {word}, promised {promised}, chosen {chosen}")
             }
             Self::Prepare { ballot, from } => write!(f, "prepare {ballot} from {from}"),
-            Self::Promise(Promise { ballot, from, to, entries }) => {
+            Self::Promise(Promise { ballot, from, to, chosen: _, entries }) => {
                 write!(f, "promise {ballot} {from}..{to}")?;
                 entries.iter().try_for_each(|entry| write!(f, ", {entry}"))
             }
@@ -60,6 +63,11 @@ impl Display for Message {
                 write!(f, "read point {} {instance}", round & 0xffff_ffff)
             }
             Self::Transfer { ballot } => write!(f, "transfer {ballot}"),
+            Self::Hold { ballot, chosen } => write!(f, "hold {ballot}? chosen {chosen}"),
+            Self::Held { ballot, held } => write!(f, "held {ballot} {held}"),
+            Self::Change { ballot, entry } => write!(f, "change {ballot} {entry}"),
+            Self::Waits { key, on: Some(node) } => write!(f, "change {key} waits for {node}"),
+            Self::Waits { key, on: None } => write!(f, "change {key} waits for another"),
         }
     }
 }
@@ -80,7 +88,23 @@ impl Display for Value {
         match self.kind() {
             ValueKind::Noop => f.write_str("noop"),
             ValueKind::Commands => list(f, self.commands(), "+"),
+            ValueKind::Membership => match self.membership() {
+                Some(entry) => write!(f, "members {} after {}", entry.membership, entry.version),
+                None => f.write_str("members"),
+            },
         }
+    }
+}
+
+/// Shows `voters+followers`: their nodes, and of their memories as much as tells a few apart.
+impl Display for Membership {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let short = |m: &Member| format!("{}/{:x}", m.node, m.incarnation.0 & 0xffff);
+        list(f, self.voters().iter().map(short), ",")?;
+        if !self.followers().is_empty() {
+            f.write_str("+")?;
+        }
+        list(f, self.followers().iter().map(short), ",")
     }
 }
 
@@ -111,6 +135,9 @@ impl Display for Record {
             Self::Learned { instance, value } => write!(f, "learned {instance} {value}"),
             Self::Chosen(up_to) => write!(f, "chosen {up_to}"),
             Self::Cleaned(up_to) => write!(f, "cleaned {up_to}"),
+            Self::Membership(history) => {
+                write!(f, "members {} from {}", history.newest(), history.version())
+            }
         }
     }
 }
@@ -128,6 +155,9 @@ impl Display for Event {
             Self::PeerLearns(member) => write!(f, "leaves {} to learn", member.node),
             Self::Master(Some(holder), version) => write!(f, "master is {holder} since {version}"),
             Self::Master(None, version) => write!(f, "nobody is master since {version}"),
+            Self::MembershipChosen(at) => write!(f, "knows new members from {at}"),
+            Self::MembershipChanged(at) => write!(f, "knows the change at {at} complete"),
+            Self::Removed(at) => write!(f, "is removed by {at}"),
             Self::Failed(why, instance) => write!(f, "FAILS at {instance}: {why}"),
         }
     }
@@ -140,6 +170,12 @@ impl Display for Outcome {
             Self::Unknown(id) => write!(f, "proposal {} unknown", id.0),
             Self::ReadAt(id, at) => write!(f, "read {} at {at}", id.0),
             Self::ReadFailed(id, why) => write!(f, "read {} failed: {why:?}", id.0),
+            Self::Changed(id, at) => write!(f, "change {} made at {at}", id.0),
+            Self::ChangeRefused(id, why) => write!(f, "change {} refused: {why:?}", id.0),
+            Self::ChangeUnknown(id, Some(on)) => {
+                write!(f, "change {} unknown, waited for {on}", id.0)
+            }
+            Self::ChangeUnknown(id, None) => write!(f, "change {} unknown", id.0),
         }
     }
 }

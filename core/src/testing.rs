@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::config::Config;
 use crate::entries::{Entries, Slot};
 use crate::env::{Ctx, Env};
+use crate::founding::ClusterId;
 use crate::ids::{Ballot, GroupId, Incarnation, Instance, Member, NodeId, SmId};
 use crate::journal::Journal;
 use crate::membership::{History, Membership};
@@ -39,8 +40,11 @@ impl Kit {
         let journal = Journal::new(GroupId(0), 1, me.node, Time::ZERO);
         let history = History::founded(membership);
         let config = Config::default();
-        let env =
-            Env { now: Time::ZERO, me, config, history, journal, failed: None, has_room: true };
+        let (now, chosen) = (Time::ZERO, Instance::ZERO);
+        let cluster = ClusterId(1);
+        let failed = None;
+        let has_room = true;
+        let env = Env { now, me, config, cluster, history, chosen, journal, failed, has_room };
         Self { env, out: Outbox::default() }
     }
 
@@ -107,7 +111,8 @@ pub(crate) fn elected(kit: &mut Kit, entries: &Entries, reported: &[(u64, Value)
     kit.sent();
     let voters = kit.env.history.newest().voters().to_vec();
     for voter in voters {
-        let mut promise = Promise { ballot: LEADING, from, to, entries: Vec::new() };
+        let mut promise =
+            Promise { ballot: LEADING, from, to, chosen: from.prev(), entries: Vec::new() };
         if voter == kit.env.me {
             let entry = |(i, value): &(u64, Value)| Reported {
                 instance: Instance(*i),

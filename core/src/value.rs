@@ -8,7 +8,7 @@
 //! Layout, little endian. The layout is part of both the wire and the log format.
 //!
 //! ```text
-//! kind: u8            0 no-op, nothing follows; 1 commands
+//! kind: u8            0 no-op, nothing follows; 1 commands; 2 membership, see MembershipEntry
 //! count: u32          1 or more
 //! count times:
 //!   origin: u64       the proposer's incarnation
@@ -23,8 +23,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
 use crate::ids::{Incarnation, SmId};
+use crate::membership::MembershipEntry;
 
-/// What one instance chooses: nothing, or a batch of commands. Always well formed.
+/// What one instance chooses: nothing, a batch of commands, or a membership. Always well formed.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Value(Bytes);
 
@@ -35,6 +36,8 @@ pub enum ValueKind {
     Noop,
     /// A batch of one or more commands.
     Commands,
+    /// Who votes and who follows from the next instance on.
+    Membership,
 }
 
 /// Names a command for life, however often it is sent: the proposer's memory, process start and
@@ -91,6 +94,7 @@ pub(crate) const ENTRY_OVERHEAD: usize = 64;
 
 const KIND_NOOP: u8 = 0;
 const KIND_COMMANDS: u8 = 1;
+const KIND_MEMBERSHIP: u8 = 2;
 
 impl Value {
     /// The value that fills a hole.
@@ -109,6 +113,10 @@ impl Value {
             Some(&KIND_NOOP) if len == 1 => return Ok(Self(bytes)),
             Some(&KIND_NOOP) => return Err(malformed(1)),
             Some(&KIND_COMMANDS) => {}
+            Some(&KIND_MEMBERSHIP) => {
+                let whole = MembershipEntry::decode(&bytes[1..]).is_some();
+                return if whole { Ok(Self(bytes)) } else { Err(malformed(1)) };
+            }
             Some(&kind) => return Err(ValueError::Kind(kind)),
         }
         let mut at = VALUE_OVERHEAD;
@@ -130,7 +138,26 @@ impl Value {
     /// Which kind of value this is.
     #[must_use]
     pub fn kind(&self) -> ValueKind {
-        if self.0[0] == KIND_NOOP { ValueKind::Noop } else { ValueKind::Commands }
+        match self.0[0] {
+            KIND_NOOP => ValueKind::Noop,
+            KIND_COMMANDS => ValueKind::Commands,
+            _ => ValueKind::Membership,
+        }
+    }
+
+    /// A value that changes the membership.
+    #[must_use]
+    pub fn of_membership(entry: &MembershipEntry) -> Self {
+        let mut bytes = alloc::vec![KIND_MEMBERSHIP];
+        entry.encode(&mut bytes);
+        Self(Bytes::from(bytes))
+    }
+
+    /// The membership that the value is, if it is one.
+    #[must_use]
+    pub fn membership(&self) -> Option<MembershipEntry> {
+        (self.kind() == ValueKind::Membership)
+            .then(|| MembershipEntry::decode(&self.0[1..]).expect("checked when it was parsed"))
     }
 
     /// The bytes, as they go to disk and over the wire.
@@ -155,7 +182,7 @@ impl Value {
     /// How many commands the value holds.
     #[must_use]
     pub fn count(&self) -> u32 {
-        read_u32(&self.0, 1).unwrap_or(0)
+        if self.0[0] == KIND_COMMANDS { read_u32(&self.0, 1).unwrap_or(0) } else { 0 }
     }
 
     /// The commands in their order; their payloads share the value's bytes.
@@ -170,6 +197,7 @@ impl core::fmt::Debug for Value {
         match self.kind() {
             ValueKind::Noop => f.write_str("noop"),
             ValueKind::Commands => f.debug_list().entries(self.commands()).finish(),
+            ValueKind::Membership => self.membership().fmt(f),
         }
     }
 }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::ids::{Ballot, GroupId, Instance, WriteSeq};
+use crate::membership::History;
 use crate::value::Value;
 
 /// One fact that the disk must remember. Recovery reads them in the order written; of several about
@@ -32,6 +33,13 @@ pub enum Record {
     Chosen(Instance),
     /// Every instance up to here may be forgotten.
     Cleaned(Instance),
+    /// Who votes, as far as is known from what is chosen; the last one counts. Written in the step in
+    /// which the chosen prefix passes a membership entry, before anything that follows from it.
+    ///
+    /// Whoever promises the new members' leader has it on disk, since a promise waits for all that
+    /// was written before. So they know their membership after any restart, although the chosen
+    /// prefix itself is only a hint, and nobody of the old one may be left to ask.
+    Membership(History),
 }
 
 /// Records of one group on their way to the disk.
@@ -112,6 +120,9 @@ pub struct Recovered {
     pub chosen: Instance,
     /// Every instance up to here is cleaned.
     pub cleaned: Instance,
+    /// The last membership history on disk; none if only the founding was ever known. Every instance
+    /// up to its [`version`](History::version) is chosen.
+    pub history: Option<History>,
     /// What is held above `chosen`, ascending, no instance twice.
     pub entries: Vec<Stored>,
 }

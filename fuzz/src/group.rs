@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Apply, Ballot, Command, CommandKey, Config, Group, GroupId, Incarnation, Input, Instance,
-    Member, Membership, Message, NodeId, Outbox, Promise, ProposalId, ReadId, Record, Recovered,
-    Report, Reported, SmId, Start, Stored, Time, Value, ValueWriter, WriteBatch,
+    Apply, Ballot, ClusterId, Command, CommandKey, Config, Group, GroupId, Incarnation, Input,
+    Instance, Member, Membership, MembershipEntry, Message, NodeId, Outbox, Promise, ProposalId,
+    ReadId, Record, Recovered, Report, Reported, SmId, Start, Stored, Time, Value, ValueWriter,
+    WriteBatch,
 };
 
 /// Each byte decides what happens next, and the bytes after it how: a message from a peer, a client,
@@ -100,6 +101,7 @@ impl World<'_> {
         self.boot += 1;
         let member = |node| Member { node: NodeId(node), incarnation: Incarnation(node * 11) };
         let start = Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: member(1),
             boot: self.boot,
@@ -144,7 +146,7 @@ impl World<'_> {
 
     fn message(&mut self) -> Message {
         let ballot = self.ballot();
-        match self.byte() % 17 {
+        match self.byte() % 21 {
             0 => Message::Canvass { ballot },
             1 => Message::CanvassReply {
                 ballot,
@@ -157,6 +159,7 @@ impl World<'_> {
                 ballot,
                 from: self.instance(),
                 to: self.instance(),
+                chosen: self.instance(),
                 entries: (0..self.byte() % 5).map(|_| self.reported()).collect(),
             }),
             4 => Message::Behind { ballot, cleaned: self.instance() },
@@ -185,6 +188,10 @@ impl World<'_> {
             13 => Message::Refused { ballot, keys: vec![self.key(), self.key()] },
             14 => Message::ReadIndex { round: self.number() },
             15 => Message::ReadPoint { round: self.number(), instance: self.instance() },
+            16 => Message::Hold { ballot, chosen: self.instance() },
+            17 => Message::Held { ballot, held: self.instance() },
+            18 => Message::Change { ballot, entry: self.membership() },
+            19 => Message::Waits { key: self.key(), on: None },
             _ => Message::Transfer { ballot },
         }
     }
@@ -210,7 +217,32 @@ impl World<'_> {
         }
     }
 
+    /// Of nodes 1 to 4, of version 0 or a small one, now and then with a memory that is not known.
+    fn membership(&mut self) -> Value {
+        let (mut voters, mut followers) = (Vec::new(), Vec::new());
+        for node in 1..5 {
+            let memory = if self.byte() == 7 { 0 } else { node * 11 };
+            let member = Member { node: NodeId(node), incarnation: Incarnation(memory) };
+            match self.byte() % 3 {
+                0 => voters.push(member),
+                1 => followers.push(member),
+                _ => {}
+            }
+        }
+        let (key, version) = (self.key(), Instance(u64::from(self.byte() % 4)));
+        match Membership::new(voters, followers) {
+            Ok(membership) => {
+                let cluster = ClusterId(1);
+                Value::of_membership(&MembershipEntry { key, cluster, version, membership })
+            }
+            Err(_) => Value::NOOP,
+        }
+    }
+
     fn value(&mut self) -> Value {
+        if self.byte() == 0xff {
+            return self.membership();
+        }
         let mut writer = ValueWriter::new();
         for _ in 0..self.byte() % 3 {
             let key = self.key();
@@ -270,7 +302,7 @@ fn held(log: &[Record]) -> Vec<Stored> {
                 entries.insert(*instance, (Ballot::ZERO, value.clone()));
             }
             Record::Cleaned(up_to) => entries.retain(|instance, _| instance > up_to),
-            Record::Promised(_) | Record::Chosen(_) => {}
+            Record::Promised(_) | Record::Chosen(_) | Record::Membership(_) => {}
         }
     }
     let stored = |(instance, (ballot, value))| Stored { instance, ballot, value: Some(value) };
@@ -284,6 +316,7 @@ fn recovered(log: &[Record]) -> Recovered {
             Record::Promised(ballot) => recovered.promised = *ballot,
             Record::Chosen(up_to) => recovered.chosen = *up_to,
             Record::Cleaned(up_to) => recovered.cleaned = *up_to,
+            Record::Membership(history) => recovered.history = Some(history.clone()),
             Record::Accepted { .. } | Record::Learned { .. } => {}
         }
     }

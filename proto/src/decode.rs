@@ -66,6 +66,9 @@ pub enum DecodeError {
     /// Forwarded commands are none.
     #[error("a no-op is forwarded where commands should be")]
     NoCommands,
+    /// A change of the membership holds no membership.
+    #[error("a change without a membership")]
+    NoMembership,
     /// A value is malformed.
     #[error(transparent)]
     Value(#[from] ValueError),
@@ -267,6 +270,24 @@ fn message(body: Option<GroupBody>) -> Result<Message> {
             round: at_least_one("read round", point.round)?,
             instance: prefix("read point", point.instance)?,
         },
+        GroupBody::Hold(hold) => Message::Hold {
+            ballot: ballot(hold.ballot)?,
+            chosen: prefix("hold chosen", hold.chosen)?,
+        },
+        GroupBody::Held(held) => {
+            Message::Held { ballot: ballot(held.ballot)?, held: prefix("held", held.held)? }
+        }
+        GroupBody::Change(change) => {
+            let entry = Value::parse(change.entry)?;
+            if entry.kind() != ValueKind::Membership {
+                return Err(DecodeError::NoMembership);
+            }
+            Message::Change { ballot: ballot(change.ballot)?, entry }
+        }
+        GroupBody::Waits(waits) => Message::Waits {
+            key: command_key(&waits.key.ok_or(DecodeError::Missing("change key"))?)?,
+            on: (waits.on != 0).then_some(NodeId(waits.on)),
+        },
         GroupBody::Transfer(transfer) => Message::Transfer { ballot: ballot(transfer.ballot)? },
     })
 }
@@ -290,7 +311,8 @@ fn promise(wire: wire::Promise) -> Result<Promise> {
         }
     });
     let entries = entries.collect::<Result<_>>()?;
-    Ok(Promise { ballot: ballot(wire.ballot)?, from, to, entries })
+    let chosen = prefix("promise chosen", wire.chosen)?;
+    Ok(Promise { ballot: ballot(wire.ballot)?, from, to, chosen, entries })
 }
 
 fn reported(wire: wire::Reported) -> Result<Reported> {

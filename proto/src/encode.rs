@@ -229,6 +229,10 @@ impl Encode for GroupPacket<'_> {
             Message::ReadIndex { .. } => 17,
             Message::ReadPoint { .. } => 18,
             Message::Transfer { .. } => 19,
+            Message::Hold { .. } => 24,
+            Message::Held { .. } => 25,
+            Message::Change { .. } => 26,
+            Message::Waits { .. } => 27,
         };
         sink.message(tag, &Fields(self.message));
     }
@@ -268,6 +272,19 @@ impl Encode for Fields<'_, Message> {
                 sink.uint(2, promise.from.0);
                 sink.uint(3, if promise.to == Instance::MAX { 0 } else { promise.to.0 });
                 sink.messages(4, &promise.entries);
+                sink.uint(5, promise.chosen.0);
+            }
+            Message::Hold { ballot, chosen: upto } | Message::Held { ballot, held: upto } => {
+                sink.message(1, ballot);
+                sink.uint(2, upto.0);
+            }
+            Message::Change { ballot, entry } => {
+                sink.message(1, ballot);
+                sink.bytes(2, entry.bytes());
+            }
+            Message::Waits { key, on } => {
+                sink.message(1, key);
+                sink.uint(2, on.map_or(0, |node| node.0));
             }
             Message::Canvass { ballot } | Message::Transfer { ballot } => sink.message(1, ballot),
             Message::CanvassReply { ballot, granted, promised, chosen } => {

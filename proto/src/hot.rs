@@ -95,6 +95,10 @@ pub(crate) fn write(packet: &Packet) -> Option<(Head, Option<&Bytes>)> {
         | Message::Refused { .. }
         | Message::ReadIndex { .. }
         | Message::ReadPoint { .. }
+        | Message::Hold { .. }
+        | Message::Held { .. }
+        | Message::Change { .. }
+        | Message::Waits { .. }
         | Message::Transfer { .. } => return None,
     };
     head.ballot(ballot);

@@ -148,7 +148,7 @@ pub(crate) struct GroupPacket {
     pub(crate) from: u64,
     #[prost(
         oneof = "group_packet::Body",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 24, 25, 26, 27"
     )]
     pub(crate) body: Option<group_packet::Body>,
 }
@@ -190,6 +190,14 @@ pub(crate) mod group_packet {
         ReadPoint(super::ReadPoint),
         #[prost(message, tag = "19")]
         Transfer(super::Transfer),
+        #[prost(message, tag = "24")]
+        Hold(super::Hold),
+        #[prost(message, tag = "25")]
+        Held(super::Held),
+        #[prost(message, tag = "26")]
+        Change(super::Change),
+        #[prost(message, tag = "27")]
+        Waits(super::Waits),
     }
 }
 
@@ -263,6 +271,8 @@ pub(crate) struct Promise {
     pub(crate) to: u64,
     #[prost(message, repeated, tag = "4")]
     pub(crate) entries: Vec<Reported>,
+    #[prost(uint64, tag = "5")]
+    pub(crate) chosen: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -381,4 +391,36 @@ pub(crate) struct ReadPoint {
 pub(crate) struct Transfer {
     #[prost(message, optional, tag = "1")]
     pub(crate) ballot: Option<Ballot>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Hold {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) chosen: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Held {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) held: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Change {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) entry: Bytes,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Waits {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) key: Option<CommandKey>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) on: u64,
 }

@@ -27,17 +27,19 @@ pub use machines::{Executed, MachineError, Machines};
 pub use metrics::Metrics;
 #[cfg(feature = "node")]
 pub use node::{
-    ChosenCommand, Committed, GetError, GroupHandle, GroupState, GroupStatus, GroupWatch,
-    LinkStatus, MasterHandle, MasterState, Node, NodeBuilder, NodeError, NodeState, NodeStatus,
-    Overload, ProposeError, ReadError, Refused, Settings, StartError, TuneError,
+    ChangeError, ChosenCommand, Committed, Draft, GetError, GroupHandle, GroupState, GroupStatus,
+    GroupWatch, LinkStatus, MasterHandle, MasterState, MembershipHandle, MembershipView, Node,
+    NodeBuilder, NodeError, NodeState, NodeStatus, Overload, ProposeError, ReadError, Refused,
+    Settings, StartError, TuneError,
 };
 #[cfg(feature = "node")]
 pub use observer::Observer;
 pub use proposal::{Context, Proposal};
 pub use state_machine::{CheckpointError, StateMachine};
 pub use synod_core::{
-    Apply, Ballot, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Instance,
-    NodeId, Position, ProposalId, Role, SmId, Status, StepDown, Tuning,
+    Apply, Ballot, Bootstrap, ClusterId, CommandKey, Config, ConfigError, GroupId, Incarnation,
+    Instance, Member, Membership, NodeId, Position, ProposalId, Role, SmId, Status, StepDown,
+    Tuning,
 };
 
 /// Compiles the README's example.

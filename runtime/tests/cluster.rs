@@ -127,13 +127,17 @@ async fn leadership_is_handed_over_on_demand_and_on_shutdown() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wiped_node_waits_to_be_swapped_in_and_does_not_vote() {
-    let (mut cluster, mut nodes) = three().await;
+    let mut cluster = Cluster::new(3);
+    let mut nodes = Vec::new();
+    for id in 1..=3 {
+        nodes.push(cluster.builder(id).config(kept_out()).start().await.unwrap());
+    }
     for node in &nodes {
         soon(group(node).propose("kept")).await.unwrap();
     }
     soon(nodes.remove(2).shutdown()).await;
     cluster.dirs[2] = tempfile::tempdir().unwrap();
-    let wiped = cluster.start(3).await;
+    let wiped = cluster.builder(3).config(kept_out()).start().await.unwrap();
     until(&wiped, "excluded", |status| {
         matches!(&status.state, NodeState::NotMember(text)
             if text.contains("does not vote") && text.contains("swap"))
@@ -155,6 +159,11 @@ async fn a_wiped_node_waits_to_be_swapped_in_and_does_not_vote() {
     let lonely = first.propose_with(synod::SmId(0), "one of three", short);
     assert_eq!(soon(lonely).await.unwrap_err(), ProposeError::Unknown);
     assert!(!cluster.executed[2].lock().unwrap().is_empty(), "it executes what it learns");
+}
+
+/// No leader swaps in a node that has lost its memory.
+fn kept_out() -> synod::Config {
+    synod::Config { swap_in: false, ..common::config() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

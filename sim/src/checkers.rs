@@ -250,7 +250,9 @@ impl Checkers {
                 }
                 self.choices.known(place, *chosen)
             }
-            Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),
+            Message::Hold { chosen, .. }
+            | Message::Held { held: chosen, .. }
+            | Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),
             Message::Canvass { .. }
             | Message::Behind { .. }
             | Message::Nack { .. }
@@ -258,6 +260,8 @@ impl Checkers {
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
             | Message::ReadPoint { .. } => Ok(()),
             Message::Transfer { ballot } => {
                 self.ballots.released(place.group, life, *ballot);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use synod_core::{
-    Apply, Config, Durable, Group, GroupId, Incarnation, Input, Instance, Member, Membership,
-    NodeId, Outbox, ProposalId, Recovered, Role, SmId, Start, Time, WriteBatch,
+    Apply, ClusterId, Config, Durable, Group, GroupId, Incarnation, Input, Instance, Member,
+    Membership, NodeId, Outbox, ProposalId, Recovered, Role, SmId, Start, Time, WriteBatch,
 };
 use synod_proto::{Decoder, FrameBuf, Packet};
 
@@ -197,6 +197,7 @@ impl Node {
     fn new(index: usize) -> Self {
         let voters = (0..NODES).map(member).collect();
         let start = Start {
+            cluster: ClusterId(1),
             group: GROUP,
             me: member(index),
             boot: 1,

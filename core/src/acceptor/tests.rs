@@ -44,7 +44,7 @@ impl Bench {
             })
             .collect();
         let ctx = &mut self.kit.ctx();
-        self.acceptor.on_fetched(ballot.node, ballot, Instance(first), stored, ctx);
+        self.acceptor.on_fetched(ballot.node, ballot, Instance(first), stored, Instance(9), ctx);
     }
 
     /// The one message that was sent, which is a promise to node 2.
@@ -76,7 +76,8 @@ fn a_promise_is_on_disk_before_it_leaves() {
     assert_eq!(bench.kit.sent(), []);
     assert_eq!(bench.kit.sync(), [Record::Promised(ballot(1, 2))]);
     let (from, to) = (Instance(1), Instance::MAX);
-    let empty = Promise { ballot: ballot(1, 2), from, to, entries: Vec::new() };
+    let empty =
+        Promise { ballot: ballot(1, 2), from, to, chosen: from.prev(), entries: Vec::new() };
     assert_eq!(bench.promise(), empty);
 }
 

@@ -21,6 +21,7 @@ impl Group {
     /// Handles a message: who may say it, which part hears it.
     pub(super) fn receive(&mut self, from: Member, message: Message, out: &mut Outbox) {
         if !self.may_say(from, &message) {
+            self.hear_stranger(from, &message, out);
             return;
         }
         let ctx = &mut Ctx { env: &mut self.env, out };
@@ -82,6 +83,7 @@ impl Group {
                 if let Some(leadership) = self.proposer.leading() {
                     leadership.on_accepted(from, ballot, (first, last), &self.entries, ctx);
                     leadership.advance(&mut self.entries, ctx);
+                    self.turn(out);
                 }
             }
             Message::Heartbeat { ballot, probe, chosen } => {
@@ -91,9 +93,14 @@ impl Group {
                 } else {
                     self.follow(from, ballot, chosen, out);
                     let ctx = &mut Ctx { env: &mut self.env, out };
-                    if probe > 0 {
+                    if probe > 0 && ctx.is_member() {
                         let chosen = self.entries.chosen();
                         ctx.vote(from.node, Message::HeartbeatAck { ballot, probe, chosen });
+                    } else if probe > 0 {
+                        // So that the leader can swap it in.
+                        let held = self.held();
+                        let ctx = &mut Ctx { env: &mut self.env, out };
+                        ctx.send(from.node, Message::Held { ballot, held });
                     }
                 }
             }
@@ -129,8 +136,10 @@ impl Group {
                 let mut keys = Vec::new();
                 for command in commands.commands() {
                     let key = command.key;
-                    let member = ctx.history.newest().has(key.origin);
-                    if !member || leadership.take(command, spread, ctx) == Taken::Full {
+                    // Of who is no member nothing is refused: an earlier copy may be in the window.
+                    if ctx.history.newest().has(key.origin)
+                        && leadership.take(command, spread, ctx) == Taken::Full
+                    {
                         keys.push(key);
                     }
                 }
@@ -147,12 +156,32 @@ impl Group {
             }
             Message::ReadIndex { round } => {
                 if let Some(leadership) = self.proposer.leading() {
+                    if leadership.is_shut() {
+                        mark!(READ_WHILE_SHUT);
+                        return; // asked again
+                    }
                     let (probe, point) =
                         (leadership.want_probe(), leadership.read_point(&self.entries));
                     self.questions.ask(from.node, round, probe, point);
                 }
             }
             Message::ReadPoint { round, instance } => self.reads.on_point(round, instance, ctx),
+            Message::Hold { ballot, chosen } => self.on_hold(from.node, ballot, chosen, out),
+            Message::Held { ballot, held } => {
+                self.learner.note(from.node, held);
+                if let Some(leadership) = self.proposer.leading()
+                    && leadership.ballot() == ballot
+                {
+                    leadership.on_held(from, held, &self.entries, ctx);
+                }
+            }
+            Message::Change { ballot, entry } => {
+                let leading = self.proposer.leading().filter(|it| it.ballot() == ballot);
+                if let (Some(leadership), Some(entry)) = (leading, entry.membership()) {
+                    leadership.on_change(from.node, entry, ctx);
+                }
+            }
+            Message::Waits { key, on } => self.asking.on_waits(key, on),
             Message::Transfer { ballot } => {
                 mark!(TRANSFER_OVERTAKEN if ballot < self.acceptor.promised());
                 if ballot >= self.acceptor.promised() && self.votes() {
@@ -165,10 +194,12 @@ impl Group {
     }
 
     /// Whether a sender may say this at all: candidates and leaders are voters (node *and*
-    /// incarnation) that speak in ballots of their own; the rest is checked where it counts.
+    /// incarnation) of an open membership that speak in ballots of their own, or the leader that this
+    /// node follows, which may have removed itself; the rest is checked where it counts.
     fn may_say(&self, from: Member, message: &Message) -> bool {
         let leads = |ballot: Ballot| {
-            let voter = self.env.history.newest().slot(from).is_some();
+            let leader = self.election.leader();
+            let voter = self.env.is_voter(from) || (ballot == leader && leader != Ballot::ZERO);
             voter && ballot.member() == from && ballot.round < Ballot::ROUND_LIMIT
         };
         match message {
@@ -188,7 +219,48 @@ impl Group {
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
+            | Message::Hold { .. }
+            | Message::Held { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
             | Message::ReadPoint { .. } => true,
+        }
+    }
+
+    /// Somebody speaks like a candidate or a leader, and votes in no membership known here. It may
+    /// be of a later one: then it is somebody to learn from, and nothing more. Or it was removed and
+    /// does not know: then it is told how much there is to learn.
+    fn hear_stranger(&mut self, from: Member, message: &Message, out: &mut Outbox) {
+        let ctx = &mut Ctx { env: &mut self.env, out };
+        match message {
+            Message::Heartbeat { chosen, .. } | Message::Accept { chosen, .. } => {
+                mark!(LEADER_UNKNOWN_HERE);
+                self.learner.note(from.node, *chosen);
+            }
+            Message::Canvass { ballot } => {
+                mark!(CANVASS_OF_A_STRANGER);
+                let (promised, chosen) = (self.acceptor.promised(), self.entries.chosen());
+                let (ballot, granted) = (*ballot, false);
+                ctx.vote(from.node, Message::CanvassReply { ballot, granted, promised, chosen });
+            }
+            Message::Prepare { .. }
+            | Message::Transfer { .. }
+            | Message::CanvassReply { .. }
+            | Message::Promise(_)
+            | Message::Behind { .. }
+            | Message::Nack { .. }
+            | Message::Accepted { .. }
+            | Message::HeartbeatAck { .. }
+            | Message::Learn { .. }
+            | Message::Learned { .. }
+            | Message::Forward { .. }
+            | Message::Refused { .. }
+            | Message::ReadIndex { .. }
+            | Message::Hold { .. }
+            | Message::Held { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
+            | Message::ReadPoint { .. } => {}
         }
     }
 
@@ -212,6 +284,10 @@ impl Group {
             return;
         }
         let ctx = &mut Ctx { env: &mut self.env, out };
+        if let Some(leadership) = self.proposer.leading() {
+            leadership.on_promise(from, promise, &self.entries, ctx);
+            return;
+        }
         let Proposer::Preparing(phase1) = &mut self.proposer else { return };
         if phase1.on_promise(from, promise, self.entries.chosen(), ctx) == Progress::Waiting {
             return;
@@ -227,7 +303,8 @@ impl Group {
 
     /// Runs phase 1, unless something as high was promised since the ballot was drawn.
     pub(super) fn run_for(&mut self, ballot: Ballot, out: &mut Outbox) {
-        if ballot <= self.acceptor.promised() || !self.votes() {
+        let is_behind = self.env.chosen < self.env.history.version();
+        if ballot <= self.acceptor.promised() || !self.votes() || is_behind {
             return;
         }
         if !self.env.has_room {
@@ -254,6 +331,7 @@ impl Group {
         let ctx = &mut Ctx { env: &mut self.env, out };
         self.election.heard(ballot, ctx);
         self.learner.on_chosen(from.node, ballot, chosen, &mut self.entries);
+        self.turn(out);
     }
 
     /// Ends a candidacy or leadership that this node's own promise has passed, and waits for the
@@ -278,6 +356,7 @@ impl Group {
         let learned = learner::learn(instance, value, &mut self.entries, ctx);
         let Some(leadership) = self.proposer.leading() else {
             self.entries.choose(Ballot::ZERO, Instance::MAX); // what was learned above a gap
+            self.turn(out);
             return;
         };
         match learned {
@@ -293,6 +372,7 @@ impl Group {
                 self.step_down(StepDown::Deposed, out);
             }
         }
+        self.turn(out);
     }
 }
 
@@ -300,6 +380,7 @@ impl Group {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::founding::ClusterId;
     use crate::ids::GroupId;
     use crate::input::{Input, Role, Start};
     use crate::membership::Membership;
@@ -313,6 +394,7 @@ mod tests {
         let lost = Stored { instance: Instance(1), ballot: Ballot::ZERO, value: None };
         let entries = alloc::vec![lost];
         let start = Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: member(1),
             boot: 1,
@@ -336,6 +418,7 @@ mod tests {
     fn a_group_without_room_takes_no_value_and_goes_on_promising() {
         let voters = alloc::vec![member(1), member(2), member(3)];
         let mut group = Group::start(Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: member(1),
             boot: 1,
@@ -396,6 +479,7 @@ mod tests {
     fn an_acceptor_waits_for_a_candidate_that_asks_for_further_pages() {
         let voters = alloc::vec![member(1), member(2), member(3)];
         let start = Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: member(1),
             boot: 1,
@@ -426,6 +510,7 @@ mod tests {
     fn a_candidate_takes_over_nothing_that_it_has_no_room_to_learn() {
         let voters = alloc::vec![member(1), member(2), member(3)];
         let mut group = Group::start(Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: member(1),
             boot: 1,
@@ -454,7 +539,8 @@ mod tests {
                     entry: Report::Chosen(crate::testing::value(at)),
                 };
                 let entries = (from.0..=6).map(chosen).collect();
-                let promise = Promise { ballot, from, to: Instance::MAX, entries };
+                let promise =
+                    Promise { ballot, from, to: Instance::MAX, chosen: Instance(6), entries };
                 let message = Message::Promise(promise);
                 let from = member(to.0);
                 group.step(Time::from_millis(millis), Input::Receive { from, message }, &mut out);

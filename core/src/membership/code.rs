@@ -3,9 +3,12 @@
 //! ```text
 //! voters: u32, followers: u32
 //! each of them: node: u64, incarnation: u64
+//! book: u32, then so many bytes of the address book
 //! ```
 
 use alloc::vec::Vec;
+
+use bytes::Bytes;
 
 use super::Membership;
 use crate::code::{Reader, put_u32, put_u64};
@@ -20,6 +23,8 @@ impl Membership {
             put_u64(out, member.node.0);
             put_u64(out, member.incarnation.0);
         }
+        put_u32(out, self.book.len());
+        out.extend_from_slice(&self.book);
     }
 
     /// Reads a membership; `None` if the bytes are none, or more than one.
@@ -40,7 +45,10 @@ impl Membership {
             }
             Some(members)
         };
-        Self::new(members(voters)?, members(followers)?).ok()
+        let (voters, followers) = (members(voters)?, members(followers)?);
+        let len = bytes.u32()?;
+        let book = Bytes::copy_from_slice(bytes.bytes(usize::try_from(len).ok()?)?);
+        Self::new(voters, followers).and_then(|it| it.with_book(book)).ok()
     }
 }
 
@@ -53,6 +61,7 @@ mod tests {
     #[test]
     fn a_membership_comes_back_and_no_prefix_of_it_does() {
         let membership = Membership::new(vec![member(1), member(2)], vec![member(3)]).unwrap();
+        let membership = membership.with_book(Bytes::from_static(b"1=here")).unwrap();
         let mut bytes = Vec::new();
         membership.encode(&mut bytes);
         assert_eq!(Membership::decode(&bytes), Some(membership));

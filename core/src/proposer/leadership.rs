@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 
+use super::change::{Gate, Turning};
 use super::peers::Peers;
 use super::phase1::Phase1;
 use super::queue::{Queue, Taken};
@@ -17,16 +18,16 @@ use crate::value::{Command, Value};
 /// One leadership: from the quorum of promises until a higher ballot, lost contact or a transfer.
 #[derive(Debug)]
 pub(crate) struct Leadership {
-    ballot: Ballot,
+    pub(super) ballot: Ballot,
     /// Once this is chosen, everything chosen before this leadership is known chosen.
-    barrier: Instance,
+    pub(super) barrier: Instance,
     /// The instance to propose next.
-    next: Instance,
+    pub(super) next: Instance,
     /// Proposed and not yet known chosen: from just above the chosen prefix up to below `next`.
-    window: VecDeque<Open>,
+    pub(super) window: VecDeque<Open>,
     window_bytes: usize,
     queue: Queue,
-    peers: Peers,
+    pub(super) peers: Peers,
     /// The newest probe sent.
     probe: u64,
     /// Probes not yet confirmed, with the time each was sent.
@@ -43,19 +44,23 @@ pub(crate) struct Leadership {
     awaited: Instance,
     /// When news that nobody waits for are told, if nothing carries them before.
     news: Time,
-    transfer: Option<Transfer>,
+    pub(super) transfer: Option<Transfer>,
+    /// The change of the membership that is asked for.
+    pub(super) gate: Gate,
+    /// The one that is proposed.
+    pub(super) turning: Turning,
 }
 
 /// An instance that was proposed.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     votes: VoterSet,
     bytes: usize,
 }
 
 /// A hand-over that waits for the window to empty.
 #[derive(Clone, Copy, Debug)]
-struct Transfer {
+pub(super) struct Transfer {
     to: NodeId,
     until: Time,
 }
@@ -65,7 +70,7 @@ impl Leadership {
     /// has seen all that was chosen before it only when an entry of its own ballot is chosen.
     pub(crate) fn start(phase1: Phase1, entries: &Entries, ctx: &mut Ctx<'_>) -> Self {
         let chosen = entries.chosen();
-        let peers = Peers::of(ctx.history.newest(), ctx.me);
+        let peers = Peers::of(ctx.history.members_since(chosen), ctx.me);
         let mut leadership = Self {
             ballot: phase1.ballot(),
             barrier: Instance::ZERO,
@@ -83,18 +88,33 @@ impl Leadership {
             awaited: Instance::ZERO,
             news: ctx.now,
             transfer: None,
+            gate: Gate::default(),
+            turning: Turning::No,
         };
-        for (instance, value) in phase1.values(chosen) {
-            assert!(instance == leadership.next, "{instance} would leave a hole");
-            leadership.propose(value, entries, ctx);
-        }
-        if leadership.window.is_empty() {
-            leadership.propose(Value::NOOP, entries, ctx);
-        }
-        leadership.barrier = leadership.next.prev();
-        leadership.awaited = leadership.barrier;
+        leadership.take_over(phase1, entries, ctx);
         leadership.beat(entries, ctx);
         leadership
+    }
+
+    /// Proposes again what promises reported above the chosen prefix, up to the first membership entry
+    /// that takes effect: the rest is asked again in its era. Adds a no-op if there is nothing.
+    pub(super) fn take_over(&mut self, phase1: Phase1, entries: &Entries, ctx: &mut Ctx<'_>) {
+        self.turning = Turning::Barrier;
+        for (instance, value) in phase1.values(entries.chosen()) {
+            assert!(instance == self.next, "{instance} would leave a hole");
+            let entry = value.membership();
+            self.propose(value, entries, ctx);
+            if entry.is_some_and(|it| it.takes_effect(instance, ctx.cluster, &ctx.history)) {
+                mark!(ADOPTS_MEMBERSHIP);
+                self.turning = Turning::Entry;
+                break;
+            }
+        }
+        if self.window.is_empty() {
+            self.propose(Value::NOOP, entries, ctx);
+        }
+        self.barrier = self.next.prev();
+        self.awaited = self.barrier;
     }
 
     pub(crate) const fn ballot(&self) -> Ballot {
@@ -229,7 +249,8 @@ impl Leadership {
 
     /// The newest probe that a quorum answered.
     pub(crate) fn confirmed(&self, env: &Env) -> u64 {
-        self.peers.confirmed(env.history.newest(), env.me, self.probe)
+        let confirmed = |m| self.peers.confirmed(m, env.me, self.probe);
+        env.deciding().map(confirmed).min().unwrap_or(0)
     }
 
     /// Proposes what may leave now, tells what is chosen, repeats what was not answered.
@@ -237,6 +258,7 @@ impl Leadership {
     /// Called when time has passed and when the embedder has run out of inputs, so commands that
     /// came together share an instance, and a lone one leaves at once.
     pub(crate) fn tick(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
+        self.run_change(entries, ctx);
         self.flush(entries, ctx);
         self.repeat(entries, ctx);
         if ctx.now >= self.heartbeat || self.probe_wanted {
@@ -250,7 +272,7 @@ impl Leadership {
 
     /// Proposes full batches at once, without waiting for the embedder to run out of inputs.
     pub(crate) fn flush_full(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
-        while self.transfer.is_none()
+        while self.proposes()
             && self.queue.is_full_batch(&ctx.config)
             && self.propose_batch(entries, ctx)
         {}
@@ -265,8 +287,9 @@ impl Leadership {
         if let Some(news) = self.news(entries) {
             deadline = deadline.min(news);
         }
+        deadline = deadline.min(self.change_deadline(entries, env));
         if let Some(due) = self.queue.due(&env.config)
-            && self.transfer.is_none()
+            && self.proposes()
             && self.room(env)
         {
             if self.window.is_empty() {
@@ -275,7 +298,8 @@ impl Leadership {
             deadline = deadline.min(due);
         }
         if let Some(transfer) = self.transfer {
-            deadline = if self.window.is_empty() { env.now } else { deadline.min(transfer.until) };
+            let ready = self.window.is_empty() && !self.is_shut();
+            deadline = if ready { env.now } else { deadline.min(transfer.until) };
         }
         deadline
     }
@@ -294,7 +318,7 @@ impl Leadership {
     /// transfer that does not get there in time is dropped, and leading goes on.
     pub(crate) fn release_to(&mut self, env: &Env) -> Option<NodeId> {
         let transfer = self.transfer?;
-        if self.window.is_empty() {
+        if self.window.is_empty() && !self.is_shut() {
             return Some(transfer.to);
         }
         if env.now >= transfer.until {
@@ -325,7 +349,7 @@ impl Leadership {
     fn flush(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
         self.flush_full(entries, ctx);
         let due = self.queue.due(&ctx.config).is_some_and(|due| ctx.now >= due);
-        if self.transfer.is_none() && (due || self.window.is_empty()) {
+        if self.proposes() && (due || self.window.is_empty()) {
             self.propose_batch(entries, ctx);
         }
     }
@@ -356,7 +380,7 @@ impl Leadership {
 
     /// Phase 2a: to everyone who can take it, and to our own acceptor like to any other, whose vote
     /// counts once it is durable.
-    fn propose(&mut self, value: Value, entries: &Entries, ctx: &mut Ctx<'_>) {
+    pub(super) fn propose(&mut self, value: Value, entries: &Entries, ctx: &mut Ctx<'_>) {
         let instance = self.next;
         self.next = instance.next();
         self.window.push_back(Open { votes: VoterSet::default(), bytes: value.len() });
@@ -406,7 +430,7 @@ impl Leadership {
         }
     }
 
-    fn beat(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
+    pub(crate) fn beat(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
         self.probe_wanted = false;
         self.probe += 1;
         if self.probes.len() == PROBES_MAX {

@@ -1,9 +1,11 @@
 //! The proposer: phase 1 when it wants to lead, phase 2 while it leads.
 
+pub(crate) mod change;
 pub(crate) mod leadership;
 mod peers;
 pub(crate) mod phase1;
 pub(crate) mod queue;
+mod turn;
 
 use alloc::boxed::Box;
 

@@ -29,17 +29,19 @@ pub(crate) struct Peer {
 }
 
 impl Peers {
-    pub(crate) fn of(membership: &Membership, me: Member) -> Self {
-        let others = membership.voters().iter().chain(membership.followers());
-        let peer = |&member: &Member| Peer {
-            member,
-            answered: 0,
-            chosen: None,
-            learning: false,
-            retry: Time::MAX,
-            backoff: Duration::ZERO,
-        };
-        Self(others.filter(|member| **member != me).map(peer).collect())
+    pub(crate) fn of(members: impl IntoIterator<Item = Member>, me: Member) -> Self {
+        let others = members.into_iter().filter(|member| *member != me);
+        Self(others.map(Peer::new).collect())
+    }
+
+    /// These are the members now: who stays keeps what is known of it.
+    pub(crate) fn update(&mut self, members: &[Member], me: Member) {
+        self.0.retain(|peer| members.contains(&peer.member));
+        for &member in members {
+            if member != me && self.find(member).is_none() {
+                self.0.push(Peer::new(member));
+            }
+        }
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
@@ -84,6 +86,17 @@ impl Peers {
 }
 
 impl Peer {
+    const fn new(member: Member) -> Self {
+        Self {
+            member,
+            answered: 0,
+            chosen: None,
+            learning: false,
+            retry: Time::MAX,
+            backoff: Duration::ZERO,
+        }
+    }
+
     /// Whether accepts are sent to it.
     pub(crate) const fn takes_accepts(&self) -> bool {
         !self.learning

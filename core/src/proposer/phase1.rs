@@ -15,7 +15,6 @@ use crate::value::Value;
 #[derive(Debug)]
 pub(crate) struct Phase1 {
     ballot: Ballot,
-    from: Instance,
     voters: Vec<Voter>,
     /// The strongest report of each instance so far.
     reported: BTreeMap<Instance, Found>,
@@ -30,6 +29,8 @@ struct Voter {
     member: Member,
     /// The first instance of the page to come; [`Instance::MAX`] when all pages have come.
     next: Instance,
+    /// Its chosen prefix, as its last page said: that much it has on disk.
+    chosen: Instance,
 }
 
 /// The strongest report of an instance. Ordered: a chosen value beats every ballot.
@@ -56,25 +57,38 @@ impl Phase1 {
             ctx.history.since(from).flat_map(|m| m.voters().iter().copied()).collect();
         voters.sort_unstable();
         voters.dedup();
-        let voters: Vec<Voter> =
-            voters.into_iter().map(|member| Voter { member, next: from }).collect();
+        let voters: Vec<Voter> = voters
+            .into_iter()
+            .map(|member| Voter { member, next: from, chosen: Instance::ZERO })
+            .collect();
         let retry = ctx.now + ctx.config.retry_interval;
         let until = ctx.now + ctx.config.election_timeout * 2;
-        let mut phase1 = Self {
-            ballot,
-            from,
-            voters,
-            reported: BTreeMap::new(),
-            lost: Vec::new(),
-            retry,
-            until,
-        };
+        let mut phase1 =
+            Self { ballot, voters, reported: BTreeMap::new(), lost: Vec::new(), retry, until };
         phase1.ask(from.prev(), ctx);
         phase1
     }
 
     pub(crate) const fn ballot(&self) -> Ballot {
         self.ballot
+    }
+
+    /// When to ask again.
+    pub(crate) const fn retry(&self) -> Time {
+        self.retry
+    }
+
+    /// A membership entry was passed by the chosen prefix: the new voters are asked as well.
+    pub(crate) fn enlarge(&mut self, chosen: Instance, ctx: &mut Ctx<'_>) {
+        let from = chosen.next();
+        for membership in ctx.env.history.since(from) {
+            for &member in membership.voters() {
+                if !self.voters.iter().any(|voter| voter.member == member) {
+                    self.voters.push(Voter { member, next: from, chosen: Instance::ZERO });
+                }
+            }
+        }
+        self.ask(chosen, ctx);
     }
 
     /// When to ask again, or give up.
@@ -88,12 +102,17 @@ impl Phase1 {
         if ctx.now >= self.until {
             return true;
         }
+        self.repeat(chosen, ctx);
+        false
+    }
+
+    /// Asks again if it is time to.
+    pub(crate) fn repeat(&mut self, chosen: Instance, ctx: &mut Ctx<'_>) {
         if ctx.now >= self.retry {
             mark!(PREPARE_REPEATED);
             self.retry = ctx.now + ctx.config.retry_interval;
             self.ask(chosen, ctx);
         }
-        false
     }
 
     /// Counts a page, and gives the candidate its time anew: there may be more pages than round trips
@@ -124,6 +143,7 @@ impl Phase1 {
             mark!(PROMISE_ODD);
             return Progress::Waiting;
         }
+        voter.chosen = promise.chosen;
         for reported in promise.entries {
             if reported.instance > chosen {
                 self.take(index, reported.instance, reported.entry);
@@ -165,10 +185,25 @@ impl Phase1 {
         })
     }
 
+    /// Asks those who have not promised, and those whose promise does not count since they did not
+    /// hold enough of the log: they are told how much there is, and asked anew.
     fn ask(&mut self, chosen: Instance, ctx: &mut Ctx<'_>) {
-        for voter in self.voters.iter_mut().filter(|voter| voter.next < Instance::MAX) {
+        let ballot = self.ballot;
+        for voter in &mut self.voters {
+            if voter.next == Instance::MAX {
+                if voter.chosen >= needed(voter.member, chosen, &ctx.history) {
+                    continue;
+                }
+                mark!(PROMISE_WITHOUT_THE_ENTRY);
+                voter.next = chosen.next();
+            }
             voter.next = voter.next.max(chosen.next());
-            ctx.send(voter.member.node, Message::Prepare { ballot: self.ballot, from: voter.next });
+            let to = voter.member.node;
+            if ctx.history.version() > Instance::ZERO && to != ctx.me.node {
+                // It may not know yet that it votes.
+                ctx.send(to, Message::Hold { ballot, chosen });
+            }
+            ctx.send(to, Message::Prepare { ballot, from: voter.next });
         }
     }
 
@@ -177,6 +212,7 @@ impl Phase1 {
             Report::Accepted(ballot, value) => Found::Accepted(ballot, value),
             Report::Chosen(value) => Found::Chosen(value),
             Report::Lost(ballot) => {
+                self.lost.retain(|(i, _, v)| (*i, *v) != (instance, voter));
                 self.lost.push((instance, ballot, voter));
                 return;
             }
@@ -188,17 +224,17 @@ impl Phase1 {
         }
     }
 
-    /// Whether every membership in force from `from` on has a quorum of full promises, none of which
-    /// hides a value that may have been chosen.
+    /// Whether every membership that decides something above `chosen` has a quorum of full promises,
+    /// none of which hides a value that may have been chosen.
+    ///
+    /// A promise counts for a membership only if its voter holds the log on its disk through the
+    /// entry that began it (I6). This is no matter of what the candidate gets to know, which has
+    /// that part of the log itself. It makes sure that nothing is chosen in the new era before a
+    /// quorum of *its* members holds everything below, so that the members before them may go.
     fn complete(&self, chosen: Instance, history: &History) -> bool {
-        let quorums = history.since(self.from).all(|membership| {
-            let mut promised = VoterSet::default();
-            for voter in self.voters.iter().filter(|voter| voter.next == Instance::MAX) {
-                if let Some(slot) = membership.slot(voter.member) {
-                    promised.insert(slot);
-                }
-            }
-            membership.is_quorum(promised)
+        let quorums = history.eras_since(chosen.next()).all(|(first, membership)| {
+            let full = |v: &&Voter| v.next == Instance::MAX && v.chosen >= first.prev();
+            membership.is_quorum_of(self.voters.iter().filter(full).map(|voter| voter.member))
         });
         quorums
             && self
@@ -244,6 +280,13 @@ impl Phase1 {
     pub(crate) fn on_behind(&self, from: NodeId, ballot: Ballot) -> bool {
         ballot == self.ballot && self.voters.iter().any(|voter| voter.member.node == from)
     }
+}
+
+/// How much of the log a voter must hold for its promise to count in every membership above `chosen`
+/// in which it votes.
+fn needed(member: Member, chosen: Instance, history: &History) -> Instance {
+    let eras = history.eras_since(chosen.next()).filter(|(_, m)| m.slot(member).is_some());
+    eras.map(|(first, _)| first.prev()).max().unwrap_or(Instance::ZERO)
 }
 
 /// Whether a page says only what an acceptor can say: entries ascending and within the page, and

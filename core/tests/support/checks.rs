@@ -19,6 +19,9 @@ pub struct Checks {
     chosen: BTreeMap<Instance, Vec<CommandKey>>,
     refused: BTreeSet<u64>,
     acknowledged: Instance,
+    memberships: BTreeMap<Instance, (Membership, Member)>,
+    changed: BTreeMap<Instance, u64>,
+    completed: BTreeSet<Instance>,
     reads: BTreeMap<u64, Instance>,
     read: Instance,
 }
@@ -78,6 +81,23 @@ impl Checks {
     pub fn refused(&mut self, id: u64) {
         assert!(!self.once.contains_key(&id), "c{id} was executed and is refused");
         self.refused.insert(id);
+    }
+
+    /// A node knows who votes.
+    pub fn members(&mut self, me: Member, history: &History) {
+        let (version, newest) = (history.version(), history.newest());
+        let known = self.memberships.entry(version).or_insert_with(|| (newest.clone(), me));
+        assert_eq!(known.0, *newest, "{me} and {} know other members from {version}", known.1);
+    }
+
+    /// Whether a change is reported complete for the first time.
+    pub fn completes(&mut self, at: Instance) -> bool {
+        self.completed.insert(at)
+    }
+
+    pub fn changed(&mut self, id: u64, at: Instance) {
+        let first = *self.changed.entry(at).or_insert(id);
+        assert_eq!(first, id, "two changes were made at {at}");
     }
 
     pub fn acknowledged(&mut self, instance: Instance) {

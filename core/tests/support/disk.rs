@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use synod_core::{Ballot, Durable, Instance, Record, Recovered, Stored, Value, WriteBatch};
+use synod_core::{
+    Ballot, Durable, History, Instance, Record, Recovered, Stored, Value, WriteBatch,
+};
 
 /// Batches in the order written. Those not yet synced outlive the process, but not the power.
 #[derive(Debug, Default)]
@@ -26,6 +28,7 @@ pub struct Image {
     pub votes: BTreeSet<(Instance, Ballot)>,
     entries: BTreeMap<Instance, (Ballot, Value)>,
     hint: Instance,
+    history: Option<History>,
     cleaned: Instance,
 }
 
@@ -46,6 +49,7 @@ impl Image {
                 self.entries.insert(*instance, (Ballot::ZERO, value.clone()));
             }
             Record::Learned { instance, value } => self.put(*instance, Ballot::ZERO, value),
+            Record::Membership(history) => self.history = Some(history.clone()),
             Record::Chosen(up_to) => self.hint = self.hint.max(*up_to),
             Record::Cleaned(up_to) => {
                 self.cleaned = *up_to;
@@ -118,7 +122,8 @@ impl Disk {
         }
         let above = entries.iter().filter(|(i, _)| **i > chosen);
         let entries = above.map(|(&i, entry)| self.stored(i, entry)).collect();
-        Recovered { promised, chosen, cleaned, entries }
+        let history = self.durable.history.clone();
+        Recovered { promised, chosen, cleaned, history, entries }
     }
 
     /// Answers a fetch: from what is durable only, so that reading what is still being written shows.
@@ -134,6 +139,12 @@ impl Disk {
             found.push(Stored { value, ..stored });
         }
         found
+    }
+
+    /// Whether everything up to here is durable.
+    pub fn holds(&self, upto: Instance) -> bool {
+        let above = self.durable.entries.range(..=upto).filter(|(i, _)| **i > self.durable.cleaned);
+        self.durable.cleaned.0 + u64::try_from(above.count()).unwrap() >= upto.0
     }
 
     /// The chosen prefix that would be read back after a loss of power.

@@ -16,6 +16,8 @@ pub struct Script {
     nodes: Vec<Node>,
     /// Who votes: the nodes with the memories that they started from.
     members: Vec<Member>,
+    /// Of those the first so many found the cluster.
+    founders: Option<usize>,
     config: Config,
     net: Vec<(Member, NodeId, Message)>,
     held: Vec<(Member, NodeId, Message)>,
@@ -48,6 +50,7 @@ impl Script {
             now: Time::ZERO,
             nodes: Vec::new(),
             members: Vec::new(),
+            founders: None,
             config: Config { batch_delay: Duration::ZERO, ..Config::default() },
             net: Vec::new(),
             held: Vec::new(),
@@ -123,6 +126,7 @@ impl Script {
             "clean" => self.input(node(), Input::Clean(instance(args[1]))),
             "lose" => self.nodes[node()].disk.lose(instance(args[1])),
             "rot" => self.nodes[node()].disk.rot(instance(args[1])),
+            "change" => self.change(node(), args[1]),
             "transfer" => self.input(node(), Input::Transfer(NodeId(args[1].parse().unwrap()))),
             "status" => self.status(),
             _ => panic!("no such command: {line}"),
@@ -138,6 +142,8 @@ impl Script {
             match key {
                 "sync" => self.auto = value == "auto",
                 "machine" => self.machine = value == "durable",
+                "swap" => c.swap_in = value == "on",
+                "founders" => self.founders = Some(n()),
                 "window" => c.window_instances_max = n(),
                 "batch" => c.batch_commands_max = n(),
                 "queue" => c.queue_commands_max = n(),
@@ -164,6 +170,24 @@ impl Script {
         let deadline = self.now + self.nodes[i].ahead + duration(patience.unwrap_or("60s"));
         let command = Bytes::from(command.to_owned());
         self.input(i, Input::Propose { id: ProposalId(self.ids), sm: SmId(0), command, deadline });
+    }
+
+    /// Asks for another membership, `1,2,4+5`: those that are members stay with the memory that they
+    /// have, the others come with whatever they have.
+    fn change(&mut self, i: usize, members: &str) {
+        let Some(group) = &self.nodes[i].group else { return };
+        let (version, newest) = (group.history().version(), group.history().newest());
+        let member = |node: &str| {
+            let node = NodeId(node.parse().unwrap());
+            newest.of(node).unwrap_or(Member { node, incarnation: Incarnation(0) })
+        };
+        let list = |text: &str| text.split(',').filter(|n| !n.is_empty()).map(member).collect();
+        let (voters, followers) = members.split_once('+').unwrap_or((members, ""));
+        let membership = Membership::new(list(voters), list(followers)).unwrap();
+        self.ids += 1;
+        let deadline = self.now + self.nodes[i].ahead + duration("60s");
+        let id = ChangeId(self.ids);
+        self.input(i, Input::Change { id, version, membership, deadline });
     }
 
     /// An input from the embedder, and the tick that follows when there are no more for now.
@@ -261,16 +285,21 @@ impl Script {
     }
 
     fn restart(&mut self, i: usize) {
-        let members = self.members.clone();
+        let mut members = self.members.clone();
+        members.truncate(self.founders.unwrap_or(members.len()));
         let node = &mut self.nodes[i];
         node.boot += 1;
         let recovered = node.disk.recover();
         if node.boot > 1 {
-            let Recovered { promised, chosen, cleaned, entries } = &recovered;
+            let Recovered { promised, chosen, cleaned, history, entries } = &recovered;
             write!(self.text, "  {}: restarts, promised {promised}, chosen {chosen}", node.me.node)
                 .unwrap();
             if *cleaned > Instance::ZERO {
                 write!(self.text, ", cleaned {cleaned}").unwrap();
+            }
+            if let Some(history) = history {
+                let (newest, version) = (history.newest(), history.version());
+                write!(self.text, ", members {newest} from {version}").unwrap();
             }
             for Stored { instance, ballot, value } in entries {
                 let value = value.as_ref().map_or_else(|| "lost".into(), ToString::to_string);
@@ -279,6 +308,7 @@ impl Script {
             self.text.push('\n');
         }
         let group = Group::start(Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: node.me,
             boot: node.boot,

@@ -11,10 +11,18 @@ use super::checks::Checks;
 use super::disk::Disk;
 use super::rng::Rng;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Asked {
+    Proposal,
+    Read,
+    Change,
+}
+
 pub struct World {
     pub now: Time,
     pub rng: Rng,
     pub nodes: Vec<Node>,
+    founders: Vec<Member>,
     pub checks: Checks,
     net: Vec<(Member, NodeId, Message)>,
     cut: BTreeSet<(u64, u64)>,
@@ -38,6 +46,8 @@ struct Rates {
     client: u64,
     cut: u64,
     step: u64,
+    change: u64,
+    wipe: u64,
 }
 
 pub struct Node {
@@ -49,8 +59,10 @@ pub struct Node {
     fetches: VecDeque<Fetch>,
     commands: BTreeMap<Instance, Vec<CommandKey>>,
     through: Instance,
+    /// It knew that it was no member any more.
+    removed: bool,
     /// Proposals and reads that wait here, with their deadlines.
-    waiting: BTreeMap<(bool, u64), Time>,
+    waiting: BTreeMap<(Asked, u64), Time>,
     /// Where reads may be served that the state machine has not reached.
     reads: Vec<Instance>,
 }
@@ -87,12 +99,24 @@ impl World {
             client: rng.pick(&[30, 100, 200]),
             cut: rng.pick(&[0, 0, 5, 20]),
             step: rng.pick(&[300_000, 1_000_000, 3_000_000]),
+            change: 0,
+            wipe: 0,
         };
         let cleans = rng.chance(250);
+        // Drawn apart, so that the weather of old seeds stays what it was. To change the membership
+        // at will and to wipe members is one thing too many: an entry that is under way may name the
+        // memory that is wiped, and leave too few of its voters.
+        let mut apart = Rng(seed ^ 0x6d65_6d62_6572);
+        let (change, wipe) = apart.pick(&[(0, 0), (3, 0), (10, 0), (30, 0), (0, 3), (0, 10)]);
+        let spares = if change > 0 { apart.below(4) } else { 0 };
+        let rates = Rates { change, wipe, ..rates };
+        // What is cleaned everywhere, an empty disk cannot learn.
+        let cleans = cleans && change == 0 && wipe == 0;
         let mut world = Self {
             now: Time::ZERO,
             rng,
             nodes: Vec::new(),
+            founders: Vec::new(),
             checks: Checks::default(),
             net: Vec::new(),
             cut: BTreeSet::new(),
@@ -104,7 +128,7 @@ impl World {
             must_commit: u64::MAX,
             trace: std::env::var_os("TRACE").is_some(),
         };
-        for i in 1..=n {
+        for i in 1..=n + spares {
             world.nodes.push(Node {
                 me: Member { node: NodeId(i), incarnation: Incarnation(i * 11) },
                 boot: 0,
@@ -114,10 +138,13 @@ impl World {
                 fetches: VecDeque::new(),
                 commands: BTreeMap::new(),
                 through: Instance::ZERO,
+                removed: false,
                 waiting: BTreeMap::new(),
                 reads: Vec::new(),
             });
         }
+        world.founders = world.nodes.iter().map(|node| node.me).collect();
+        world.founders.truncate(usize::try_from(n).unwrap());
         world.checks.forgets = cleans;
         (0..world.nodes.len()).for_each(|i| world.restart(i));
         world
@@ -127,15 +154,23 @@ impl World {
     pub fn event(&mut self) {
         self.now = self.now + Duration::from_nanos(self.rng.below(self.rates.step));
         let i = self.rng.index(self.nodes.len());
-        let Rates { sync, crash, restart, client, cut, .. } = self.rates;
+        let Rates { sync, crash, restart, client, cut, change, wipe, .. } = self.rates;
         if self.nodes[i].group.is_none() {
             if self.rng.chance(restart) {
+                if self.nodes[i].removed {
+                    self.wipe(i);
+                }
                 self.restart(i);
             }
             return self.deliver();
         }
         if self.rng.chance(crash) {
             self.crash(i);
+        } else if change > 0 && self.rng.chance(change) {
+            self.change(i);
+        } else if wipe > 0 && self.rng.chance(wipe) && self.may_wipe(i) {
+            self.crash(i);
+            self.wipe(i);
         } else if self.rng.chance(sync) {
             self.sync(i);
         } else if self.rng.chance(client) {
@@ -162,6 +197,9 @@ impl World {
         self.net.clear();
         for i in 0..self.nodes.len() {
             if self.nodes[i].group.is_none() {
+                if self.nodes[i].removed {
+                    self.wipe(i);
+                }
                 self.restart(i);
             }
         }
@@ -215,8 +253,18 @@ impl World {
     fn converged(&mut self) -> Result<u64, String> {
         let statuses: Vec<Status> =
             self.nodes.iter().map(|n| n.group.as_ref().unwrap().status()).collect();
-        let first = &statuses[0];
+        let newest = self.nodes.iter().max_by_key(|n| {
+            let status = n.group.as_ref().unwrap().status();
+            (status.version, status.chosen)
+        });
+        let members = newest.unwrap().group.as_ref().unwrap().members();
+        let first = statuses.iter().max_by_key(|status| status.chosen).unwrap();
         for (node, status) in self.nodes.iter().zip(&statuses) {
+            let same = members.iter().find(|member| member.node == node.me.node);
+            let Some(same) = same else { continue };
+            if self.config.swap_in && *same != node.me {
+                return Err(format!("{} is not swapped in: {statuses:#?}", node.me));
+            }
             if status.chosen != first.chosen || status.applied != first.chosen {
                 return Err(format!("no convergence: {statuses:#?}"));
             }
@@ -281,7 +329,7 @@ impl World {
                 self.next_id += 1;
                 let (id, deadline) = (self.next_id, self.now + patience);
                 self.checks.read_starts(id);
-                self.nodes[i].waiting.insert((false, id), deadline);
+                self.nodes[i].waiting.insert((Asked::Read, id), deadline);
                 self.step(i, Input::Read { id: ReadId(id), deadline });
             }
             _ => self.propose(i, patience),
@@ -291,9 +339,58 @@ impl World {
     fn propose(&mut self, i: usize, patience: Duration) {
         self.next_id += 1;
         let (id, deadline) = (ProposalId(self.next_id), self.now + patience);
-        self.nodes[i].waiting.insert((true, id.0), deadline);
+        self.nodes[i].waiting.insert((Asked::Proposal, id.0), deadline);
         let command = Bytes::from(format!("c{}", id.0));
         self.step(i, Input::Propose { id, sm: SmId(0), command, deadline });
+    }
+
+    /// Somebody asks for another membership: any nodes, at times even the same.
+    fn change(&mut self, i: usize) {
+        let Some(group) = &self.nodes[i].group else { return };
+        let (version, newest) = (group.history().version(), group.history().newest().clone());
+        let count = 1 + self.rng.index(self.nodes.len().min(5));
+        let (mut voters, mut followers) = (Vec::new(), Vec::new());
+        for n in 0..self.nodes.len() {
+            let node = self.nodes[n].me.node;
+            let member = newest.of(node).filter(|_| self.rng.chance(900));
+            let anybody = Member { node, incarnation: Incarnation(0) };
+            match self.rng.below(8) {
+                0..=4 if voters.len() < count => voters.push(member.unwrap_or(anybody)),
+                5 => followers.push(member.unwrap_or(anybody)),
+                _ => {}
+            }
+        }
+        let Ok(membership) = Membership::new(voters, followers) else { return };
+        self.next_id += 1;
+        let deadline = self.now + Duration::from_millis(20 + self.rng.below(300));
+        self.nodes[i].waiting.insert((Asked::Change, self.next_id), deadline);
+        let id = ChangeId(self.next_id);
+        self.step(i, Input::Change { id, version, membership, deadline });
+    }
+
+    /// Whether the cluster bears the loss of a memory: three vote or more, all of them have the
+    /// memory that the newest membership knows of, and the change that made it is complete. Before
+    /// that it takes a quorum of the old members as well, one of which is gone.
+    fn may_wipe(&self, i: usize) -> bool {
+        let groups = || self.nodes.iter().filter_map(|n| n.group.as_ref());
+        if groups().count() < self.nodes.len() {
+            return false;
+        }
+        let newest = groups().max_by_key(|g| (g.status().version, g.status().chosen)).unwrap();
+        if newest.status().changing {
+            return false;
+        }
+        let newest = newest.history().newest();
+        newest.voters().len() >= 3
+            && newest.of(self.nodes[i].me.node).is_some()
+            && newest.members().all(|m| self.nodes.iter().any(|n| n.me == m))
+    }
+
+    /// The node starts anew on an empty disk.
+    fn wipe(&mut self, i: usize) {
+        let node = &mut self.nodes[i];
+        (node.disk, node.boot, node.removed) = (Disk::default(), 0, false);
+        node.me.incarnation.0 += 1_000;
     }
 
     fn crash(&mut self, i: usize) {
@@ -316,12 +413,14 @@ impl World {
     }
 
     fn restart(&mut self, i: usize) {
-        let members = self.nodes.iter().map(|n| n.me).collect();
+        let members = self.founders.clone();
         let node = &mut self.nodes[i];
         node.boot += 1;
+        node.removed = false;
         let recovered = node.disk.recover();
         node.through = recovered.cleaned;
         let start = Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: node.me,
             boot: node.boot,
@@ -356,20 +455,46 @@ impl World {
             self.net.push((me, to, message));
         }
         node.fetches.extend(node.out.fetches.drain(..));
-        node.out.events.clear();
+        node.removed = group.status().removed;
+        self.checks.members(me, group.history());
+        let mut completed = Vec::new();
+        for event in node.out.events.drain(..) {
+            // By the first who knows: later ones may speak of members that have gone since.
+            if let Event::MembershipChanged(at) = event
+                && self.checks.completes(at)
+                && self.rates.wipe == 0
+            {
+                completed.push((at, group.history().newest().clone()));
+            }
+        }
+        for (at, membership) in completed {
+            let holds = |n: &&Node| n.disk.holds(at);
+            let holders: Vec<Member> = self.nodes.iter().filter(holds).map(|n| n.me).collect();
+            let votes = membership.voters().iter().filter(|v| holders.contains(v)).count();
+            let needed = usize::try_from(membership.quorum()).unwrap();
+            assert!(votes >= needed, "{at} is complete, and only {holders:?} hold the log");
+        }
+        let node = &mut self.nodes[i];
         for outcome in node.out.outcomes.drain(..) {
             let (key, certain) = match outcome {
-                Outcome::Refused(id, _) => ((true, id.0), true),
+                Outcome::Refused(id, _) => ((Asked::Proposal, id.0), true),
                 Outcome::Unknown(id) => {
                     assert!(id.0 < self.must_commit, "c{} did not commit in calm weather", id.0);
-                    ((true, id.0), false)
+                    ((Asked::Proposal, id.0), false)
                 }
                 Outcome::ReadAt(id, at) => {
                     self.checks.read_at(id.0, at);
                     node.reads.push(at);
-                    ((false, id.0), false)
+                    ((Asked::Read, id.0), false)
                 }
-                Outcome::ReadFailed(id, _) => ((false, id.0), false),
+                Outcome::ReadFailed(id, _) => ((Asked::Read, id.0), false),
+                Outcome::Changed(id, at) => {
+                    self.checks.changed(id.0, at);
+                    ((Asked::Change, id.0), false)
+                }
+                Outcome::ChangeRefused(id, _) | Outcome::ChangeUnknown(id, _) => {
+                    ((Asked::Change, id.0), false)
+                }
             };
             let deadline = node.waiting.remove(&key);
             assert!(deadline.is_some(), "{outcome:?} answers nothing");
@@ -387,7 +512,10 @@ impl World {
                     self.checks.executed(position, key, id);
                     if let Some(proposal) = proposal {
                         assert_eq!(proposal.0, id, "the wrong proposal was resolved");
-                        assert!(node.waiting.remove(&(true, id)).is_some(), "{id} resolved twice");
+                        assert!(
+                            node.waiting.remove(&(Asked::Proposal, id)).is_some(),
+                            "{id} resolved twice"
+                        );
                         self.checks.acknowledged(position.instance);
                     }
                 }

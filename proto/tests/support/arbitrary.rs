@@ -5,8 +5,8 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use synod_core::{
     Ballot, ClusterId, Command, CommandKey, Founder, Founding, FoundingMessage, GroupId,
-    Incarnation, Instance, Member, Membership, Message, NodeId, Promise, Report, Reported, SmId,
-    Value, ValueWriter,
+    Incarnation, Instance, Member, Membership, MembershipEntry, Message, NodeId, Promise, Report,
+    Reported, SmId, Value, ValueWriter,
 };
 use synod_proto::{Hello, Judgement, NUMBER_LIMIT, Packet, Verdict};
 
@@ -74,7 +74,25 @@ fn commands() -> impl Strategy<Value = Value> {
 }
 
 pub(crate) fn value() -> impl Strategy<Value = Value> {
-    prop_oneof![1 => Just(Value::NOOP), 3 => commands()]
+    prop_oneof![1 => Just(Value::NOOP), 3 => commands(), 1 => entry()]
+}
+
+fn entry() -> impl Strategy<Value = Value> {
+    let nodes = btree_map(1..1000_u64, 1..u64::MAX, 1..9);
+    (key(), any::<u64>(), instance(), nodes, any::<u8>(), vec(any::<u8>(), 0..20)).prop_map(
+        |(key, cluster, version, nodes, voters, book)| {
+            let members = nodes.into_iter().map(|(node, memory)| Member {
+                node: NodeId(node),
+                incarnation: Incarnation(memory),
+            });
+            let mut voting: Vec<Member> = members.collect();
+            let followers = voting.split_off(1 + usize::from(voters) % voting.len());
+            let membership = Membership::new(voting, followers).unwrap();
+            let membership = membership.with_book(book.into()).unwrap();
+            let cluster = ClusterId(cluster);
+            Value::of_membership(&MembershipEntry { key, cluster, version, membership })
+        },
+    )
 }
 
 fn report() -> impl Strategy<Value = Report> {
@@ -91,6 +109,7 @@ fn promise() -> impl Strategy<Value = Promise> {
         |(ballot, from, gaps, page)| Promise {
             ballot,
             from: Instance(from),
+            chosen: Instance(from - 1),
             to: page.map_or(Instance::MAX, |page| Instance(from + page)),
             entries: gaps
                 .into_iter()
@@ -146,6 +165,11 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (1..=u64::MAX, prefix())
             .prop_map(|(round, instance)| Message::ReadPoint { round, instance }),
         ballot().prop_map(|ballot| Message::Transfer { ballot }),
+        (ballot(), prefix()).prop_map(|(ballot, chosen)| Message::Hold { ballot, chosen }),
+        (ballot(), prefix()).prop_map(|(ballot, held)| Message::Held { ballot, held }),
+        (ballot(), entry()).prop_map(|(ballot, entry)| Message::Change { ballot, entry }),
+        (key(), any::<u64>())
+            .prop_map(|(key, on)| { Message::Waits { key, on: (on != 0).then_some(NodeId(on)) } }),
     ]
 }
 

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use synod_core::{
     Ballot, ClusterId, Command, CommandKey, Founder, Founding, FoundingMessage, GroupId,
-    Incarnation, Instance, Member, Membership, Message, NodeId, Promise, Report, Reported, SmId,
-    Value, ValueWriter,
+    Incarnation, Instance, Member, Membership, MembershipEntry, Message, NodeId, Promise, Report,
+    Reported, SmId, Value, ValueWriter,
 };
 use synod_proto::{Hello, Judgement, Packet, Verdict};
 
@@ -56,11 +56,15 @@ pub(crate) fn message_name(message: &Message) -> &'static str {
         Message::ReadIndex { .. } => "read_index",
         Message::ReadPoint { .. } => "read_point",
         Message::Transfer { .. } => "transfer",
+        Message::Hold { .. } => "hold",
+        Message::Held { .. } => "held",
+        Message::Change { .. } => "change",
+        Message::Waits { .. } => "waits",
     }
 }
 
 /// Every name that [`message_name`] gives.
-pub(crate) const MESSAGE_NAMES: [&str; 17] = [
+pub(crate) const MESSAGE_NAMES: [&str; 21] = [
     "canvass",
     "canvass_reply",
     "prepare",
@@ -78,6 +82,10 @@ pub(crate) const MESSAGE_NAMES: [&str; 17] = [
     "read_index",
     "read_point",
     "transfer",
+    "hold",
+    "held",
+    "change",
+    "waits",
 ];
 
 fn founding_name(message: &FoundingMessage) -> &'static str {
@@ -156,6 +164,7 @@ fn messages() -> Vec<(&'static str, Message)> {
                 ballot,
                 from: ten,
                 to: Instance(13),
+                chosen: ten,
                 entries: vec![
                     Reported { instance: ten, entry: Report::Chosen(value(1, b"a")) },
                     Reported { instance: Instance(11), entry: Report::Lost(LOWER) },
@@ -168,7 +177,13 @@ fn messages() -> Vec<(&'static str, Message)> {
         ),
         (
             "last",
-            Message::Promise(Promise { ballot, from: one, to: Instance::MAX, entries: vec![] }),
+            Message::Promise(Promise {
+                ballot,
+                from: one,
+                to: Instance::MAX,
+                chosen: Instance::ZERO,
+                entries: vec![],
+            }),
         ),
         ("", Message::Behind { ballot, cleaned: ten }),
         ("", Message::Nack { ballot: LOWER, promised: BALLOT }),
@@ -206,7 +221,21 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("", Message::ReadIndex { round: 9 }),
         ("", Message::ReadPoint { round: 9, instance: ten }),
         ("", Message::Transfer { ballot }),
+        ("", Message::Hold { ballot, chosen: ten }),
+        ("", Message::Held { ballot, held: ten }),
+        ("", Message::Change { ballot, entry: membership(Instance(300)) }),
+        ("", Message::Waits { key: key(3), on: Some(NodeId(4)) }),
+        ("another", Message::Waits { key: key(3), on: None }),
     ]
+}
+
+/// A membership entry for this version.
+pub(crate) fn membership(version: Instance) -> Value {
+    let member = |node| Member { node: NodeId(node), incarnation: Incarnation(node * 10) };
+    let membership = Membership::new(vec![member(1), member(2)], vec![member(3)]).unwrap();
+    let membership = membership.with_book(Bytes::from_static(b"1 here")).unwrap();
+    let (key, cluster) = (key(7), ClusterId(5));
+    Value::of_membership(&MembershipEntry { key, cluster, version, membership })
 }
 
 /// A value of so many commands with this payload.

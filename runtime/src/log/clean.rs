@@ -168,7 +168,7 @@ impl<V: Vfs> Log<V> {
     fn push_marks(&mut self, oldest: u32) {
         let zero = Ballot::ZERO;
         let mut marks = Vec::new();
-        let mut payload = None;
+        let mut payloads = Vec::new();
         {
             let shared = self.shared.read();
             marks.push(Entry::bare(Kind::Boot, GroupId(0), shared.boot, zero));
@@ -177,17 +177,21 @@ impl<V: Vfs> Log<V> {
                 marks.push(Entry::bare(Kind::Formatted, group, 0, formatted));
                 marks.push(Entry::bare(Kind::Promised, group, 0, of.promised));
                 marks.push(Entry::bare(Kind::Cleaned, group, of.cleaned.0, zero));
+                if let Some(history) = &of.history {
+                    let entry = Entry::bare(Kind::Membership, group, 0, zero);
+                    payloads.push((entry.with_payload(history), history.clone()));
+                }
                 marks.push(Entry::bare(Kind::Chosen, group, of.sure_hint().0, zero));
             }
             if let Some(founded) = shared.founding.as_ref().filter(|of| of.segment <= oldest) {
                 let entry = Entry::bare(Kind::Founded, GroupId(0), 0, zero);
-                payload = Some((entry.with_payload(&founded.bytes), founded.bytes.clone()));
+                payloads.push((entry.with_payload(&founded.bytes), founded.bytes.clone()));
             }
         }
         for entry in marks {
             self.push(entry, None);
         }
-        if let Some((entry, bytes)) = payload {
+        for (entry, bytes) in payloads {
             self.push(entry, Some(bytes));
         }
     }

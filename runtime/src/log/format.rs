@@ -81,6 +81,8 @@ pub(crate) enum Kind {
     /// `group` takes the incarnation in `ballot`. Everything up to `instance` is chosen; what the
     /// earlier incarnation promised, and accepted above that, is forgotten.
     Renewed = 11,
+    /// [`Record::Membership`]; the payload is the history.
+    Membership = 12,
 }
 
 impl Kind {
@@ -97,6 +99,7 @@ impl Kind {
             9 => Self::Cleaned,
             10 => Self::Lost,
             11 => Self::Renewed,
+            12 => Self::Membership,
             _ => return None,
         })
     }
@@ -114,6 +117,7 @@ impl Kind {
             Self::Cleaned => 9,
             Self::Lost => 10,
             Self::Renewed => 11,
+            Self::Membership => 12,
         }
     }
 }
@@ -150,7 +154,7 @@ impl Entry {
     }
 
     /// How a group's record is written: its directory entry and its payload.
-    pub(crate) fn of(group: GroupId, record: &Record) -> (Self, Option<&Bytes>) {
+    pub(crate) fn of(group: GroupId, record: &Record) -> (Self, Option<Bytes>) {
         let zero = Ballot::ZERO;
         match record {
             Record::Promised(ballot) => (Self::bare(Kind::Promised, group, 0, *ballot), None),
@@ -158,11 +162,17 @@ impl Entry {
             Record::Cleaned(upto) => (Self::bare(Kind::Cleaned, group, upto.0, zero), None),
             Record::Accepted { instance, ballot, value } => {
                 let entry = Self::bare(Kind::Accepted, group, instance.0, *ballot);
-                (entry.with_payload(value.bytes()), Some(value.bytes()))
+                (entry.with_payload(value.bytes()), Some(value.bytes().clone()))
             }
             Record::Learned { instance, value } => {
                 let entry = Self::bare(Kind::Learned, group, instance.0, zero);
-                (entry.with_payload(value.bytes()), Some(value.bytes()))
+                (entry.with_payload(value.bytes()), Some(value.bytes().clone()))
+            }
+            Record::Membership(history) => {
+                let mut bytes = Vec::new();
+                history.encode(&mut bytes);
+                let entry = Self::bare(Kind::Membership, group, history.version().0, zero);
+                (entry.with_payload(&bytes), Some(bytes.into()))
             }
         }
     }

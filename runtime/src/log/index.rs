@@ -38,6 +38,10 @@ pub(crate) struct GroupIndex {
     unsure: BTreeSet<Instance>,
     pub(crate) cleaned: Instance,
     pub(crate) slots: BTreeMap<Instance, Slot>,
+    /// The last membership history; none if there was no record of one.
+    pub(crate) history: Option<Bytes>,
+    /// There is a later one, and the disk no longer gives it.
+    pub(crate) history_lost: bool,
     /// The oldest segment that holds one of the marks above; each was written there or later.
     pub(crate) marks: u32,
 }
@@ -102,6 +106,7 @@ impl<F> Index<F> {
             | Kind::Chosen
             | Kind::Cleaned
             | Kind::Lost
+            | Kind::Membership
             | Kind::Renewed => self.apply_to_group(entry, place),
         }
     }
@@ -157,7 +162,18 @@ impl<F> Index<F> {
                 }
             }
             Kind::Accepted | Kind::Learned | Kind::Lost => {}
+            // Its payload is kept by `remember`.
+            Kind::Membership => group.marks = group.marks.min(place.segment),
             Kind::Boot | Kind::Founded | Kind::Oldest => unreachable!("no record of a group"),
+        }
+    }
+
+    /// Keeps the payload of a membership record: like a promise, the last one counts, and it is carried
+    /// ahead when its segment is freed.
+    pub(crate) fn remember(&mut self, entry: &Entry, payload: Option<Bytes>) {
+        if let Some(group) = self.groups.get_mut(&entry.group) {
+            group.history_lost = payload.is_none();
+            group.history = payload;
         }
     }
 
@@ -216,6 +232,7 @@ impl GroupIndex {
             | Kind::Promised
             | Kind::Chosen
             | Kind::Cleaned
+            | Kind::Membership
             | Kind::Renewed => {}
         }
     }

@@ -252,6 +252,7 @@ const fn name(kind: Kind) -> &'static str {
         Kind::Cleaned => "cleaned",
         Kind::Lost => "lost",
         Kind::Renewed => "renewed",
+        Kind::Membership => "membership",
     }
 }
 

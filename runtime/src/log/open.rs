@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use synod_core::{Ballot, Founding, GroupId, Incarnation, Recovered, Stored, Value, mark};
+use synod_core::{Ballot, Founding, GroupId, History, Incarnation, Recovered, Stored, Value, mark};
 
 use super::clean::Spares;
 use super::config::LogConfig;
@@ -449,7 +449,7 @@ fn apply<F: VfsFile>(
             lost: place.is_none(),
         };
         index.apply(entry, place);
-        if entry.kind == Kind::Founded {
+        if matches!(entry.kind, Kind::Founded | Kind::Membership) {
             let slot = Slot {
                 ballot: Ballot::ZERO,
                 segment,
@@ -461,6 +461,10 @@ fn apply<F: VfsFile>(
             };
             let bytes = read_value(&on_disk.file, &slot);
             let bytes = bytes.map_err(OpenError::io("read", &on_disk.path))?;
+            if entry.kind == Kind::Membership {
+                index.remember(entry, bytes.filter(|bytes| History::decode(bytes).is_some()));
+                continue;
+            }
             let founding = bytes.as_deref().and_then(founding::decode);
             let (Some(founding), Some(bytes)) = (founding, bytes) else {
                 return Err(damaged(&on_disk.path, batch.at, "the founding is lost"));
@@ -506,6 +510,10 @@ pub(crate) fn recover_groups<F: VfsFile>(
         if of.incarnation == Incarnation::default() {
             return Err(damaged(dir, 0, "a group has records and no incarnation"));
         }
+        if of.history_lost {
+            // To go on with an older one would count the votes of those who have left.
+            return Err(damaged(dir, 0, "the membership of a group is lost"));
+        }
         let lost = of.slots.iter().filter(|(_, slot)| slot.lost);
         report.lost.extend(lost.map(|(&instance, _)| (group, instance)));
         let recovered = recover_group(dir, index, of)?;
@@ -533,5 +541,6 @@ fn recover_group<F: VfsFile>(
         let ballot = if is_chosen { Ballot::ZERO } else { slot.ballot };
         entries.push(Stored { instance, ballot, value });
     }
-    Ok(Recovered { promised: of.promised, chosen, cleaned: of.cleaned, entries })
+    let history = of.history.as_deref().and_then(History::decode);
+    Ok(Recovered { promised: of.promised, chosen, cleaned: of.cleaned, history, entries })
 }

@@ -151,9 +151,11 @@ impl<V: Vfs> Log<V> {
     pub(crate) fn marks_end(&self) -> u64 {
         let shared = self.shared.read();
         let founding = shared.founding.as_ref().map_or(0, |of| bytes(of.bytes.len()));
+        let histories = shared.groups.values().filter_map(|of| of.history.as_ref());
+        let payload = founding + histories.map(|history| bytes(history.len())).sum::<u64>();
         let groups = u32::try_from(shared.groups.len()).unwrap_or(u32::MAX);
         let records = groups.saturating_mul(MARKS_PER_GROUP).saturating_add(MARKS);
-        Layout::new(records, founding).map_or(u64::MAX, |layout| layout.end)
+        Layout::new(records, payload).map_or(u64::MAX, |layout| layout.end)
     }
 
     /// Bytes left of the open segment.
@@ -249,6 +251,12 @@ impl Need {
                     self.payload = self.payload.saturating_add(bytes(value.len()));
                     self.has_values = true;
                 }
+                // Rare, and no value of a user's: it may have what is kept from values.
+                Record::Membership(history) => {
+                    let mut laid_out = Vec::new();
+                    history.encode(&mut laid_out);
+                    self.payload = self.payload.saturating_add(bytes(laid_out.len()));
+                }
                 Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) => {}
             }
         }
@@ -261,7 +269,7 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 }
 
 /// Marks of each group, and those of the log itself, in one batch.
-const MARKS_PER_GROUP: u32 = 4;
+const MARKS_PER_GROUP: u32 = 5;
 const MARKS: u32 = 3;
 
 /// How long a full disk is left alone at first, and at most.

@@ -109,7 +109,7 @@ impl<V: Vfs> Log<V> {
         self.begin();
         for (group, record) in records {
             let (entry, payload) = Entry::of(group, record);
-            self.push(entry, payload.cloned());
+            self.push(entry, payload);
         }
         if self.scratch.entries.is_empty() {
             return Ok(());
@@ -310,7 +310,7 @@ impl<V: Vfs> Log<V> {
         let mut shared = self.shared.write();
         let mut at = self.at + layout.payload;
         let twin = if layout.twice { layout.second } else { 0 };
-        for entry in &self.scratch.entries {
+        for (entry, payload) in self.scratch.entries.iter().zip(&self.scratch.payloads) {
             assert!(
                 matches!(entry.kind, Kind::Formatted | Kind::Boot | Kind::Founded | Kind::Oldest)
                     || shared.groups.contains_key(&entry.group),
@@ -324,6 +324,9 @@ impl<V: Vfs> Log<V> {
                 lost: false,
             };
             shared.apply(entry, place);
+            if entry.kind == Kind::Membership {
+                shared.remember(entry, Some(payload.clone()));
+            }
             at += u64::from(entry.len);
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use synod_core::{
     Config, Fetch, Forming, FormingInput, FormingOutbox, FormingState, Founding, Group, GroupId,
-    Input, MasterAsk, Member, Recovered, Start, Time, WriteBatch,
+    Input, MasterAsk, Member, Message, NodeId, Recovered, Start, Time, WriteBatch,
 };
 use synod_proto::{Packet, Welcome};
 
@@ -19,6 +19,7 @@ use super::error::{NodeError, ProposeError, ReadError};
 use super::fetcher::{Fetcher, Want};
 use super::hosted::{Hosted, LOOK_AGAIN};
 use super::log_thread::LogThread;
+use super::membership::addresses;
 use super::note::{Note, REQUESTS_MAX, Request, Shared, answer};
 use super::observing::Seen;
 use super::rest::round;
@@ -46,6 +47,10 @@ pub(super) struct Driver {
     pub(super) has_room: bool,
     pub(super) fetcher: Fetcher,
     pub(super) state: State,
+    /// Who is or was a member of some group, since this node started.
+    pub(super) met: BTreeSet<NodeId>,
+    /// Who had left all of them at the last change.
+    pub(super) left: BTreeSet<NodeId>,
     pub(super) turn: Turn,
 }
 
@@ -150,6 +155,12 @@ impl Driver {
         match note {
             Note::Packet(from, Packet::Group { group, from: incarnation, message }) => {
                 if let Some(&slot) = self.slots.get(&group) {
+                    if let Message::Change { entry, .. } = &message
+                        && let Some(entry) = entry.membership()
+                    {
+                        // Who is to join is asked how much it holds, and learns from here.
+                        self.meet(entry.membership.book());
+                    }
                     self.mark(slot);
                     self.groups[slot].receive(now, Member { node: from, incarnation }, message);
                 }
@@ -230,6 +241,15 @@ impl Driver {
             }
             Request::Get { slot, instance, deadline: _, reply } => {
                 self.groups[slot].get(instance, reply, &self.fetcher);
+            }
+            Request::Change { slot, version, membership, deadline, reply } => {
+                self.meet(membership.book());
+                self.mark(slot);
+                self.groups[slot].change(now, version, membership, deadline, reply);
+            }
+            Request::Members { slot, reply } => {
+                let members = self.groups[slot].membership();
+                answer(reply, members.ok_or(NodeError::NoGroup(self.groups[slot].id)));
             }
             Request::Transfer { slot, to, reply } => {
                 let group = &mut self.groups[slot];
@@ -336,7 +356,7 @@ impl Driver {
         for &slot in &dirty {
             let group = &mut self.groups[slot];
             group.dirty = false;
-            group.report(now);
+            let turned = group.report(now);
             group.show_master();
             group.execute();
             let deadline = group.deadline(now).map(|at| round(now, at));
@@ -351,6 +371,9 @@ impl Driver {
                     self.turn.timers.insert((new, slot));
                 }
                 group.armed = deadline;
+            }
+            if turned {
+                self.follow(slot);
             }
         }
         // What the fetcher has no room for waits here, for one of its answers to wake this loop. The
@@ -397,6 +420,7 @@ impl Driver {
             };
             let Some((recovered, config)) = self.recovered[slot].take() else { continue };
             let start = Start {
+                cluster: founding.cluster,
                 group: *group,
                 me: self.groups[slot].me,
                 boot: self.welcome.boot(),
@@ -409,6 +433,7 @@ impl Driver {
                 Ok(core) => {
                     self.groups[slot].run(now, core);
                     self.groups[slot].step(now, Input::Room(self.has_room));
+                    self.follow(slot);
                 }
                 Err(error) => self.groups[slot].fail(&error.to_string().into()),
             }
@@ -419,6 +444,36 @@ impl Driver {
                 self.request(now, request);
             }
         }
+    }
+
+    /// Connects to everybody in an address book: members to be as well.
+    fn meet(&mut self, book: &[u8]) {
+        for (node, address) in addresses(book) {
+            self.transport.connect(node, &address);
+        }
+    }
+
+    /// Follows the membership of a group: connects to its members where it says they listen. Whoever
+    /// left all groups is known no longer from the next change on: until then it may still be told
+    /// that it was removed. Those that this node was told of at its start and that never were members
+    /// stay known: they may be on their way in.
+    fn follow(&mut self, slot: usize) {
+        let Some((_, book)) = self.groups[slot].members() else { return };
+        let book = addresses(book);
+        for (node, address) in &book {
+            self.transport.connect(*node, address);
+        }
+        if self.groups.iter().any(|group| group.members().is_none()) {
+            return;
+        }
+        let all = self.groups.iter().filter_map(Hosted::members).flat_map(|(members, _)| members);
+        let members: BTreeSet<NodeId> = all.map(|member| member.node).collect();
+        let left: BTreeSet<NodeId> = self.met.difference(&members).copied().collect();
+        for peer in std::mem::replace(&mut self.left, left).difference(&members) {
+            self.transport.disconnect(*peer);
+            self.met.remove(peer);
+        }
+        self.met.extend(members);
     }
 
     /// Begins to shut down: hands over, and waits for what is under way, at most half of the time.
@@ -483,9 +538,17 @@ impl Driver {
         let state = match &self.state {
             State::Forming(_) => NodeState::Forming(self.forming.state().to_string()),
             State::Running => match self.forming.state() {
-                excluded @ FormingState::Excluded { .. } => {
+                _ if self.groups.iter().any(Hosted::is_removed) => NodeState::NotMember(
+                    "this node was removed from the membership of a group: stop it, or start it \
+                     on an empty directory and add it again"
+                        .into(),
+                ),
+                excluded @ FormingState::Excluded { .. }
+                    if !self.groups.iter().all(Hosted::is_member) =>
+                {
                     NodeState::NotMember(excluded.to_string())
                 }
+                FormingState::Excluded { .. } => NodeState::Running,
                 FormingState::Waiting { .. }
                 | FormingState::Alone
                 | FormingState::Joining { .. }

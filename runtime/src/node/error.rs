@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_core::{ConfigError, GroupId, Membership, NodeId, SmId};
+use synod_core::{ConfigError, GroupId, Instance, Membership, MembershipError, NodeId, SmId};
 use thiserror::Error;
 
 use crate::MachineError;
@@ -148,6 +148,86 @@ pub enum ReadError {
         /// Why.
         reason: Arc<str>,
     },
+}
+
+/// Why the membership was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// What is asked for is no membership.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    /// The membership is of another version than the change was made for: somebody else has changed
+    /// it. Nothing was done; look at it, and ask again if the change is still wanted.
+    #[error(
+        "the membership was changed meanwhile and has version {version}: look at it and ask again"
+    )]
+    VersionConflict {
+        /// The version now.
+        version: Instance,
+    },
+    /// The node is no member.
+    #[error("node {0} is no member")]
+    NoMember(NodeId),
+    /// The node is a member already.
+    #[error("node {0} is a member already")]
+    IsMember(NodeId),
+    /// The node's memory was a member before. A memory that has left never comes back: start the node
+    /// on an empty directory, or with `Restart::Rejoin`.
+    #[error("node {0} has left the group with the memory it has: start it on an empty directory")]
+    HasLeft(NodeId),
+    /// Too many changes wait here: one at a time is made.
+    #[error("overloaded: too many changes wait; try again later")]
+    Overloaded,
+    /// The cluster has not formed within the time given. Nothing was done.
+    #[error("the cluster has not formed yet: {0}")]
+    Forming(String),
+    /// The time given has passed. The change may still be made, once, or never: look at the
+    /// membership. If a node is named, the leader waits for that one's log: see whether it runs and
+    /// can be reached at its address.
+    #[error("not made in time, and may still be: waits for node {waits_for:?}")]
+    Unknown {
+        /// Whose log the leader waits for; none if it said nothing, or another change comes first.
+        waits_for: Option<NodeId>,
+    },
+    /// The node is being shut down. The change may still be made.
+    #[error("the node is shutting down: the change may still be made")]
+    ShuttingDown,
+    /// The group or node has stopped here; ask another node.
+    #[error("stopped: {reason}")]
+    Failed {
+        /// Why.
+        reason: Arc<str>,
+    },
+}
+
+impl From<ProposeError> for ChangeError {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::Overloaded { retry_after: _ } => Self::Overloaded,
+            ProposeError::Forming(waits) => Self::Forming(waits),
+            ProposeError::ShuttingDown => Self::ShuttingDown,
+            ProposeError::Failed { reason } => Self::Failed { reason },
+            ProposeError::TooLarge { .. }
+            | ProposeError::NoMachine(_)
+            | ProposeError::Rejected { .. }
+            | ProposeError::NotMember
+            | ProposeError::Unknown => Self::Unknown { waits_for: None },
+        }
+    }
+}
+
+impl From<NodeError> for ChangeError {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Overloaded => Self::Overloaded,
+            NodeError::ShuttingDown => Self::ShuttingDown,
+            NodeError::Failed { reason } => Self::Failed { reason },
+            NodeError::NoGroup(_) | NodeError::TimedOut | NodeError::NotLeader(_) => {
+                Self::Unknown { waits_for: None }
+            }
+        }
+    }
 }
 
 /// Why the answer to a request other than a proposal or read is missing.

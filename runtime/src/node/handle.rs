@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::error::{NodeError, ReadError};
 use super::front::Front;
+use super::membership::MembershipHandle;
 use super::note::{Note, REQUESTS_MAX, Request, Shared};
 use super::status::{GroupState, GroupStatus, NodeStatus};
 
@@ -94,6 +95,12 @@ impl GroupHandle {
             return Err(self.shared.node_refusal());
         }
         answer.await.unwrap_or_else(|_| Err(self.shared.node_error()))
+    }
+
+    /// Who votes and who follows, and changing it.
+    #[must_use]
+    pub const fn membership(&self) -> MembershipHandle<'_> {
+        MembershipHandle(self)
     }
 
     /// What the group does on this node.

@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Apply, ChosenAt, Durable, Event, FetchId, Group, GroupId, Input, Instance, Master, Member,
-    Message, NodeId, Outbox, Outcome, ProposalId, ReadId, ReadRefusal, Refusal, Role, SmId, Stored,
-    Time, Tuning,
+    Apply, ChangeId, ChangeRefusal, ChosenAt, Durable, Event, FetchId, Group, GroupId, Input,
+    Instance, Master, Member, Membership, Message, NodeId, Outbox, Outcome, ProposalId, ReadId,
+    ReadRefusal, Refusal, Role, SmId, Status, Stored, Time, Tuning,
 };
 use synod_proto::Packet;
 use tokio::sync::watch;
 
 use super::applier::{Applier, Job, Proposer, ReadReply};
 use super::chosen::{GetError, GetReply, commands};
-use super::error::{NodeError, ProposeError, ReadError};
+use super::error::{ChangeError, NodeError, ProposeError, ReadError};
 use super::fetcher::{Fetcher, Want};
 use super::front::Front;
+use super::membership::{ChangeReply, MembershipView};
 use super::note::answer;
 use super::observing::Seen;
 use super::reply::{Owed, Sink};
@@ -58,6 +59,7 @@ pub(super) struct Hosted {
     pub(super) front: Arc<Front>,
     proposals: Waiters<(Time, Ticket)>,
     reads: Waiters<PendingRead>,
+    changes: Waiters<ChangeReply>,
     owed_outputs: Owed<Ticket>,
     owed_answers: Owed<ReadReply>,
     /// What the core was told is applied.
@@ -95,6 +97,7 @@ impl Hosted {
             front,
             proposals: Waiters::new(),
             reads: Waiters::new(),
+            changes: Waiters::new(),
             owed_outputs: Owed::new(),
             owed_answers: Owed::new(),
             applied: Instance::ZERO,
@@ -203,16 +206,56 @@ impl Hosted {
 
     /// Changes settings of the protocol, which were checked.
     pub(super) fn tune(&mut self, now: Time, protocol: Tuning) {
-        self.change(&protocol);
+        self.retune(&protocol);
         self.rest.set(now, protocol);
     }
 
-    fn change(&mut self, protocol: &Tuning) {
+    fn retune(&mut self, protocol: &Tuning) {
         let Some(core) = &mut self.core else { return };
         if let Err(error) = core.tune(protocol) {
             let (node, group) = (self.me.node.0, self.id.0);
             tracing::warn!(node, group, %error, "settings were not taken");
         }
+    }
+
+    /// Asks for another membership.
+    pub(super) fn change(
+        &mut self,
+        now: Time,
+        version: Instance,
+        membership: Membership,
+        deadline: Time,
+        reply: ChangeReply,
+    ) {
+        if let Some(reason) = &self.failed {
+            return answer(reply, Err(ChangeError::Failed { reason: Arc::clone(reason) }));
+        }
+        let id = ChangeId(self.changes.insert(reply));
+        self.step(now, Input::Change { id, version, membership, deadline });
+    }
+
+    /// Who votes and follows, as far as is known here.
+    pub(super) fn membership(&self) -> Option<MembershipView> {
+        let core = self.core.as_ref()?;
+        let Status { version, changing, .. } = core.status();
+        let membership = core.history().newest().clone();
+        Some(MembershipView { version, complete: !changing, membership })
+    }
+
+    /// Whether this node, with the memory that it has, is a member.
+    pub(super) fn is_member(&self) -> bool {
+        self.core.as_ref().is_none_or(|core| core.members().contains(&self.me))
+    }
+
+    /// Whether it was one.
+    pub(super) fn is_removed(&self) -> bool {
+        self.core.as_ref().is_some_and(|core| core.status().removed)
+    }
+
+    /// Everybody who belongs to a membership that may still decide something, with the address book.
+    pub(super) fn members(&self) -> Option<(Vec<Member>, &Bytes)> {
+        let core = self.core.as_ref()?;
+        Some((core.members(), core.history().newest().book()))
     }
 
     pub(super) fn fetched(&mut self, now: Time, id: FetchId, entries: Vec<Stored>) {
@@ -273,6 +316,21 @@ impl Hosted {
                         reply.give(Err(ProposeError::Unknown));
                     }
                 }
+                Outcome::Changed(ChangeId(id), at) => {
+                    if let Some(reply) = self.changes.remove(id) {
+                        answer(reply, Ok(at));
+                    }
+                }
+                Outcome::ChangeRefused(ChangeId(id), refusal) => {
+                    if let Some(reply) = self.changes.remove(id) {
+                        answer(reply, Err(change_refused(refusal, self.failed.as_ref())));
+                    }
+                }
+                Outcome::ChangeUnknown(ChangeId(id), on) => {
+                    if let Some(reply) = self.changes.remove(id) {
+                        answer(reply, Err(ChangeError::Unknown { waits_for: on }));
+                    }
+                }
                 Outcome::ReadAt(ReadId(id), instance) => {
                     if let Some(PendingRead { sm, query, deadline, reply }) = self.reads.remove(id)
                     {
@@ -315,7 +373,7 @@ impl Hosted {
             self.rest.disturb(now);
         }
         if let Some(tuning) = self.rest.change(now) {
-            self.change(&tuning);
+            self.retune(&tuning);
         }
         let outputs = self.owed_outputs.settle(now, || Err(ProposeError::Unknown));
         let answers = self.owed_answers.settle(now, || Err(ReadError::TimedOut));
@@ -323,12 +381,13 @@ impl Hosted {
         core.into_iter().chain(outputs).chain(answers).min()
     }
 
-    /// Traces what happened, and publishes who leads.
-    pub(super) fn report(&mut self, now: Time) {
+    /// Traces what happened, and publishes who leads. Says whether the membership changed.
+    pub(super) fn report(&mut self, now: Time) -> bool {
         if self.outbox.events.is_empty() {
-            return;
+            return false;
         }
         self.stirred = true;
+        let mut turned = false;
         let (node, group) = (self.me.node.0, self.id.0);
         let mut moved = false;
         let mut failed = None;
@@ -387,6 +446,17 @@ impl Hosted {
                 Event::Master(None, version) => {
                     tracing::info!(node, group, %version, "nobody is master");
                 }
+                Event::MembershipChosen(instance) => {
+                    turned = true;
+                    tracing::info!(node, group, %instance, "the membership is about to change");
+                }
+                Event::MembershipChanged(instance) => {
+                    turned = true;
+                    tracing::info!(node, group, %instance, "the membership has changed");
+                }
+                Event::Removed(instance) => {
+                    tracing::warn!(node, group, %instance, "this node is no member any more");
+                }
                 Event::Failed(reason, instance) => failed = Some((reason, instance)),
             }
         }
@@ -396,6 +466,7 @@ impl Hosted {
         if moved {
             self.publish();
         }
+        turned
     }
 
     /// Shows who is master.
@@ -442,7 +513,7 @@ impl Hosted {
         let executed = self.core.as_ref().is_none_or(|core| {
             self.failed.is_some() || core.status().handed_out <= self.applier.applied()
         });
-        executed && self.proposals.len() == 0 && self.reads.len() == 0
+        executed && self.proposals.len() == 0 && self.reads.len() == 0 && self.changes.len() == 0
     }
 
     /// Nothing more is proposed, executed or read here; the reason is shown. The core goes on
@@ -479,6 +550,8 @@ impl Hosted {
         for PendingRead { reply, .. } in self.reads.clear() {
             answer(reply, Err(read.clone()));
         }
+        let change = ChangeError::from(propose.clone());
+        self.changes.clear().for_each(|reply| answer(reply, Err(change.clone())));
     }
 
     pub(super) fn status(&self) -> GroupStatus {
@@ -512,6 +585,15 @@ fn refused(refusal: Refusal, failed: Option<&Arc<str>>) -> ProposeError {
         Refusal::TooLarge => ProposeError::TooLarge { bytes: 0, max: 0 },
         Refusal::NotMember => ProposeError::NotMember,
         Refusal::Failed => ProposeError::Failed { reason: reason(failed) },
+    }
+}
+
+fn change_refused(refusal: ChangeRefusal, failed: Option<&Arc<str>>) -> ChangeError {
+    match refusal {
+        ChangeRefusal::VersionConflict(version) => ChangeError::VersionConflict { version },
+        ChangeRefusal::HasLeft(node) => ChangeError::HasLeft(node),
+        ChangeRefusal::Overloaded => ChangeError::Overloaded,
+        ChangeRefusal::Failed => ChangeError::Failed { reason: reason(failed) },
     }
 }
 

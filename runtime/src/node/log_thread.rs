@@ -286,7 +286,7 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
 fn bytes_of(batch: &WriteBatch) -> u64 {
     let value = |record: &Record| match record {
         Record::Accepted { value, .. } | Record::Learned { value, .. } => value.len(),
-        Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) => 0,
+        Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) | Record::Membership(_) => 0,
     };
     let sum: usize = batch.records().iter().map(value).sum();
     u64::try_from(sum).unwrap_or(u64::MAX)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Durable, Fetch, GroupId, Instance, MasterAsk, NodeId, SmId, Stored, Time, Tuning,
+    Durable, Fetch, GroupId, Instance, MasterAsk, Membership, NodeId, SmId, Stored, Time, Tuning,
 };
 use synod_proto::Packet;
 use tokio::sync::oneshot;
@@ -18,6 +18,7 @@ use super::error::{NodeError, ProposeError, ReadError};
 use super::front::Front;
 use super::inbox::Inbox;
 use super::log_thread::Durably;
+use super::membership::{ChangeReply, MembershipView};
 use super::observing::{Observing, Seen};
 use super::reply::Sink;
 use super::stats::NodeStats;
@@ -27,7 +28,7 @@ use crate::MachineError;
 use crate::log::{GroupLog, LogError};
 use crate::transport::Inlet;
 #[cfg(feature = "metrics")]
-use crate::transport::Links;
+use crate::transport::Ways;
 
 /// One thing for the driver to look at. Groups are named by their slot.
 #[derive(Debug)]
@@ -72,10 +73,42 @@ pub(super) enum Note {
 /// What a user asks of a group.
 #[derive(Debug)]
 pub(super) enum Request {
-    Propose { slot: usize, sm: SmId, command: Bytes, deadline: Time, reply: Ticket },
-    Read { slot: usize, sm: SmId, query: Bytes, deadline: Time, reply: ReadReply },
-    Get { slot: usize, instance: Instance, deadline: Time, reply: GetReply },
-    Transfer { slot: usize, to: NodeId, reply: oneshot::Sender<Result<(), NodeError>> },
+    Propose {
+        slot: usize,
+        sm: SmId,
+        command: Bytes,
+        deadline: Time,
+        reply: Ticket,
+    },
+    Read {
+        slot: usize,
+        sm: SmId,
+        query: Bytes,
+        deadline: Time,
+        reply: ReadReply,
+    },
+    Get {
+        slot: usize,
+        instance: Instance,
+        deadline: Time,
+        reply: GetReply,
+    },
+    Change {
+        slot: usize,
+        version: Instance,
+        membership: Membership,
+        deadline: Time,
+        reply: ChangeReply,
+    },
+    Members {
+        slot: usize,
+        reply: oneshot::Sender<Result<MembershipView, NodeError>>,
+    },
+    Transfer {
+        slot: usize,
+        to: NodeId,
+        reply: oneshot::Sender<Result<(), NodeError>>,
+    },
 }
 
 impl Request {
@@ -85,6 +118,8 @@ impl Request {
             Self::Propose { slot, .. }
             | Self::Read { slot, .. }
             | Self::Get { slot, .. }
+            | Self::Change { slot, .. }
+            | Self::Members { slot, .. }
             | Self::Transfer { slot, .. } => *slot,
         }
     }
@@ -94,8 +129,9 @@ impl Request {
         match self {
             Self::Propose { deadline, .. }
             | Self::Read { deadline, .. }
-            | Self::Get { deadline, .. } => Some(*deadline),
-            Self::Transfer { .. } => None,
+            | Self::Get { deadline, .. }
+            | Self::Change { deadline, .. } => Some(*deadline),
+            Self::Members { .. } | Self::Transfer { .. } => None,
         }
     }
 
@@ -103,6 +139,8 @@ impl Request {
     pub(super) fn refuse(self, propose: ProposeError, read: ReadError, other: NodeError) {
         match self {
             Self::Propose { reply, .. } => reply.give(Err(propose)),
+            Self::Change { reply, .. } => answer(reply, Err(propose.into())),
+            Self::Members { reply, .. } => answer(reply, Err(other)),
             Self::Read { reply, .. } => answer(reply, Err(read)),
             Self::Get { reply, .. } => answer(reply, Err(other.into())),
             Self::Transfer { reply, .. } => answer(reply, Err(other)),
@@ -124,7 +162,7 @@ pub(super) struct Shared {
     pub(super) stats: NodeStats,
     /// Known once the transport is up.
     #[cfg(feature = "metrics")]
-    pub(super) links: OnceLock<Links>,
+    pub(super) links: OnceLock<Ways>,
     pub(super) observing: Observing,
     ending: OnceLock<Ending>,
 }

@@ -1,6 +1,6 @@
 //! From a builder to a running node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -240,6 +240,8 @@ async fn set_up(
         has_room: true,
         fetcher,
         state: State::Forming(Vec::new()),
+        met: BTreeSet::new(),
+        left: BTreeSet::new(),
         turn: Turn::default(),
     };
     Ok((driver, Parts { shared, groups: handles, local }))

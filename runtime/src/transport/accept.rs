@@ -15,10 +15,9 @@ use tokio::task::{AbortHandle, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::handshake::{ConnectionError, Exchange, Side};
-use super::link::Link;
 use super::refusals::Refusals;
 use super::stream::Stream;
-use super::{Inlet, Settings, SharedIdentity};
+use super::{Inlet, Links, PEERS_MAX, Settings, SharedIdentity, link_of};
 
 /// Accepts connections, and reads packets from those of known peers.
 pub(super) struct Acceptor {
@@ -30,7 +29,7 @@ pub(super) struct Acceptor {
 
 struct Shared {
     identity: SharedIdentity,
-    links: BTreeMap<NodeId, Arc<Link>>,
+    links: Links,
     settings: Settings,
     inlet: Arc<dyn Inlet>,
     refusals: Arc<Refusals>,
@@ -41,12 +40,12 @@ struct Shared {
 impl Acceptor {
     pub(super) fn new(
         identity: SharedIdentity,
-        links: BTreeMap<NodeId, Arc<Link>>,
+        links: Links,
         settings: Settings,
         inlet: Arc<dyn Inlet>,
         refusals: Arc<Refusals>,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(links.len() * 2 + STRANGERS_MAX));
+        let places = Arc::new(Semaphore::new(PEERS_MAX * 2 + STRANGERS_MAX));
         let readers = Mutex::new(BTreeMap::new());
         let shared = Shared { identity, links, settings, inlet, refusals, readers };
         Self { shared: Arc::new(shared), places }
@@ -100,7 +99,7 @@ impl Shared {
                 if let Some(old) = old {
                     old.abort();
                 }
-                if let Some(link) = self.links.get(&node)
+                if let Some(link) = link_of(&self.links, node)
                     && !link.is_connected()
                 {
                     link.bell.notify_one();
@@ -132,7 +131,7 @@ impl Shared {
         let ours = self.identity.hello(theirs.node);
         exchange.send_hello(ours.clone()).await?;
         theirs.agree(&ours)?;
-        if !self.links.contains_key(&theirs.node) {
+        if link_of(&self.links, theirs.node).is_none() {
             return Err(ConnectionError::Stranger(theirs.node));
         }
         exchange.send_judgement(self.identity.judge(&theirs)).await?;

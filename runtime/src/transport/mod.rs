@@ -31,7 +31,7 @@ use std::time::Duration;
 use synod_core::{ClusterId, Config, GroupId, Incarnation, NodeId};
 use synod_proto::{Acquaintances, FRAME_BYTES_MAX, Hello, Judgement, Packet, Secret, VERSION};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 pub use link::LinkStatus;
 pub use refusals::Refused;
@@ -174,22 +174,50 @@ impl SharedIdentity {
     }
 }
 
-/// The ways out to the peers, ascending by node.
+/// The ways out to the peers, ascending by node: those of whom it is now.
 #[cfg(feature = "metrics")]
 #[derive(Clone, Debug)]
-pub(crate) struct Links(Vec<Arc<link::Link>>);
+pub(crate) struct Ways(Links);
 
 #[cfg(feature = "metrics")]
-impl Links {
-    pub(crate) fn status(&self) -> impl Iterator<Item = (NodeId, LinkStatus)> {
-        self.0.iter().map(|link| (link.peer, link.status()))
+impl Ways {
+    pub(crate) fn status(&self) -> Vec<(NodeId, LinkStatus)> {
+        lock(&self.0).iter().map(|(&peer, link)| (peer, link.status())).collect()
     }
 }
 
-/// The connections of one node. Dropping it closes them all.
+/// The links of all peers that are known.
+pub(crate) type Links = Arc<Mutex<BTreeMap<NodeId, Arc<link::Link>>>>;
+
+fn lock(links: &Links) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, Arc<link::Link>>> {
+    links.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The link of a peer, if it is known.
+fn link_of(links: &Links, peer: NodeId) -> Option<Arc<link::Link>> {
+    lock(links).get(&peer).cloned()
+}
+
+/// A peer that is known.
 #[derive(Debug)]
+struct Peer {
+    link: Arc<link::Link>,
+    address: String,
+    /// Keeps the connection.
+    task: AbortHandle,
+}
+
+/// Peers known at most: two memberships, and those that were met on the way.
+const PEERS_MAX: usize = 512;
+
+/// The connections of one node. Dropping it closes them all.
 pub(crate) struct Transport {
-    links: BTreeMap<NodeId, Arc<link::Link>>,
+    links: BTreeMap<NodeId, Peer>,
+    /// The same, for whoever accepts connections.
+    known: Links,
+    identity: SharedIdentity,
+    settings: Settings,
+    inlet: Arc<dyn Inlet>,
     /// Links with something queued since the last flush.
     dirty: Vec<Arc<link::Link>>,
     local: SocketAddr,
@@ -207,25 +235,58 @@ impl Transport {
         inlet: &Arc<dyn Inlet>,
     ) -> io::Result<Self> {
         let local = listener.local_addr()?;
-        let mut tasks = JoinSet::new();
-        let links: BTreeMap<_, _> =
-            peers.keys().map(|&peer| (peer, Arc::new(link::Link::new(peer, settings)))).collect();
-        for (peer, address) in peers {
-            let link = Arc::clone(&links[peer]);
-            let (identity, settings) = (identity.clone(), settings.clone());
-            let inlet = Arc::clone(inlet);
-            tasks.spawn(dial::run(link, address.clone(), identity, settings, inlet));
-        }
+        let (known, mut tasks) = (Links::default(), JoinSet::new());
         let refusals = Arc::default();
         let acceptor = accept::Acceptor::new(
             identity.clone(),
-            links.clone(),
+            Arc::clone(&known),
             settings.clone(),
             Arc::clone(inlet),
             Arc::clone(&refusals),
         );
         tasks.spawn(acceptor.run(listener));
-        Ok(Self { links, dirty: Vec::new(), local, refusals, tasks })
+        let mut transport = Self {
+            links: BTreeMap::new(),
+            known,
+            identity: identity.clone(),
+            settings: settings.clone(),
+            inlet: Arc::clone(inlet),
+            dirty: Vec::new(),
+            local,
+            refusals,
+            tasks,
+        };
+        for (&peer, address) in peers {
+            transport.connect(peer, address);
+        }
+        Ok(transport)
+    }
+
+    /// Keeps a connection to a peer at this address from now on; does nothing if it does already.
+    /// There are so many peers at most that any membership has its place.
+    pub(crate) fn connect(&mut self, peer: NodeId, address: &str) {
+        if peer == self.identity.node()
+            || self.links.get(&peer).is_some_and(|known| known.address == address)
+            || self.links.len() >= PEERS_MAX
+        {
+            return;
+        }
+        self.disconnect(peer);
+        let link = Arc::new(link::Link::new(peer, &self.settings));
+        let (identity, settings) = (self.identity.clone(), self.settings.clone());
+        let (inlet, to) = (Arc::clone(&self.inlet), address.to_owned());
+        let task = self.tasks.spawn(dial::run(Arc::clone(&link), to, identity, settings, inlet));
+        lock(&self.known).insert(peer, Arc::clone(&link));
+        self.links.insert(peer, Peer { link, address: address.to_owned(), task });
+    }
+
+    /// Knows this peer no longer: its connection is closed, and none of it accepted.
+    pub(crate) fn disconnect(&mut self, peer: NodeId) {
+        lock(&self.known).remove(&peer);
+        if let Some(Peer { link, task, .. }) = self.links.remove(&peer) {
+            task.abort();
+            link.disconnect();
+        }
     }
 
     /// The address that peers may connect to; tells the port if any was asked for.
@@ -236,7 +297,7 @@ impl Transport {
     /// Queues a packet for a peer; drops it if the peer is unknown, not connected or too far
     /// behind. Leaves with the next [`flush`](Self::flush).
     pub(crate) fn send(&mut self, to: NodeId, packet: &Packet) {
-        if let Some(link) = self.links.get(&to)
+        if let Some(Peer { link, .. }) = self.links.get(&to)
             && link.queue(packet)
         {
             self.dirty.push(Arc::clone(link));
@@ -253,13 +314,13 @@ impl Transport {
 
     /// The ways out to the peers, to look at from any thread.
     #[cfg(feature = "metrics")]
-    pub(crate) fn links(&self) -> Links {
-        Links(self.links.values().map(Arc::clone).collect())
+    pub(crate) fn links(&self) -> Ways {
+        Ways(Arc::clone(&self.known))
     }
 
     /// The peers' connections, ascending by node.
     pub(crate) fn status(&self) -> impl Iterator<Item = (NodeId, LinkStatus)> {
-        self.links.iter().map(|(&peer, link)| (peer, link.status()))
+        self.links.iter().map(|(&peer, known)| (peer, known.link.status()))
     }
 
     /// Connections that were turned away or broken off.
@@ -270,8 +331,17 @@ impl Transport {
     /// Closes every connection, and the listener.
     pub(crate) fn close(&mut self) {
         self.tasks.abort_all();
-        for link in self.links.values() {
-            link.disconnect();
+        for known in self.links.values() {
+            known.link.disconnect();
         }
+    }
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport")
+            .field("local", &self.local)
+            .field("links", &self.links)
+            .finish_non_exhaustive()
     }
 }

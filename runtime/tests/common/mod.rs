@@ -33,12 +33,14 @@ impl StateMachine for Memo {
     }
 }
 
-/// Three nodes' directories and addresses.
+/// Nodes' directories and addresses.
 pub(crate) struct Cluster {
     pub(crate) dirs: Vec<TempDir>,
     pub(crate) addresses: Vec<String>,
     listeners: Vec<Option<TcpListener>>,
     pub(crate) executed: Vec<Executed>,
+    /// The first so many found the cluster, and are the ones that each is told of.
+    pub(crate) founders: usize,
 }
 
 impl Cluster {
@@ -51,6 +53,7 @@ impl Cluster {
             addresses: listeners.iter().map(|l| l.local_addr().unwrap().to_string()).collect(),
             listeners: listeners.into_iter().map(Some).collect(),
             executed: vec![Executed::default(); nodes],
+            founders: nodes,
         }
     }
 
@@ -70,12 +73,12 @@ impl Cluster {
             Some(listener) => builder.listener(listener),
             None => builder.listen(self.addresses[index].clone()),
         };
-        for (peer, address) in (1..).zip(&self.addresses) {
+        for (peer, address) in (1..).zip(&self.addresses).take(self.founders) {
             if peer != id {
                 builder = builder.peer(peer, address.clone());
             }
         }
-        if self.addresses.len() == 1 { builder.bootstrap(Bootstrap::Found) } else { builder }
+        if self.founders == 1 && id == 1 { builder.bootstrap(Bootstrap::Found) } else { builder }
     }
 
     pub(crate) async fn start(&mut self, id: u64) -> Node {

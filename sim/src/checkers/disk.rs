@@ -53,7 +53,10 @@ impl Disk {
             match record {
                 Record::Promised(ballot) => shadow.promised = shadow.promised.max(*ballot),
                 Record::Accepted { instance, ballot, .. } => shadow.accept(*instance, *ballot),
-                Record::Learned { .. } | Record::Chosen(_) | Record::Cleaned(_) => {}
+                Record::Learned { .. }
+                | Record::Chosen(_)
+                | Record::Cleaned(_)
+                | Record::Membership(_) => {}
             }
         }
     }
@@ -207,6 +210,7 @@ mod tests {
             ballot: ballot(round, 1),
             from: Instance(1),
             to: Instance::MAX,
+            chosen: Instance::ZERO,
             entries: vec![Reported { instance: Instance(at), entry }],
         }
     }

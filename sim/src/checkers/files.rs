@@ -82,6 +82,9 @@ mod tests {
         let status = Status {
             role: Role::Follower,
             votes: true,
+            removed: false,
+            version: Instance::ZERO,
+            changing: false,
             leader: ballot(2, 1),
             promised: ballot(2, 1),
             chosen: Instance(2),

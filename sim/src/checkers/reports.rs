@@ -87,6 +87,7 @@ mod tests {
             ballot: ballot(9, 2),
             from: Instance(from),
             to: Instance(to),
+            chosen: Instance::ZERO,
             entries: entries.collect(),
         }
     }

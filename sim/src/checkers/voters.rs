@@ -66,10 +66,14 @@ pub const fn speaks_as_acceptor(message: &Message) -> bool {
         | Message::HeartbeatAck { .. }
         | Message::Refused { .. }
         | Message::ReadPoint { .. }
+        | Message::Hold { .. }
+        | Message::Waits { .. }
         | Message::Transfer { .. } => true,
         Message::Learn { .. }
         | Message::Learned { .. }
         | Message::Forward { .. }
+        | Message::Held { .. }
+        | Message::Change { .. }
         | Message::ReadIndex { .. } => false,
     }
 }

@@ -210,6 +210,7 @@ impl Process {
             let home = Home { node: machine.id(), group: *group, disk };
             let guests = Guesthouse { machines: env.guests.machines(&home), disk: home.disk };
             let group = Group::start(Start {
+                cluster: founding.cluster,
                 group: *group,
                 me,
                 boot,
@@ -498,6 +499,9 @@ impl Process {
                 synod_core::Event::Preparing(_) => env.checkers.ran(place),
                 synod_core::Event::SteppedDown(..)
                 | synod_core::Event::Following(_)
+                | synod_core::Event::MembershipChosen(_)
+                | synod_core::Event::MembershipChanged(_)
+                | synod_core::Event::Removed(_)
                 | synod_core::Event::PeerLearns(_)
                 | synod_core::Event::Master(..) => {}
             }
@@ -521,6 +525,10 @@ impl Process {
                 Outcome::ReadFailed(ReadId(id), _) => {
                     hosted.unread(CallId(id));
                     (id, Answer::End(End::Unread))
+                }
+                // Plans ask for none.
+                Outcome::Changed(..) | Outcome::ChangeRefused(..) | Outcome::ChangeUnknown(..) => {
+                    continue;
                 }
                 Outcome::ReadAt(ReadId(id), instance) => {
                     hosted.read_at(CallId(id), instance);

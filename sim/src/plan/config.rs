@@ -40,4 +40,7 @@ pub(super) struct Mirror {
     writes_in_flight_max: u64,
     apply_ahead_max: u64,
     apply_bytes_max: usize,
+    /// Off where a plan does not say: wiped nodes of older plans stay without a vote.
+    #[serde(default)]
+    swap_in: bool,
 }

@@ -191,6 +191,7 @@ fn produce(seed: u64, preset: Preset, core: &mut Config, load: &mut Load) {
         retry_interval: core.retry_interval,
         // Small batches fill the window.
         batch_commands_max: rng.pick(&[1, 4, 1_024]),
+        swap_in: false,
         ..Config::default()
     };
     load.open_percent = 100;
@@ -244,6 +245,7 @@ fn config(rng: &mut Rng, preset: Preset, election: Duration) -> Config {
         accept_ahead_max: window * ahead,
         writes_in_flight_max: writes,
         apply_ahead_max: apply_ahead,
+        swap_in: false,
         apply_bytes_max: to_index(page_bytes), // not drawn anew, so that older seeds stay what they are
     }
 }

@@ -47,6 +47,10 @@ pub fn facts(message: &Message) -> Facts {
         Message::ReadIndex { .. } => ("read index", None, None),
         Message::ReadPoint { instance, .. } => ("read point", None, Some((*instance, *instance))),
         Message::Transfer { ballot } => ("transfer", Some(*ballot), None),
+        Message::Hold { ballot, .. } => ("hold", Some(*ballot), None),
+        Message::Held { ballot, .. } => ("held", Some(*ballot), None),
+        Message::Change { ballot, .. } => ("change", Some(*ballot), None),
+        Message::Waits { .. } => ("waits", None, None),
     };
     Facts { kind, ballot, instances }
 }

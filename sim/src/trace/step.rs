@@ -188,6 +188,9 @@ impl Note {
             Event::PeerLearns(_)
             | Event::ValuesLost(..)
             | Event::Master(..)
+            | Event::MembershipChosen(_)
+            | Event::MembershipChanged(_)
+            | Event::Removed(_)
             | Event::Failed(..) => What::Note,
         };
         Self::of(group, what, format!("  {event}"))
@@ -380,7 +383,9 @@ fn held(batch: &WriteBatch) -> impl Iterator<Item = Held> {
         Record::Learned { instance, value } => {
             Some(Held { instance: *instance, ballot: Ballot::ZERO, value: short(value) })
         }
-        Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) => None,
+        Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) | Record::Membership(_) => {
+            None
+        }
     })
 }
 

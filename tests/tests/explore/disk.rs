@@ -32,6 +32,7 @@ impl Disk {
             }
             Record::Chosen(up_to) => self.hint = self.hint.max(*up_to),
             Record::Cleaned(_) => unreachable!("nothing is ever cleaned here"),
+            Record::Membership(_) => unreachable!("nobody changes the membership here"),
         }
     }
 
@@ -59,7 +60,7 @@ impl Disk {
             | Bug::VoteCountedTwice
             | Bug::WordTakenForAnyBallot => self.promised,
         };
-        Recovered { promised, chosen, cleaned: Instance::ZERO, entries }
+        Recovered { promised, chosen, cleaned: Instance::ZERO, history: None, entries }
     }
 
     /// The value that is held at an instance.

@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use synod_core::{
-    Apply, Ballot, Config, Event, Group, GroupId, Incarnation, Input, Instance, Member, Membership,
-    Message, NodeId, Outbox, ProposalId, Record, Report, Role, SmId, Start, Time, Value,
+    Apply, Ballot, ClusterId, Config, Event, Group, GroupId, Incarnation, Input, Instance, Member,
+    Membership, Message, NodeId, Outbox, ProposalId, Record, Report, Role, SmId, Start, Time,
+    Value,
 };
 
 use crate::bugs::Bug;
@@ -158,6 +159,10 @@ impl Node {
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
             | Message::ReadPoint { .. }
+            | Message::Hold { .. }
+            | Message::Held { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
             | Message::Transfer { .. } => false,
         }
     }
@@ -267,6 +272,10 @@ impl Node {
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
             | Message::ReadPoint { .. }
+            | Message::Hold { .. }
+            | Message::Held { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
             | Message::Transfer { .. } => {}
         }
     }
@@ -329,6 +338,7 @@ impl Live {
         let Node { me, boot, begun, deeds, .. } = node;
         let own = Ballot { round: 0, node: me.node, incarnation: me.incarnation };
         let start = Start {
+            cluster: ClusterId(1),
             group: GroupId(0),
             me: *me,
             boot: *boot,

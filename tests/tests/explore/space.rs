@@ -55,6 +55,10 @@ impl Bounds {
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
             | Message::ReadPoint { .. }
+            | Message::Hold { .. }
+            | Message::Held { .. }
+            | Message::Change { .. }
+            | Message::Waits { .. }
             | Message::Transfer { .. } => false,
         }
     }

@@ -6,7 +6,7 @@ use synod::log::{LogError, Maintained, Opened};
 use synod_core::{GroupId, Instance, Record};
 use synod_sim::disk::SimVfs;
 
-use crate::model::{GROUPS, Models, accepted, agrees, ballot, open, value};
+use crate::model::{GROUPS, Models, accepted, agrees, ballot, history, open, value};
 
 /// What a process does with an open log before it dies.
 #[derive(Clone, Debug)]
@@ -147,6 +147,7 @@ impl World {
         self.seq += 1;
         let record = match kind {
             0 => Record::Promised(ballot(round)),
+            1 if len % 2 == 0 => Record::Membership(history(self.seq)),
             1 => Record::Chosen(Instance(instance)),
             2 => Record::Cleaned(Instance(instance / 2)),
             3 | 4 => Record::Learned { instance: Instance(instance), value: value(self.seq, len) },

@@ -21,6 +21,7 @@ impl Acceptor {
         let member = |node| Member { node: NodeId(node), incarnation };
         let voters = (1..=3).map(member).collect();
         let start = Start {
+            cluster: synod_core::ClusterId(1),
             group,
             me: member(1),
             boot: 1,

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use synod::log::{Log, LogConfig, OpenError, Opened};
 use synod::vfs::Vfs;
 use synod_core::{
-    Ballot, Command, CommandKey, GroupId, Incarnation, Instance, NodeId, Record, Recovered, SmId,
-    Stored, Value, ValueWriter,
+    Ballot, Command, CommandKey, GroupId, History, Incarnation, Instance, Member, Membership,
+    NodeId, Record, Recovered, SmId, Stored, Value, ValueWriter,
 };
 use synod_sim::disk::SimVfs;
 
@@ -24,6 +24,7 @@ pub(crate) struct Model {
     pub(crate) cleaned: Instance,
     /// Accepted below the hint, after it.
     pub(crate) unsure: BTreeSet<Instance>,
+    pub(crate) history: Option<History>,
     /// `None`: lost.
     pub(crate) values: BTreeMap<Instance, (Ballot, Option<Value>)>,
 }
@@ -38,6 +39,7 @@ impl Model {
                 self.hint = self.hint.max(*upto);
                 self.unsure.retain(|instance| instance > upto);
             }
+            Record::Membership(history) => self.history = Some(history.clone()),
             Record::Cleaned(upto) => self.cleaned = self.cleaned.max(*upto),
             Record::Accepted { instance, ballot, value } => {
                 self.values.insert(*instance, (*ballot, Some(value.clone())));
@@ -75,6 +77,7 @@ impl Model {
             promised: self.promised,
             chosen,
             cleaned: self.cleaned,
+            history: self.history.clone(),
             entries: entries.collect(),
         }
     }
@@ -121,6 +124,17 @@ pub(crate) fn open(vfs: &SimVfs) -> Result<Opened<SimVfs>, OpenError> {
 
 pub(crate) fn ballot(round: u64) -> Ballot {
     Ballot { round, node: NodeId(1), incarnation: Incarnation(11) }
+}
+
+/// A history that no other `version` has.
+pub(crate) fn history(version: u64) -> History {
+    let member = |node| Member { node: NodeId(node), incarnation: Incarnation(node) };
+    let members = |nodes: &[u64]| {
+        Membership::new(nodes.iter().map(|&node| member(node)).collect(), vec![]).unwrap()
+    };
+    let mut history = History::founded(members(&[1, 2, 3]));
+    history.begin(Instance(version + 1), members(&[1, 2, 4]));
+    history
 }
 
 /// A value of about `len` bytes that no other `seq` has.

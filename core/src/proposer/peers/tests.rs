@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{Kit, member};
 
 fn peers(kit: &Kit) -> Peers {
-    Peers::of(kit.env.history.newest(), kit.env.me)
+    Peers::of(kit.env.history.newest().members(), kit.env.me)
 }
 
 /// The probe that is confirmed when the peers from node 2 on answered these last.

@@ -16,7 +16,7 @@ fn page(from: u64, to: Instance, entries: &[(u64, Report)]) -> Promise {
     let reported =
         |(i, entry): &(u64, Report)| Reported { instance: Instance(*i), entry: entry.clone() };
     let entries = entries.iter().map(reported).collect();
-    Promise { ballot: MINE, from: Instance(from), to, entries }
+    Promise { ballot: MINE, from: Instance(from), to, chosen: Instance(from - 1), entries }
 }
 
 fn full(from: u64, entries: &[(u64, Report)]) -> Promise {

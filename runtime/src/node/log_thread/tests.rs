@@ -175,6 +175,7 @@ fn a_full_disk_refuses_proposals_and_takes_them_again_when_it_has_room() {
     let groups = [(GroupId(0), me.incarnation)];
     let opened = Log::open(disk.clone(), dir.path(), config, &groups).unwrap();
     let group = Group::start(Start {
+        cluster: synod_core::ClusterId(1),
         group: GroupId(0),
         me,
         boot: opened.boot,

@@ -35,6 +35,7 @@ async fn a_broken_invariant_ends_the_group_like_a_crash() {
     let front = Arc::new(Front::default());
     let mut hosted = Hosted::new(GroupId(3), me, limits, applier, Arc::clone(&front), state);
     let start = Start {
+        cluster: synod_core::ClusterId(1),
         group: GroupId(3),
         me,
         boot: 1,

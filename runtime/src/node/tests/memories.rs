@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use synod_core::{GroupId, SmId};
+use synod_core::{Config, GroupId, SmId};
 
 use super::Count;
 use crate::log::Restart;
@@ -40,6 +40,7 @@ impl Cluster {
             .id(id(index))
             .data_dir(self.data(index))
             .timeout(Duration::from_secs(30))
+            .config(Config { swap_in: false, ..Config::default() })
             .log(crate::log::LogConfig { segment_bytes: 1 << 20, ..Default::default() })
             .group(GROUP, || vec![Box::new(Count(0))]);
         for (peer, address) in self.addresses.iter().enumerate().filter(|(peer, _)| *peer != index)
