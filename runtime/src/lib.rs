@@ -14,6 +14,8 @@ mod node;
 mod observer;
 mod proposal;
 mod state_machine;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "node")]
 mod transport;
 pub mod vfs;
@@ -27,8 +29,8 @@ pub use metrics::Metrics;
 pub use node::{
     ChangeError, ChosenCommand, Committed, Draft, GetError, GroupHandle, GroupState, GroupStatus,
     GroupWatch, LinkStatus, MasterHandle, MasterState, MembershipHandle, MembershipView, Node,
-    NodeBuilder, NodeError, NodeState, NodeStatus, Overload, ProposeError, ReadError, Settings,
-    StartError, TuneError,
+    NodeBuilder, NodeError, NodeState, NodeStatus, Overload, ProposeError, ReadError, Refused,
+    Settings, StartError, TuneError,
 };
 #[cfg(feature = "node")]
 pub use observer::Observer;

@@ -567,6 +567,7 @@ impl Driver {
             state,
             groups: self.groups.iter().map(Hosted::status).collect(),
             peers: self.transport.status().collect(),
+            refused: self.transport.refused(),
         }
     }
 

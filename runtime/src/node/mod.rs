@@ -58,7 +58,7 @@ pub use self::handle::{Committed, GroupHandle};
 pub use self::master::{MasterHandle, MasterState};
 pub use self::membership::{Draft, MembershipHandle, MembershipView};
 pub use self::settings::{Settings, TuneError};
-pub use self::status::{GroupState, GroupStatus, LinkStatus, NodeState, NodeStatus};
+pub use self::status::{GroupState, GroupStatus, LinkStatus, NodeState, NodeStatus, Refused};
 pub use self::watch::GroupWatch;
 
 #[cfg(feature = "metrics")]

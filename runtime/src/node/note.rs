@@ -28,7 +28,7 @@ use crate::MachineError;
 use crate::log::{GroupLog, LogError};
 use crate::transport::Inlet;
 #[cfg(feature = "metrics")]
-use crate::transport::Links;
+use crate::transport::Ways;
 
 /// One thing for the driver to look at. Groups are named by their slot.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ pub(super) struct Shared {
     pub(super) stats: NodeStats,
     /// Known once the transport is up.
     #[cfg(feature = "metrics")]
-    pub(super) links: OnceLock<Links>,
+    pub(super) links: OnceLock<Ways>,
     pub(super) observing: Observing,
     ending: OnceLock<Ending>,
 }
