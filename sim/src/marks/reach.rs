@@ -137,6 +137,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("LEARN_BELOW_CLEANED", NEVER_CLEANED),
     ("LOST_BUT_HARMLESS", NO_ROT),
     ("LOST_IN_THE_WAY", NO_ROT),
+    (
+        "LOST_VALUE_FOUND_BEFORE",
+        "a move would have to reach the disk but for one block; tests of the log",
+    ),
     ("PREPARE_BELOW_CLEANED", NEVER_CLEANED),
     ("PREPARE_RETRACTED", "a disk would have to stand still just before a node leads"),
     ("PROMISE_ODD", "no node says so: nobody lies here; unit tests"),
