@@ -308,10 +308,7 @@ fn held(log: &[Record]) -> Vec<Stored> {
                 entries.insert(*instance, (Ballot::ZERO, value.clone()));
             }
             Record::Cleaned(up_to) => entries.retain(|instance, _| instance > up_to),
-            Record::Promised(_)
-            | Record::Chosen(_)
-            | Record::Membership(_)
-            | Record::Lease(_) => {}
+            Record::Promised(_) | Record::Chosen(_) | Record::Membership(_) | Record::Lease(_) => {}
         }
     }
     let stored = |(instance, (ballot, value))| Stored { instance, ballot, value: Some(value) };

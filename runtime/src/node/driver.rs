@@ -17,11 +17,12 @@ use synod_proto::{Packet, Welcome};
 
 use super::error::{NodeError, ProposeError, ReadError};
 use super::fetcher::{Fetcher, Want};
-use super::hosted::{Hosted, LOOK_AGAIN};
+use super::hosted::Hosted;
 use super::log_thread::LogThread;
 use super::membership::addresses;
 use super::note::{Note, REQUESTS_MAX, Request, Shared, answer};
 use super::observing::Seen;
+use super::refusal::LOOK_AGAIN;
 use super::rest::round;
 use super::status::{NodeState, NodeStatus};
 use crate::transport::{SharedIdentity, Transport};

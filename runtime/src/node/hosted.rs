@@ -3,13 +3,12 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Apply, ChangeId, ChangeRefusal, ChosenAt, Durable, Event, FetchId, Group, GroupId, Input,
-    Instance, Master, Member, Membership, Message, NodeId, Outbox, Outcome, ProposalId, ReadId,
-    ReadRefusal, Refusal, Role, SmId, Status, Stored, Time, Tuning,
+    Apply, ChangeId, ChosenAt, Durable, Event, FetchId, Group, GroupId, Input, Instance, Master,
+    Member, Membership, Message, NodeId, Outbox, Outcome, ProposalId, ReadId, Refusal, Role, SmId,
+    Status, Stored, Time, Tuning,
 };
 use synod_proto::Packet;
 use tokio::sync::watch;
@@ -22,6 +21,7 @@ use super::front::Front;
 use super::membership::{ChangeReply, MembershipView};
 use super::note::answer;
 use super::observing::Seen;
+use super::refusal::{change_refused, read_refused, reason, refused};
 use super::reply::{Owed, Sink};
 use super::rest::{Rest, is_idle_talk};
 use super::status::{GroupState, GroupStatus};
@@ -577,40 +577,6 @@ impl Hosted {
         self.step(now, Input::Receive { from, message });
     }
 }
-
-fn refused(refusal: Refusal, failed: Option<&Arc<str>>) -> ProposeError {
-    match refusal {
-        Refusal::Overloaded => ProposeError::Overloaded { retry_after: LOOK_AGAIN },
-        // The limit was checked with its numbers before.
-        Refusal::TooLarge => ProposeError::TooLarge { bytes: 0, max: 0 },
-        Refusal::NotMember => ProposeError::NotMember,
-        Refusal::Failed => ProposeError::Failed { reason: reason(failed) },
-    }
-}
-
-fn change_refused(refusal: ChangeRefusal, failed: Option<&Arc<str>>) -> ChangeError {
-    match refusal {
-        ChangeRefusal::VersionConflict(version) => ChangeError::VersionConflict { version },
-        ChangeRefusal::HasLeft(node) => ChangeError::HasLeft(node),
-        ChangeRefusal::Overloaded => ChangeError::Overloaded,
-        ChangeRefusal::Failed => ChangeError::Failed { reason: reason(failed) },
-    }
-}
-
-fn read_refused(refusal: ReadRefusal, failed: Option<&Arc<str>>) -> ReadError {
-    match refusal {
-        ReadRefusal::Overloaded => ReadError::Overloaded,
-        ReadRefusal::TimedOut => ReadError::TimedOut,
-        ReadRefusal::Failed => ReadError::Failed { reason: reason(failed) },
-    }
-}
-
-fn reason(failed: Option<&Arc<str>>) -> Arc<str> {
-    failed.map_or_else(|| "the group has stopped".into(), Arc::clone)
-}
-
-/// When to try again what a full queue refused, if nothing better is known.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Ticks in a row at one time; a core that wants more of them at once is ticked again after others
 /// had their turn.

@@ -27,6 +27,7 @@ mod note;
 mod observing;
 mod pool;
 mod propose;
+mod refusal;
 mod reply;
 mod rest;
 mod settings;

@@ -75,7 +75,7 @@ impl Process {
     ) -> Result<(), Violation> {
         match self.entry.step(machine, (&mut self.journal, &mut self.hellos), input, env) {
             Ok(()) => self.enter(machine, env),
-            Err(failed) => ended(failed, machine, env),
+            Err(failed) => machine.is_through(failed, env),
         }
     }
 
@@ -129,7 +129,7 @@ impl Process {
         let drawn = machine.memory.fresh();
         let logs = match self.journal.renew(machine, &drawn) {
             Ok(logs) => logs,
-            Err(failed) => return ended(failed, machine, env).map(|()| None),
+            Err(failed) => return machine.is_through(failed, env).map(|()| None),
         };
         if machine.memory.take(machine.index, drawn, || "a peer refused it".to_owned())? {
             machine.reborn(env);
@@ -593,17 +593,6 @@ impl Process {
         if wake < hosted.wake && hosted.wake > soonest {
             hosted.wake = wake;
             machine.later(wake.since(env.now), Inside::Wake(group), env);
-        }
-    }
-}
-
-/// The process is through, as planned; or a rule is broken.
-fn ended(failed: Failed, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
-    match failed {
-        Failed::Broken(violation) => Err(violation),
-        Failed::Stopped | Failed::Full => {
-            machine.stopped(env);
-            Ok(())
         }
     }
 }
