@@ -46,6 +46,10 @@ fn table(status: &Value) -> String {
     if !peers.is_empty() {
         text.push_str(&format!("peers: {}\n", peers.join(", ")));
     }
+    if let Some(last) = status["refused"]["last"].as_str() {
+        let count = &status["refused"]["count"];
+        text.push_str(&format!("connections refused: {count}, the last from {last}\n"));
+    }
     let heads = ["group", "role", "leader", "master", "chosen", "applied", "kept from", "window"];
     let mut rows = vec![heads.map(str::to_owned)];
     let mut notes = Vec::new();

@@ -6,6 +6,7 @@ use thiserror::Error;
 use crate::VERSION;
 use crate::decode::{self, DecodeError};
 use crate::packet::Packet;
+use crate::seal::{SEAL_BYTES, Seal};
 
 /// The default limit of a frame's length field: 64 MiB.
 pub const FRAME_BYTES_MAX: u32 = 64 * 1024 * 1024;
@@ -16,9 +17,10 @@ pub(crate) const LENGTH_BYTES: usize = 4;
 pub(crate) const PREFIX_BYTES: usize = 5;
 
 /// Cuts packets out of what was read from a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Decoder {
     frame_bytes_max: u32,
+    seal: Option<Seal>,
 }
 
 /// Why a stream holds no frame. After any of these nothing that follows can be believed: close the
@@ -54,6 +56,12 @@ pub enum FrameError {
         /// Computed.
         expected: u32,
     },
+    /// The seal is wrong: the frame does not come from a holder of the secret, or not from this
+    /// connection, or not in its place. If it is the first of a connection, the secrets differ.
+    #[error(
+        "a frame's seal is wrong: give all nodes the same secret; if they have, somebody meddles"
+    )]
+    Seal,
     /// The format is one that this version does not read.
     #[error("frame format {0} is unknown here: upgrade this node")]
     Version(u8),
@@ -73,7 +81,18 @@ impl Decoder {
     /// A decoder that refuses frames whose length field says more than `frame_bytes_max`.
     #[must_use]
     pub const fn new(frame_bytes_max: u32) -> Self {
-        Self { frame_bytes_max }
+        Self { frame_bytes_max, seal: None }
+    }
+
+    /// Takes only frames with this seal from now on, or frames without one. For a fresh connection,
+    /// before its first frame.
+    pub fn seal(&mut self, seal: Option<Seal>) {
+        self.seal = seal;
+    }
+
+    /// Gives away what checks the frames, for whoever goes on with this connection.
+    pub fn take_seal(&mut self) -> Option<Seal> {
+        self.seal.take()
     }
 
     /// Takes the next packet off the front of `buffer`; `None` if it is not all there yet: read
@@ -97,13 +116,24 @@ impl Decoder {
         if len < PREFIX_BYTES {
             return Err(FrameError::TooShort(len));
         }
-        if buffer.len() - LENGTH_BYTES < len {
-            let missing = len - (buffer.len() - LENGTH_BYTES);
+        let sealed = len + if self.seal.is_some() { SEAL_BYTES } else { 0 };
+        if buffer.len() - LENGTH_BYTES < sealed {
+            let missing = sealed - (buffer.len() - LENGTH_BYTES);
             buffer.reserve(missing.min(buffer.len().max(64 * 1024)));
             return Ok(None);
         }
+        // Before anything in the frame is looked at.
+        if let Some(seal) = &mut self.seal {
+            let (frame, rest) = buffer.split_at(LENGTH_BYTES + len);
+            let Some(found) = rest.first_chunk() else { return Err(FrameError::Seal) };
+            if !seal.check(frame, found) {
+                return Err(FrameError::Seal);
+            }
+        }
         buffer.advance(LENGTH_BYTES);
-        checked(buffer.split_to(len).freeze()).map(Some)
+        let frame = buffer.split_to(len).freeze();
+        buffer.advance(sealed - len);
+        checked(frame).map(Some)
     }
 }
 

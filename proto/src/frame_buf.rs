@@ -12,6 +12,7 @@ use crate::encode::{Encode, Sink};
 use crate::frame::{FRAME_BYTES_MAX, LENGTH_BYTES, PREFIX_BYTES};
 use crate::hot;
 use crate::packet::Packet;
+use crate::seal::Seal;
 
 /// Values of at least so many bytes are shared with a [`FrameBuf`]; shorter ones are copied into
 /// it, which costs less than an entry of their own in a vectored write.
@@ -36,6 +37,7 @@ pub struct FrameBuf {
     shared: VecDeque<(usize, Bytes)>,
     /// Bytes not yet written.
     len: usize,
+    seal: Option<Seal>,
 }
 
 /// The packet makes a frame that the peers would refuse. It was not added.
@@ -62,7 +64,25 @@ impl FrameBuf {
     /// An empty queue for frames whose length field says at most `frame_bytes_max`.
     #[must_use]
     pub const fn new(frame_bytes_max: u32) -> Self {
-        Self { frame_bytes_max, own: Vec::new(), read: 0, shared: VecDeque::new(), len: 0 }
+        Self {
+            frame_bytes_max,
+            own: Vec::new(),
+            read: 0,
+            shared: VecDeque::new(),
+            len: 0,
+            seal: None,
+        }
+    }
+
+    /// Seals every frame pushed from now on, or none. For a fresh connection, before its first
+    /// frame; [`clear`](Self::clear) keeps it.
+    pub fn seal(&mut self, seal: Option<Seal>) {
+        self.seal = seal;
+    }
+
+    /// Gives away what seals the frames, for whoever goes on with this connection.
+    pub fn take_seal(&mut self) -> Option<Seal> {
+        self.seal.take()
     }
 
     /// Bytes that wait to be written.
@@ -116,6 +136,12 @@ impl FrameBuf {
         let place = start + LENGTH_BYTES..start + LENGTH_BYTES + 4;
         self.own[place].copy_from_slice(&checksum.to_le_bytes());
         self.len += LENGTH_BYTES + len;
+        if let Some(mut seal) = self.seal.take() {
+            let bytes = seal.next(self.pieces_from(start, values));
+            self.own.extend_from_slice(&bytes);
+            self.len += bytes.len();
+            self.seal = Some(seal);
+        }
         Ok(())
     }
 
@@ -128,14 +154,19 @@ impl FrameBuf {
     }
 
     /// CRC-32C of what was appended from byte `at` of `own` and value `value` of `shared` on.
-    fn checksum(&self, mut at: usize, value: usize) -> u32 {
-        let mut checksum = 0;
-        for (before, bytes) in self.shared.range(value..) {
-            checksum = crc32c::crc32c_append(checksum, &self.own[at..*before]);
-            checksum = crc32c::crc32c_append(checksum, bytes);
+    fn checksum(&self, at: usize, value: usize) -> u32 {
+        self.pieces_from(at, value).fold(0, crc32c::crc32c_append)
+    }
+
+    /// What was appended from byte `at` of `own` and value `value` of `shared` on, in order.
+    fn pieces_from(&self, mut at: usize, value: usize) -> impl Iterator<Item = &[u8]> {
+        let rest = self.shared.range(value..).next_back().map_or(at, |(before, _)| *before);
+        let with_values = self.shared.range(value..).flat_map(move |(before, bytes)| {
+            let own = &self.own[at..*before];
             at = *before;
-        }
-        crc32c::crc32c_append(checksum, &self.own[at..])
+            [own, bytes]
+        });
+        with_values.chain([&self.own[rest..]])
     }
 
     /// Gives room of written bytes back, once they are as many as those that wait: so each byte is
@@ -152,14 +183,7 @@ impl FrameBuf {
 
     /// What waits, as pieces in their order, some of them empty.
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let mut at = self.read;
-        let with_values = self.shared.iter().flat_map(move |(before, bytes)| {
-            let own = &self.own[at..*before];
-            at = *before;
-            [own, bytes]
-        });
-        let rest = self.shared.back().map_or(self.read, |(before, _)| *before);
-        with_values.chain([&self.own[rest..]])
+        self.pieces_from(self.read, 0)
     }
 }
 

@@ -7,6 +7,7 @@
 //! checksum: u32 LE    CRC-32C of version and body
 //! version: u8         of the format of the body
 //! body                one packet, in protobuf encoding (proto/synod.proto)
+//! seal: 16 bytes      only with a cluster secret, see [`Seal`]
 //! ```
 //!
 //! Both ways are free of copies where it matters. [`FrameBuf`] encodes packets straight into what a
@@ -26,6 +27,7 @@ mod hello;
 mod hot;
 mod judge;
 mod packet;
+mod seal;
 mod transfer;
 mod welcome;
 mod wire;
@@ -36,6 +38,9 @@ pub use frame_buf::{FrameBuf, FrameTooLong, SHARED_BYTES_MIN, encode_frame};
 pub use hello::{Hello, HelloError};
 pub use judge::{Acquaintances, Judgement, Verdict};
 pub use packet::Packet;
+pub use seal::{
+    CHALLENGE_BYTES, CHALLENGE_MAGIC, SEAL_BYTES, SECRET_BYTES_MIN, Seal, Secret, SecretTooShort,
+};
 pub use welcome::{Decision, Welcome};
 
 /// The only version of the packet format so far: what [`Hello::version_min`] and

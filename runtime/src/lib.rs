@@ -15,6 +15,8 @@ mod node;
 mod observer;
 mod proposal;
 mod state_machine;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "node")]
 mod transport;
 pub mod vfs;
@@ -29,7 +31,7 @@ pub use node::{
     ChangeError, CheckpointPolicy, ChosenCommand, Committed, Draft, GetError, GroupHandle,
     GroupState, GroupStatus, GroupWatch, LinkStatus, MasterHandle, MasterState, MembershipHandle,
     MembershipView, Node, NodeBuilder, NodeError, NodeState, NodeStatus, Overload, ProposeError,
-    ReadError, Settings, StartError, TuneError,
+    ReadError, Refused, Settings, StartError, TuneError,
 };
 #[cfg(feature = "node")]
 pub use observer::Observer;

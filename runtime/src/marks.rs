@@ -26,6 +26,7 @@ synod_core::marks! {
 
     // log/index.rs
     ACCEPTED_BELOW_HINT = "a node votes where it knew a chosen value, which its disk lost";
+    LOST_VALUE_FOUND_BEFORE = "a record lost its value, and the record before it has the same one";
     // log/gaps.rs
     SECTOR_UNREADABLE = "part of a file cannot be read, and counts as rotten";
 

@@ -70,6 +70,28 @@ async fn three_nodes_execute_the_same_commands_in_the_same_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_with_one_secret_form_a_cluster_and_another_is_left_out() {
+    let mut cluster = Cluster::new(3);
+    let ours = "sixteen bytes or more";
+    let one = cluster.builder(1).secret(ours).start().await.unwrap();
+    let two = cluster.builder(2).secret(ours).start().await.unwrap();
+    let other = cluster.builder(3).secret("another, and no less long").start().await.unwrap();
+    until(&one, "the other refused", |status| {
+        let last = status.refused.last.as_deref().unwrap_or_default();
+        last.contains("give all nodes the same secret")
+    })
+    .await;
+    let status = other.status().await.unwrap();
+    assert!(status.peers.iter().all(|(_, link)| !link.connected), "{status:#?}");
+    soon(other.shutdown()).await;
+    let nodes = [one, two, cluster.builder(3).secret(ours).start().await.unwrap()];
+    for node in &nodes {
+        soon(group(node).propose("sealed")).await.unwrap();
+    }
+    all_equal(&cluster, &nodes, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_is_handed_over_on_demand_and_on_shutdown() {
     let (mut cluster, mut nodes) = three().await;
     let old = soon(group(&nodes[0]).wait_leader()).await.unwrap();

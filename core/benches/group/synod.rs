@@ -97,7 +97,7 @@ impl Synod {
         }
         if let Form::Codec = form {
             for from in 0..NODES {
-                receive(group, from, *now, &mut links[from * NODES + index], *decoder, out);
+                receive(group, from, *now, &mut links[from * NODES + index], decoder, out);
             }
         }
         *wake = group.deadline().unwrap_or(Time::MAX);
@@ -156,7 +156,7 @@ fn receive(
     from: usize,
     now: Time,
     link: &mut Link,
-    mut decoder: Decoder,
+    decoder: &mut Decoder,
     out: &mut Outbox,
 ) {
     while let Some(packet) = decoder.next(&mut link.read).expect("our own frames") {

@@ -249,6 +249,11 @@ impl Phase1 {
     /// voted for it are no quorum: those who have not promised yet, and those who lost what they
     /// accepted there in that ballot or a higher one (they may have voted in this one before).
     ///
+    /// A voter may name a higher ballot than it voted in (its promise, if its disk only says that it
+    /// learned what it lost). Say that a value was chosen in some ballot, and all those of its quorum
+    /// that promised lost it. Take the lowest ballot that they name: no lower than that one, so a report
+    /// in it or above has the chosen value; and without one, that whole quorum is counted here.
+    ///
     /// Until then a no-op could overwrite a chosen value, so the candidate waits.
     fn harmless(&self, instance: Instance, ballot: Ballot, history: &History) -> bool {
         let known = match self.reported.get(&instance) {

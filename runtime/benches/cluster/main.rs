@@ -41,6 +41,13 @@ struct Arguments {
     /// Where to keep the logs; a temporary directory if not given.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Seal all messages with a cluster secret.
+    #[arg(long)]
+    secret: bool,
+    /// Encrypt all connections (features `tls,test-certs`).
+    #[cfg(feature = "test-certs")]
+    #[arg(long)]
+    tls: bool,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -96,7 +103,7 @@ fn main() -> Done<()> {
     );
     for &groups in &arguments.groups {
         let dir = data.join(format!("groups-{groups}"));
-        let nodes = runtime.block_on(start(&dir, groups))?;
+        let nodes = runtime.block_on(start(&dir, groups, &arguments))?;
         for &proposers in &arguments.proposers {
             let row = runtime.block_on(row(&nodes, groups, proposers, &arguments))?;
             row.print(groups, proposers, floor);
@@ -134,17 +141,26 @@ impl Row {
     }
 }
 
-async fn start(dir: &std::path::Path, groups: u32) -> Done<Vec<Node>> {
+async fn start(dir: &std::path::Path, groups: u32, arguments: &Arguments) -> Done<Vec<Node>> {
     let listeners =
         (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
     let mut nodes = Vec::new();
+    #[cfg(feature = "test-certs")]
+    let authority = synod::tls::TestAuthority::new()?;
     for (id, listener) in (1..).zip(listeners) {
         let mut builder = Node::builder()
             .id(id)
             .listener(listener)
             .data_dir(dir.join(id.to_string()))
             .config(Config { election_timeout: Duration::from_secs(1), ..Config::default() });
+        if arguments.secret {
+            builder = builder.secret("what all benchmarks know");
+        }
+        #[cfg(feature = "test-certs")]
+        if arguments.tls {
+            builder = builder.tls(authority.node(id)?);
+        }
         for (peer, address) in (1..).zip(&addresses).filter(|&(peer, _)| peer != id) {
             builder = builder.peer(peer, address.to_string());
         }

@@ -22,6 +22,7 @@ pub(super) fn node(status: &NodeStatus, masters: &BTreeMap<GroupId, MasterState>
         "state": status.state.to_string(),
         "groups": groups,
         "peers": peers,
+        "refused": {"count": status.refused.count, "last": status.refused.last.as_deref()},
     })
 }
 

@@ -29,6 +29,25 @@ pub(crate) struct Slot {
     pub(crate) lost: bool,
 }
 
+impl Slot {
+    /// If the record lost its value: reads it where the record before it has the same one.
+    ///
+    /// A batch that the power cut but for one block counts, and the value in that block is lost (see
+    /// `scan`). Nobody was told of that record; but the value may have been durable before it, and
+    /// relied on: it was being moved, or was learned after it was accepted. The older record is still
+    /// there, since its segment is freed only once the newer one is synced, and says so itself
+    /// otherwise: what was freed is not read back. What the newer record says besides, its ballot or
+    /// that the value is chosen, is as true of the same value elsewhere. It is the same if length and
+    /// checksum are, by which alone values are told to be whole anywhere.
+    fn fall_back(&mut self, older: &Self) {
+        if self.lost && !older.lost && (self.len, self.crc) == (older.len, older.crc) {
+            mark!(LOST_VALUE_FOUND_BEFORE);
+            (self.segment, self.offset, self.twin) = (older.segment, older.offset, older.twin);
+            self.lost = false;
+        }
+    }
+}
+
 /// One group's part of the log.
 #[derive(Debug, Default)]
 pub(crate) struct GroupIndex {
@@ -170,7 +189,7 @@ impl<F> Index<F> {
                 group.checkpoint_at = group.checkpoint_at.max(instance);
             }
             Kind::Accepted | Kind::Learned | Kind::Lost if instance > group.cleaned => {
-                let slot = Slot {
+                let mut slot = Slot {
                     ballot: entry.ballot,
                     segment: place.segment,
                     offset: place.offset,
@@ -179,6 +198,9 @@ impl<F> Index<F> {
                     twin: place.twin,
                     lost: place.lost || entry.kind == Kind::Lost,
                 };
+                if let Some(older) = group.slots.get(&instance) {
+                    slot.fall_back(older);
+                }
                 group.doubt(instance, entry);
                 let live = self.live.entry(slot.segment).or_default();
                 live.slots += 1;

@@ -27,7 +27,8 @@
 //! and counts whole, or has two bad ones, and is cut. A torn *large* batch of which all but one
 //! block happened to reach the disk is taken for a rotted one; its records count, and the value in
 //! that block is lost though it was never acknowledged. That is safe, and rare, since a power cut
-//! seldom spares all blocks but one.
+//! seldom spares all blocks but one. It never costs a value that was durable before: see
+//! `Slot::fall_back`.
 //!
 //! A batch that is cut is never looked at again: the log goes on in a new segment, whose header
 //! gives the cut batch's number to its own first batch.

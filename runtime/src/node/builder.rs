@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{Bootstrap, Config, GroupId, Membership, NodeId, SmId, TransferConfig};
+use synod_proto::Secret;
 
 use super::Node;
 use super::error::StartError;
@@ -38,6 +39,9 @@ pub struct NodeBuilder {
     pub(super) timeout: Duration,
     pub(super) checkpoints: CheckpointPolicy,
     pub(super) transfers: TransferConfig,
+    pub(super) secret: Option<Vec<u8>>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<crate::tls::TlsConfig>,
     pub(super) before_propose: Option<BeforePropose>,
     pub(super) observer: Option<Box<dyn Observer>>,
     #[cfg(all(feature = "admin", unix))]
@@ -60,6 +64,9 @@ impl NodeBuilder {
             timeout: Duration::from_secs(5),
             checkpoints: CheckpointPolicy::default(),
             transfers: TransferConfig::default(),
+            secret: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             before_propose: None,
             observer: None,
             #[cfg(all(feature = "admin", unix))]
@@ -168,6 +175,23 @@ impl NodeBuilder {
         self
     }
 
+    /// What all nodes of the cluster know and nobody else: at least 16 random bytes, the same on all
+    /// nodes. With it peers prove that they hold it, and every message is authenticated; a node
+    /// without it, or with another, is not talked to. It encrypts nothing. Default: none, and
+    /// whoever reaches the port is believed.
+    pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        self.secret = Some(secret.into());
+        self
+    }
+
+    /// Encrypts all connections between the nodes, and believes of each node only what comes with its
+    /// certificate: see [`tls`](crate::tls). For all nodes of a cluster or none. Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::tls::TlsConfig) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Sees every command that is proposed at this node, and may replace or refuse it: to add what a
     /// deterministic state machine cannot know, such as the time or who asked, or to turn away what
     /// makes no sense. A refusal comes back as [`ProposeError::Rejected`](crate::ProposeError).
@@ -228,12 +252,17 @@ impl NodeBuilder {
         if peers.len() >= Membership::VOTERS_MAX {
             return Err(StartError::TooManyPeers(peers.len()));
         }
+        let secret = self.secret.as_deref().map(Secret::new).transpose()?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.check(id)?;
+        }
         self.restart.check(peers.len() + 1)?;
         self.config.validate()?;
         self.log
             .validate()
             .map_err(|error| StartError::Log(data_dir.clone(), error.to_string()))?;
-        Ok(Valid { id, listen, data_dir, peers })
+        Ok(Valid { id, listen, data_dir, peers, secret })
     }
 }
 
@@ -244,6 +273,7 @@ pub(super) struct Valid {
     pub(super) listen: String,
     pub(super) data_dir: PathBuf,
     pub(super) peers: BTreeMap<NodeId, String>,
+    pub(super) secret: Option<Secret>,
 }
 
 impl fmt::Debug for NodeBuilder {
@@ -302,6 +332,11 @@ mod tests {
              swapped in again by a quorum of the others"
         );
         assert!(complete().peer(3, "a:1").restart(Restart::Rejoin).validate().is_ok());
+        assert_eq!(
+            of(complete().secret("short")),
+            "a cluster secret of 5 bytes is too short: use at least 16 random bytes, the same on \
+             all nodes"
+        );
         let crowd = (3..=65).fold(complete(), |node, peer| node.peer(peer, "a:1"));
         assert_eq!(of(crowd), "64 peers are more than the 63 that can vote beside this node");
         assert!(complete().validate().is_ok());

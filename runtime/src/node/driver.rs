@@ -5,6 +5,8 @@
 //! thread in one batch. The order within a flush is by how long each road is: the network first,
 //! then the disk, then the state machines.
 
+mod founding;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +19,12 @@ use synod_proto::{Packet, Welcome};
 
 use super::error::{NodeError, ProposeError, ReadError};
 use super::fetcher::{Fetcher, Want};
-use super::hosted::{Hosted, LOOK_AGAIN};
+use super::hosted::Hosted;
 use super::log_thread::LogThread;
 use super::membership::addresses;
 use super::note::{Note, REQUESTS_MAX, Request, Shared, answer};
 use super::observing::Seen;
+use super::refusal::LOOK_AGAIN;
 use super::rest::round;
 use super::status::{NodeState, NodeStatus};
 use crate::transport::{SharedIdentity, Transport};
@@ -413,76 +416,6 @@ impl Driver {
         self.turn.dirty.clear();
     }
 
-    /// First start, and answers to those who start later.
-    fn form(&mut self, now: Time, input: FormingInput) {
-        if matches!(self.state, State::Failed | State::Done) {
-            return;
-        }
-        self.forming.step(now, input, &mut self.turn.forming);
-        for (to, message) in self.turn.forming.messages.drain(..) {
-            self.transport.send(to, &Packet::Founding(message));
-        }
-        self.transport.flush();
-        if let Some(founding) = self.turn.forming.write.take()
-            && let Some(log) = &self.log
-        {
-            log.found(founding);
-        }
-        self.enter(now);
-    }
-
-    /// The cluster is founded, and the peers have nothing against this node: the groups run.
-    pub(super) fn found(&mut self, now: Time, founding: &Founding) {
-        let (node, state) = (self.shared.node.0, self.forming.state());
-        if matches!(state, FormingState::Excluded { .. }) {
-            tracing::warn!(node, "{state}");
-        } else {
-            tracing::info!(node, "{state}");
-        }
-        self.identity.update(|identity| identity.cluster = Some(founding.cluster));
-        for (group, membership) in &founding.groups {
-            let Some(&slot) = self.slots.get(group) else {
-                tracing::warn!(group = group.0, "this node was not given a group of the cluster");
-                continue;
-            };
-            let Some((recovered, config)) = self.recovered[slot].take() else { continue };
-            let start = Start {
-                cluster: founding.cluster,
-                group: *group,
-                me: self.groups[slot].me,
-                boot: self.welcome.boot(),
-                membership: membership.clone(),
-                recovered,
-                config,
-                now,
-            };
-            match Group::start(start) {
-                Ok(core) => {
-                    self.groups[slot].run(now, core);
-                    if let Some(every) = self.checkpoint_every {
-                        self.groups[slot].checkpoint_every(every, now);
-                    }
-                    self.groups[slot].step(now, Input::Room(self.has_room));
-                    self.follow(slot);
-                }
-                Err(error) => self.groups[slot].fail(&error.to_string().into()),
-            }
-            self.mark(slot);
-        }
-        if let State::Forming(early) = std::mem::replace(&mut self.state, State::Running) {
-            for request in early {
-                self.request(now, request);
-            }
-        }
-    }
-
-    /// Connects to everybody in an address book: members to be as well.
-    fn meet(&mut self, book: &[u8]) {
-        for (node, address) in addresses(book) {
-            self.transport.connect(node, &address);
-        }
-    }
-
     /// Follows the membership of a group: connects to its members where it says they listen. Whoever
     /// left all groups is known no longer from the next change on: until then it may still be told
     /// that it was removed. Those that this node was told of at its start and that never were members
@@ -597,6 +530,7 @@ impl Driver {
             state,
             groups: self.groups.iter().map(Hosted::status).collect(),
             peers: self.transport.status().collect(),
+            refused: self.transport.refused(),
         }
     }
 

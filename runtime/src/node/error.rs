@@ -42,6 +42,13 @@ pub enum StartError {
     /// The cluster is too small to restart its nodes like this.
     #[error(transparent)]
     Restart(#[from] RestartError),
+    /// The cluster secret is too short.
+    #[error(transparent)]
+    Secret(#[from] synod_proto::SecretTooShort),
+    /// The TLS configuration is not this node's, or can be nobody's.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
     /// A group's state machines cannot work.
     #[error("group {0}: {1}")]
     Machines(GroupId, MachineError),

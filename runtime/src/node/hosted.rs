@@ -1,5 +1,9 @@
 //! One group on a node: the core's `Group`, who waits for it, and the thread of its machines.
 
+mod ending;
+
+mod keeping;
+
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,9 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Apply, ChangeId, ChangeRefusal, ChosenAt, Durable, Event, FetchId, Group, GroupId, Input,
-    Instance, Master, Member, Membership, Message, NodeId, Outbox, Outcome, ProposalId, ReadId,
-    ReadRefusal, Refusal, Role, SmId, Status, Stored, Time, TransferMessage, Tuning, Wanted,
+    Apply, ChangeId, ChosenAt, Durable, Event, FetchId, Group, GroupId, Input, Instance, Master,
+    Member, Membership, Message, NodeId, Outbox, Outcome, ProposalId, ReadId, Refusal, Role, SmId,
+    Status, Stored, Time, TransferMessage, Tuning, Wanted,
 };
 use synod_proto::Packet;
 use tokio::sync::{oneshot, watch};
@@ -23,6 +27,7 @@ use super::keeping::Keeping;
 use super::membership::{ChangeReply, MembershipView};
 use super::note::answer;
 use super::observing::Seen;
+use super::refusal::{change_refused, read_refused, reason, refused};
 use super::reply::{Owed, Sink};
 use super::rest::{Rest, is_idle_talk};
 use super::status::{GroupState, GroupStatus};
@@ -410,62 +415,6 @@ impl Hosted {
         core.into_iter().chain(outputs).chain(answers).chain(every).min()
     }
 
-    /// Takes a checkpoint every so often.
-    pub(super) fn checkpoint_every(&mut self, every: Duration, now: Time) {
-        self.every = Some((every, now + every));
-    }
-
-    /// Somebody wants a checkpoint, and to hear of it.
-    pub(super) fn checkpoint(&mut self, now: Time, reply: CheckpointReply) {
-        let Some(status) = self.core.as_ref().map(Group::status) else { return };
-        if status.checkpoint >= status.handed_out {
-            return answer(reply, Ok(status.checkpoint));
-        }
-        self.checkpoints.push((status.handed_out, reply));
-        self.step(now, Input::Checkpoint);
-    }
-
-    /// A checkpoint did not come about.
-    pub(super) fn no_checkpoint(&mut self, now: Time, at: Instance, reason: &Arc<str>) {
-        tracing::debug!(group = self.id.0, instance = %at, %reason, "no checkpoint");
-        let is_meant = |(least, _): &mut (Instance, CheckpointReply)| *least <= at;
-        for (_, reply) in self.checkpoints.extract_if(.., is_meant) {
-            let reason = Arc::clone(reason);
-            answer(reply, Err(NodeError::NoCheckpoint { at, reason }));
-        }
-        self.step(now, Input::CheckpointFailed(at));
-    }
-
-    /// Lets the log be cleaned, or not.
-    pub(super) fn clean(&mut self, now: Time, is_on: bool) {
-        self.limits_of_cleaning.0 = if is_on { Instance::MAX } else { Instance::ZERO };
-        self.limit_cleaning(now);
-    }
-
-    fn limit_cleaning(&mut self, now: Time) {
-        let (users, transfers) = self.limits_of_cleaning;
-        self.step(now, Input::CleanLimit(users.min(transfers)));
-    }
-
-    /// What the keeper wants the group to know.
-    pub(super) fn kept(&mut self, now: Time, inputs: Vec<Input>) {
-        for input in inputs {
-            if let Input::CleanLimit(limit) = input {
-                self.limits_of_cleaning.1 = limit;
-                self.limit_cleaning(now);
-            } else {
-                self.step(now, input);
-            }
-        }
-    }
-
-    /// A peer said something about a transfer.
-    pub(super) fn transferred(&self, from: NodeId, message: TransferMessage) {
-        if self.core.is_some() {
-            self.keeping.receive(from, message);
-        }
-    }
-
     /// Traces what happened, and publishes who leads. Says whether the membership changed.
     pub(super) fn report(&mut self, now: Time) -> bool {
         let wanted = self.core.as_ref().and_then(Group::wanted);
@@ -618,55 +567,6 @@ impl Hosted {
         self.core.as_ref().is_some_and(|core| core.status().role == Role::Leader)
     }
 
-    /// Whether nobody waits here, and everything handed out is executed.
-    pub(super) fn is_quiet(&self) -> bool {
-        let executed = self.core.as_ref().is_none_or(|core| {
-            self.failed.is_some() || core.status().handed_out <= self.applier.applied()
-        });
-        executed && self.proposals.len() == 0 && self.reads.len() == 0 && self.changes.len() == 0
-    }
-
-    /// Nothing more is proposed, executed or read here; the reason is shown. The core goes on
-    /// voting, so a machine that cannot go on does not cost the group a voter.
-    pub(super) fn fail(&mut self, reason: &Arc<str>) {
-        if self.failed.is_none() {
-            tracing::error!(node = self.me.node.0, group = self.id.0, %reason, "group has stopped");
-            self.failed = Some(Arc::clone(reason));
-            self.front.observing.tell(|| Seen::GroupFailed(self.id, Arc::clone(reason)));
-        }
-        self.release(
-            &ProposeError::Failed { reason: Arc::clone(reason) },
-            &ReadError::Failed { reason: Arc::clone(reason) },
-        );
-        self.publish();
-    }
-
-    /// The node has stopped: nothing of this group goes on.
-    pub(super) fn halt(&mut self, reason: &Arc<str>) {
-        self.core = None;
-        self.checkpoints.clear();
-        self.keeping.close();
-        self.front.show_master(Master::default());
-        self.outbox = Outbox::default();
-        self.failed.get_or_insert_with(|| Arc::clone(reason));
-        self.fail(reason);
-    }
-
-    /// Answers everybody who waits.
-    pub(super) fn release(&mut self, propose: &ProposeError, read: &ReadError) {
-        self.owed_outputs.clear();
-        self.owed_answers.clear();
-        self.checkpoints.clear();
-        for (_, reply) in self.proposals.clear() {
-            reply.give(Err(propose.clone()));
-        }
-        for PendingRead { reply, .. } in self.reads.clear() {
-            answer(reply, Err(read.clone()));
-        }
-        let change = ChangeError::from(propose.clone());
-        self.changes.clear().for_each(|reply| answer(reply, Err(change.clone())));
-    }
-
     pub(super) fn status(&self) -> GroupStatus {
         GroupStatus {
             group: self.id,
@@ -690,46 +590,6 @@ impl Hosted {
         self.step(now, Input::Receive { from, message });
     }
 }
-
-impl Drop for Hosted {
-    fn drop(&mut self) {
-        self.keeping.close();
-    }
-}
-
-fn refused(refusal: Refusal, failed: Option<&Arc<str>>) -> ProposeError {
-    match refusal {
-        Refusal::Overloaded => ProposeError::Overloaded { retry_after: LOOK_AGAIN },
-        // The limit was checked with its numbers before.
-        Refusal::TooLarge => ProposeError::TooLarge { bytes: 0, max: 0 },
-        Refusal::NotMember => ProposeError::NotMember,
-        Refusal::Failed => ProposeError::Failed { reason: reason(failed) },
-    }
-}
-
-fn change_refused(refusal: ChangeRefusal, failed: Option<&Arc<str>>) -> ChangeError {
-    match refusal {
-        ChangeRefusal::VersionConflict(version) => ChangeError::VersionConflict { version },
-        ChangeRefusal::HasLeft(node) => ChangeError::HasLeft(node),
-        ChangeRefusal::Overloaded => ChangeError::Overloaded,
-        ChangeRefusal::Failed => ChangeError::Failed { reason: reason(failed) },
-    }
-}
-
-fn read_refused(refusal: ReadRefusal, failed: Option<&Arc<str>>) -> ReadError {
-    match refusal {
-        ReadRefusal::Overloaded => ReadError::Overloaded,
-        ReadRefusal::TimedOut => ReadError::TimedOut,
-        ReadRefusal::Failed => ReadError::Failed { reason: reason(failed) },
-    }
-}
-
-fn reason(failed: Option<&Arc<str>>) -> Arc<str> {
-    failed.map_or_else(|| "the group has stopped".into(), Arc::clone)
-}
-
-/// When to try again what a full queue refused, if nothing better is known.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Ticks in a row at one time; a core that wants more of them at once is ticked again after others
 /// had their turn.

@@ -31,6 +31,7 @@ mod observing;
 mod policy;
 mod pool;
 mod propose;
+mod refusal;
 mod reply;
 mod rest;
 mod settings;
@@ -63,7 +64,7 @@ pub use self::master::{MasterHandle, MasterState};
 pub use self::membership::{Draft, MembershipHandle, MembershipView};
 pub use self::policy::CheckpointPolicy;
 pub use self::settings::{Settings, TuneError};
-pub use self::status::{GroupState, GroupStatus, LinkStatus, NodeState, NodeStatus};
+pub use self::status::{GroupState, GroupStatus, LinkStatus, NodeState, NodeStatus, Refused};
 pub use self::watch::GroupWatch;
 
 #[cfg(feature = "metrics")]

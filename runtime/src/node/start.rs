@@ -91,7 +91,7 @@ async fn set_up(
     valid: Valid,
     vfs: impl Vfs,
 ) -> Result<(Driver, Parts), StartError> {
-    let Valid { id, listen, data_dir, peers } = valid;
+    let Valid { id, listen, data_dir, peers, secret } = valid;
     let listener = bind(builder.listener, &listen)
         .await
         .map_err(|error| StartError::Listen(listen.clone(), error))?;
@@ -226,7 +226,12 @@ async fn set_up(
         groups: memories.clone(),
     });
     let inlet: Arc<dyn Inlet> = Arc::new(FromPeers(Arc::clone(&shared)));
-    let settings = Settings::fitting(&builder.config);
+    let settings = Settings {
+        secret,
+        #[cfg(feature = "tls")]
+        tls: builder.tls,
+        ..Settings::fitting(&builder.config)
+    };
     let transport = Transport::start(listener, &identity, &peers, &settings, &inlet)
         .map_err(|error| StartError::Listen(listen, error))?;
     let local = transport.local();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use synod_core::{ClusterId, GroupId, Member, NodeId, Role, Status};
 
-pub use crate::transport::LinkStatus;
+pub use crate::transport::{LinkStatus, Refused};
 
 /// A snapshot of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct NodeStatus {
     pub groups: Vec<GroupStatus>,
     /// Its ways out to its peers, ascending by node.
     pub peers: Vec<(NodeId, LinkStatus)>,
+    /// Connections to it that were turned away or broken off.
+    pub refused: Refused,
 }
 
 /// What a node does as a whole.

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use synod_core::NodeId;
-use synod_proto::{Decoder, Packet};
+use synod_proto::{Decoder, Packet, Seal};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::handshake::{ConnectionError, read_hello, send_hello, send_judgement};
+use super::handshake::{ConnectionError, Exchange, Side};
+use super::refusals::Refusals;
+use super::stream::Stream;
 use super::{Inlet, Links, PEERS_MAX, Settings, SharedIdentity, link_of};
 
 /// Accepts connections, and reads packets from those of known peers.
@@ -30,6 +32,7 @@ struct Shared {
     links: Links,
     settings: Settings,
     inlet: Arc<dyn Inlet>,
+    refusals: Arc<Refusals>,
     /// The connection of each peer; a newer one ends the older, which is mostly a dead one.
     readers: Mutex<BTreeMap<NodeId, AbortHandle>>,
 }
@@ -40,10 +43,12 @@ impl Acceptor {
         links: Links,
         settings: Settings,
         inlet: Arc<dyn Inlet>,
+        refusals: Arc<Refusals>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(PEERS_MAX * 2 + STRANGERS_MAX));
         let readers = Mutex::new(BTreeMap::new());
-        Self { shared: Arc::new(Shared { identity, links, settings, inlet, readers }), places }
+        let shared = Shared { identity, links, settings, inlet, refusals, readers };
+        Self { shared: Arc::new(shared), places }
     }
 
     /// Until dropped; then every connection closes.
@@ -82,14 +87,14 @@ impl Acceptor {
 impl Shared {
     async fn serve(
         &self,
-        mut stream: TcpStream,
+        stream: TcpStream,
         me: AbortHandle,
         peer: &mut Option<NodeId>,
     ) -> ConnectionError {
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
         let limit = self.settings.connect_timeout;
-        match timeout(limit, self.exchange(&mut stream, &mut buffer, peer)).await {
-            Ok(Ok(node)) => {
+        match timeout(limit, self.exchange(stream, &mut buffer, peer)).await {
+            Ok(Ok((mut stream, node, seal))) => {
                 let old = self.readers().insert(node, me);
                 if let Some(old) = old {
                     old.abort();
@@ -99,7 +104,7 @@ impl Shared {
                 {
                     link.bell.notify_one();
                 }
-                match self.read(&mut stream, &mut buffer, node).await {
+                match self.read(&mut stream, &mut buffer, node, seal).await {
                     Ok(never) => match never {},
                     Err(error) => error,
                 }
@@ -112,30 +117,37 @@ impl Shared {
     /// The caller speaks first. It gets our hello even if we refuse it, so that it can tell why.
     async fn exchange(
         &self,
-        stream: &mut TcpStream,
+        stream: TcpStream,
         buffer: &mut BytesMut,
         peer: &mut Option<NodeId>,
-    ) -> Result<NodeId, ConnectionError> {
+    ) -> Result<(Stream, NodeId, Option<Seal>), ConnectionError> {
         stream.set_nodelay(true)?;
-        let theirs = read_hello(stream, buffer).await?;
+        let mut stream = Stream::accept(stream, &self.settings).await?;
+        let secret = self.settings.secret.as_ref();
+        let mut exchange = Exchange::begin(&mut stream, buffer, secret, Side::Accepter).await?;
+        let theirs = exchange.read_hello().await?;
+        exchange.check_certificate(theirs.node, &self.settings)?;
         *peer = Some(theirs.node);
         let ours = self.identity.hello(theirs.node);
-        send_hello(stream, ours.clone()).await?;
+        exchange.send_hello(ours.clone()).await?;
         theirs.agree(&ours)?;
         if link_of(&self.links, theirs.node).is_none() {
             return Err(ConnectionError::Stranger(theirs.node));
         }
-        send_judgement(stream, self.identity.judge(&theirs)).await?;
-        Ok(theirs.node)
+        exchange.send_judgement(self.identity.judge(&theirs)).await?;
+        let (_, seal) = exchange.end();
+        Ok((stream, theirs.node, seal))
     }
 
     async fn read(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         buffer: &mut BytesMut,
         node: NodeId,
+        seal: Option<Seal>,
     ) -> Result<std::convert::Infallible, ConnectionError> {
         let mut decoder = Decoder::new(self.settings.frame_bytes_max);
+        decoder.seal(seal);
         let mut packets = Vec::new();
         loop {
             while let Some(packet) = decoder.next(buffer)? {
@@ -164,6 +176,7 @@ impl Shared {
         let node = self.identity.node().0;
         let peer = peer.map(|peer| peer.0);
         if error.is_mistake() {
+            self.refusals.add(address, error);
             tracing::warn!(node, peer, %address, %error, "connection refused or broken off");
         } else {
             tracing::debug!(node, peer, %address, %error, "connection ended");

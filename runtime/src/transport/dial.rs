@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use synod_proto::{Packet, Verdict};
+use synod_proto::{Packet, Seal, Verdict};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
-use super::handshake::{ConnectionError, read_hello, read_judgement, send_hello, send_judgement};
+use super::handshake::{ConnectionError, Exchange, Side};
 use super::link::{Flushed, Link};
+use super::pipe::Pipe;
+use super::stream::Stream;
 use super::{Inlet, Settings, SharedIdentity};
 
 /// Connects, writes what the driver could not, and connects again, until dropped.
@@ -26,12 +28,12 @@ pub(super) async fn run(
     let mut told = None;
     loop {
         let error = match connect(&link, &address, &identity, &settings, &inlet).await {
-            Ok(stream) => {
+            Ok((pipe, seal)) => {
                 let (node, peer) = (identity.node().0, link.peer.0);
                 tracing::info!(node, peer, %address, "connected");
-                let stream = Arc::new(stream);
+                let stream = pipe.socket();
                 let since = Instant::now();
-                link.connect(Arc::clone(&stream));
+                link.connect(pipe, seal);
                 inlet.link(link.peer, true);
                 let error = serve(&link, &stream).await;
                 link.disconnect();
@@ -67,32 +69,36 @@ pub(super) async fn run(
     }
 }
 
-async fn connect(
+pub(super) async fn connect(
     link: &Link,
     address: &str,
     identity: &SharedIdentity,
     settings: &Settings,
     inlet: &Arc<dyn Inlet>,
-) -> Result<TcpStream, ConnectionError> {
+) -> Result<(Pipe, Option<Seal>), ConnectionError> {
     let limit = settings.connect_timeout;
     let within = |_| ConnectionError::TimedOut(limit);
-    let mut stream = timeout(limit, connect_any(address, settings)).await.map_err(within)??;
+    let stream = timeout(limit, connect_any(address, settings)).await.map_err(within)??;
     let ours = identity.hello(link.peer);
     let exchange = async {
-        send_hello(&mut stream, ours.clone()).await?;
+        let mut stream = Stream::dial(stream, link.peer, settings).await?;
         let mut buffer = BytesMut::with_capacity(4096);
-        let theirs = read_hello(&mut stream, &mut buffer).await?;
+        let secret = settings.secret.as_ref();
+        let mut exchange = Exchange::begin(&mut stream, &mut buffer, secret, Side::Dialler).await?;
+        exchange.send_hello(ours.clone()).await?;
+        let theirs = exchange.read_hello().await?;
         theirs.agree(&ours)?;
-        let ours = read_judgement(&mut stream, &mut buffer).await?;
+        let ours = exchange.read_judgement().await?;
         inlet.deliver(link.peer, &mut vec![Packet::Judged(ours)]);
-        send_judgement(&mut stream, identity.judge(&theirs)).await?;
+        exchange.send_judgement(identity.judge(&theirs)).await?;
         if ours.verdict != Verdict::Fine {
             return Err(ConnectionError::RefusedUs(ours.verdict));
         }
-        if buffer.is_empty() { Ok(()) } else { Err(ConnectionError::Unasked) }
+        let (seal, _) = exchange.end();
+        let pipe = stream.into_pipe()?;
+        if buffer.is_empty() { Ok((pipe, seal)) } else { Err(ConnectionError::Unasked) }
     };
-    timeout(limit, exchange).await.map_err(within)??;
-    Ok(stream)
+    timeout(limit, exchange).await.map_err(within)?
 }
 
 /// Resolved anew each time, since addresses behind names change. All addresses are tried in turn.
@@ -158,13 +164,10 @@ async fn serve(link: &Link, stream: &TcpStream) -> ConnectionError {
                 Flushed::Broken(None) => return ConnectionError::Closed,
             }
         }
-        if ready.is_readable() {
-            match stream.try_read(&mut [0; 1]) {
-                Ok(0) => return ConnectionError::Closed,
-                Ok(_) => return ConnectionError::Unasked,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return error.into(),
-            }
+        if ready.is_readable()
+            && let Err(error) = link.read()
+        {
+            return error;
         }
     }
 }

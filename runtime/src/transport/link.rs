@@ -1,15 +1,15 @@
 //! The way out to one peer: a bounded queue of frames, and the connection that takes them.
 
-use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Buf;
 use synod_core::{NodeId, TransferMessage};
-use synod_proto::{FrameBuf, Packet};
-use tokio::net::TcpStream;
+use synod_proto::{FrameBuf, Packet, Seal};
 use tokio::sync::Notify;
 
 use super::Settings;
+use super::handshake::ConnectionError;
+use super::pipe::Pipe;
 
 /// What is known of the way out to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) struct Link {
 #[derive(Debug)]
 struct State {
     frames: FrameBuf,
-    stream: Option<Arc<TcpStream>>,
+    pipe: Option<Pipe>,
     /// The connection takes no more for now; its task waits for it and flushes.
     full: bool,
     /// Something was queued since the last flush.
@@ -59,7 +59,7 @@ pub(super) enum Flushed {
 impl Link {
     pub(super) fn new(peer: NodeId, settings: &Settings) -> Self {
         let frames = FrameBuf::new(settings.frame_bytes_max);
-        let state = State { frames, stream: None, full: false, dirty: false, dropped: 0 };
+        let state = State { frames, pipe: None, full: false, dirty: false, dropped: 0 };
         Self {
             peer,
             queue_bytes_max: settings.queue_bytes_max,
@@ -76,7 +76,7 @@ impl Link {
         } else {
             self.queue_bytes_max.saturating_add(SMALL_BYTES_MAX)
         };
-        if state.stream.is_none() || state.frames.len() >= max {
+        if state.pipe.is_none() || state.frames.len() >= max {
             state.dropped += 1;
             return false;
         }
@@ -103,10 +103,11 @@ impl Link {
     }
 
     /// Takes a fresh connection into use.
-    pub(super) fn connect(&self, stream: Arc<TcpStream>) {
+    pub(super) fn connect(&self, pipe: Pipe, seal: Option<Seal>) {
         let mut state = self.lock();
         state.frames.clear();
-        state.stream = Some(stream);
+        state.frames.seal(seal);
+        state.pipe = Some(pipe);
         (state.full, state.dirty) = (false, false);
     }
 
@@ -114,8 +115,13 @@ impl Link {
     pub(super) fn disconnect(&self) {
         let mut state = self.lock();
         state.frames.clear();
-        state.stream = None;
+        state.pipe = None;
         (state.full, state.dirty) = (false, false);
+    }
+
+    /// Reads what came on the connection that we send on, which ought to be nothing.
+    pub(super) fn read(&self) -> Result<(), ConnectionError> {
+        self.lock().pipe.as_mut().map_or(Err(ConnectionError::Closed), Pipe::read)
     }
 
     /// Whether frames wait for the connection to take more.
@@ -125,13 +131,13 @@ impl Link {
 
     /// Whether there is a connection.
     pub(super) fn is_connected(&self) -> bool {
-        self.lock().stream.is_some()
+        self.lock().pipe.is_some()
     }
 
     pub(super) fn status(&self) -> LinkStatus {
         let state = self.lock();
         LinkStatus {
-            connected: state.stream.is_some(),
+            connected: state.pipe.is_some(),
             queued_bytes: state.frames.len(),
             dropped: state.dropped,
         }
@@ -143,26 +149,18 @@ impl Link {
 }
 
 fn write(state: &mut State) -> Flushed {
-    let Some(stream) = &state.stream else { return Flushed::Broken(None) };
-    while state.frames.has_remaining() {
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let filled = state.frames.chunks_vectored(&mut slices);
-        match stream.try_write_vectored(&slices[..filled]) {
-            Ok(written) => state.frames.advance(written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                state.full = true;
-                return Flushed::Full;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                state.stream = None;
-                state.frames.clear();
-                return Flushed::Broken(Some(error));
-            }
+    let Some(pipe) = &mut state.pipe else { return Flushed::Broken(None) };
+    match pipe.write(&mut state.frames) {
+        Ok(all) => {
+            state.full = !all;
+            if all { Flushed::All } else { Flushed::Full }
+        }
+        Err(error) => {
+            state.pipe = None;
+            state.frames.clear();
+            Flushed::Broken(Some(error))
         }
     }
-    state.full = false;
-    Flushed::All
 }
 
 /// The rest is a few dozen bytes each, and what the cluster needs to get out of a jam.
@@ -181,6 +179,3 @@ fn carries_values(packet: &Packet) -> bool {
 
 /// Above the queue's limit there is so much room for messages without values.
 const SMALL_BYTES_MAX: usize = 1024 * 1024;
-
-/// Pieces given to one vectored write.
-const SLICES_MAX: usize = 64;

@@ -1,16 +1,25 @@
 //! The network between nodes: one TCP connection per peer and direction.
 //!
 //! We dial a peer to send to it, and it dials us to send to us. Each side says a
-//! [`Hello`] first. [`Transport::send`] never waits: what does not fit is dropped and counted, since
-//! Paxos tolerates loss and a queue without a bound does not. This is the seam for other networks:
+//! [`Hello`] first, behind a challenge if there is a secret. [`Transport::send`] never waits: what
+//! does not fit is dropped and counted, since Paxos tolerates loss and a queue without a bound does
+//! not. This is the seam for other networks:
 //! `send`, `flush`, and packets delivered into an [`Inlet`].
 
 mod accept;
 mod dial;
 mod handshake;
 mod link;
+mod pipe;
+mod refusals;
+#[cfg(test)]
+mod secret_tests;
+mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[cfg(feature = "test-certs")]
+mod tls_tests;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,11 +29,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use synod_core::{ClusterId, Config, GroupId, Incarnation, NodeId};
-use synod_proto::{Acquaintances, FRAME_BYTES_MAX, Hello, Judgement, Packet, VERSION};
+use synod_proto::{Acquaintances, FRAME_BYTES_MAX, Hello, Judgement, Packet, Secret, VERSION};
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 
 pub use link::LinkStatus;
+pub use refusals::Refused;
 
 /// Where packets from peers go.
 pub(crate) trait Inlet: Send + Sync + 'static {
@@ -54,6 +64,11 @@ pub(crate) struct Settings {
     pub(crate) backoff: (Duration, Duration),
     /// How long sent bytes may stay unacknowledged before the connection is given up.
     pub(crate) unacknowledged_max: Duration,
+    /// Seals all frames, if set; then connections without it come to nothing.
+    pub(crate) secret: Option<Secret>,
+    /// Below everything else, if set.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::TlsConfig>,
 }
 
 impl Default for Settings {
@@ -64,6 +79,9 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(2),
             backoff: (Duration::from_millis(10), Duration::from_secs(1)),
             unacknowledged_max: Duration::from_secs(5),
+            secret: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -203,6 +221,7 @@ pub(crate) struct Transport {
     /// Links with something queued since the last flush.
     dirty: Vec<Arc<link::Link>>,
     local: SocketAddr,
+    refusals: Arc<refusals::Refusals>,
     tasks: JoinSet<()>,
 }
 
@@ -217,11 +236,13 @@ impl Transport {
     ) -> io::Result<Self> {
         let local = listener.local_addr()?;
         let (known, mut tasks) = (Links::default(), JoinSet::new());
+        let refusals = Arc::default();
         let acceptor = accept::Acceptor::new(
             identity.clone(),
             Arc::clone(&known),
             settings.clone(),
             Arc::clone(inlet),
+            Arc::clone(&refusals),
         );
         tasks.spawn(acceptor.run(listener));
         let mut transport = Self {
@@ -232,6 +253,7 @@ impl Transport {
             inlet: Arc::clone(inlet),
             dirty: Vec::new(),
             local,
+            refusals,
             tasks,
         };
         for (&peer, address) in peers {
@@ -299,6 +321,11 @@ impl Transport {
     /// The peers' connections, ascending by node.
     pub(crate) fn status(&self) -> impl Iterator<Item = (NodeId, LinkStatus)> {
         self.links.iter().map(|(&peer, known)| (peer, known.link.status()))
+    }
+
+    /// Connections that were turned away or broken off.
+    pub(crate) fn refused(&self) -> Refused {
+        self.refusals.get()
     }
 
     /// Closes every connection, and the listener.

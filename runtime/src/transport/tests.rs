@@ -28,12 +28,12 @@ impl Inlet for Channel {
     }
 }
 
-struct Node {
-    transport: Transport,
-    received: mpsc::UnboundedReceiver<(NodeId, Packet)>,
+pub(super) struct Node {
+    pub(super) transport: Transport,
+    pub(super) received: mpsc::UnboundedReceiver<(NodeId, Packet)>,
 }
 
-fn identity(node: u64, cluster: Option<u64>) -> SharedIdentity {
+pub(super) fn identity(node: u64, cluster: Option<u64>) -> SharedIdentity {
     SharedIdentity::new(Identity {
         node: NodeId(node),
         cluster: cluster.map(ClusterId),
@@ -44,7 +44,7 @@ fn identity(node: u64, cluster: Option<u64>) -> SharedIdentity {
     })
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         backoff: (Duration::from_millis(5), Duration::from_millis(50)),
         queue_bytes_max: 1024 * 1024,
@@ -58,23 +58,38 @@ fn start(
     cluster: Option<u64>,
     peers: &[(u64, SocketAddr)],
 ) -> Node {
-    let (sender, received) = mpsc::unbounded_channel();
+    start_with(listener, node, cluster, peers, &settings())
+}
+
+pub(super) fn start_with(
+    listener: TcpListener,
+    node: u64,
+    cluster: Option<u64>,
+    peers: &[(u64, SocketAddr)],
+    settings: &Settings,
+) -> Node {
+    let (inlet, received) = inlet();
     let peers = peers.iter().map(|&(id, at)| (NodeId(id), at.to_string())).collect();
-    let inlet: Arc<dyn Inlet> = Arc::new(Channel(sender));
     let transport =
-        Transport::start(listener, &identity(node, cluster), &peers, &settings(), &inlet).unwrap();
+        Transport::start(listener, &identity(node, cluster), &peers, settings, &inlet).unwrap();
     Node { transport, received }
 }
 
-async fn listener() -> TcpListener {
+/// What receives packets, and where they come out again.
+pub(super) fn inlet() -> (Arc<dyn Inlet>, mpsc::UnboundedReceiver<(NodeId, Packet)>) {
+    let (sender, received) = mpsc::unbounded_channel();
+    (Arc::new(Channel(sender)), received)
+}
+
+pub(super) async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-fn packet(round: u64) -> Packet {
+pub(super) fn packet(round: u64) -> Packet {
     Packet::Group { group: GroupId(0), from: Incarnation(7), message: Message::ReadIndex { round } }
 }
 
-fn learned(bytes: usize) -> Packet {
+pub(super) fn learned(bytes: usize) -> Packet {
     let mut writer = synod_core::ValueWriter::default();
     let key = synod_core::CommandKey { origin: Incarnation(7), boot: 1, seq: 1 };
     let payload = vec![b'x'; bytes].into();
@@ -86,7 +101,7 @@ fn learned(bytes: usize) -> Packet {
 }
 
 /// Polls a condition until it holds; fails after [`SOON`].
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let waiting = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -95,11 +110,11 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(timeout(SOON, waiting).await.is_ok(), "not in time: {what}");
 }
 
-async fn connected(node: &Node) {
+pub(super) async fn connected(node: &Node) {
     until("connected", || node.transport.status().all(|(_, link)| link.connected)).await;
 }
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(SOON, what).await.expect("in time")
 }
 
@@ -173,7 +188,7 @@ async fn dial(at: SocketAddr, as_node: u64, to: u64, cluster: Option<u64>) -> (T
     (stream, answer)
 }
 
-async fn is_closed(stream: &mut TcpStream) -> bool {
+pub(super) async fn is_closed(stream: &mut TcpStream) -> bool {
     matches!(soon(stream.read(&mut [0; 16])).await, Ok(0) | Err(_))
 }
 

@@ -89,7 +89,9 @@ mod tests {
         leases.holds(place(1), Some(at(300)), at(110)).unwrap();
         assert!(leases.holds(place(0), Some(at(200)), at(120)).is_err());
         leases.gone(1);
-        assert_eq!(leases.leads(place(2), at(130)), Ok(()));
+        assert!(leases.leads(place(2), at(130)).is_err(), "the other one holds one still");
+        leases.gone(0);
+        assert_eq!(leases.leads(place(2), at(140)), Ok(()));
     }
 
     #[test]

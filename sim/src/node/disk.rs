@@ -446,6 +446,17 @@ impl Machine {
         }
     }
 
+    /// The process is through, as planned; or a rule is broken.
+    pub(super) fn is_through(&mut self, failed: Failed, env: &mut Env) -> Result<(), Violation> {
+        match failed {
+            Failed::Broken(violation) => Err(violation),
+            Failed::Stopped | Failed::Full => {
+                self.stopped(env);
+                Ok(())
+            }
+        }
+    }
+
     /// The disk has stopped the process. What it still says until the end of its step may be heard.
     pub(super) fn stopped(&mut self, env: &mut Env) {
         if let Some((how, down)) = self.mood.middle.take() {

@@ -1,5 +1,7 @@
 //! One process life: groups over the log, steps and what follows from them.
 
+mod hellos;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -76,7 +78,7 @@ impl Process {
     ) -> Result<(), Violation> {
         match self.entry.step(machine, (&mut self.journal, &mut self.hellos), input, env) {
             Ok(()) => self.enter(machine, env),
-            Err(failed) => ended(failed, machine, env),
+            Err(failed) => machine.is_through(failed, env),
         }
     }
 
@@ -104,7 +106,7 @@ impl Process {
                 env.checkers.entered(machine.index, machine.id(), &founding, now);
                 match self.join(machine, &founding, held, env) {
                     Ok(()) => Ok(()),
-                    Err(failed) => ended(failed, machine, env),
+                    Err(failed) => machine.is_through(failed, env),
                 }
             }
             Decision::Renew => {
@@ -133,58 +135,12 @@ impl Process {
         let drawn = machine.memory.fresh();
         let logs = match self.journal.renew(machine, &drawn) {
             Ok(logs) => logs,
-            Err(failed) => return ended(failed, machine, env).map(|()| None),
+            Err(failed) => return machine.is_through(failed, env).map(|()| None),
         };
         if machine.memory.take(machine.index, drawn, || "a peer refused it".to_owned())? {
             machine.reborn(env);
         }
         Ok(Some(logs))
-    }
-
-    /// A peer says hello.
-    pub(super) fn greeted(
-        &mut self,
-        machine: &Machine,
-        arrived: Arrived,
-        hello: &Hello,
-        env: &mut Env,
-    ) -> Result<(), Violation> {
-        self.hellos.heard(machine, self.journal.durable(), arrived, hello, env)
-    }
-
-    /// A peer says what it makes of a hello.
-    pub(super) fn judged(
-        &mut self,
-        machine: &mut Machine,
-        arrived: Arrived,
-        judgement: &Judgement,
-        env: &mut Env,
-    ) -> Result<(), Violation> {
-        let (from, now) = (node_id(arrived.from), machine.clock.local(env.now));
-        env.line(machine.index, || format!("   < {from}  {judgement:?}"));
-        env.checkers.hellos.answered(machine.index, from, judgement, machine.memory.now());
-        self.hellos.answered(arrived, judgement);
-        let founding = self.entry.founding();
-        let decision = self.hellos.welcome.judged(now, from, judgement, founding);
-        self.decided(decision, machine, env)
-    }
-
-    /// A second process of the same directory and start says hello to everyone.
-    pub(super) fn say_twice(&mut self, machine: &Machine, env: &mut Env) {
-        self.hellos.say_twice(machine, self.journal.durable(), env);
-    }
-
-    /// Whether the groups run.
-    pub(super) const fn has_entered(&self) -> bool {
-        !self.groups.is_empty()
-    }
-
-    /// Wakes up when the silence is over.
-    fn wait(&self, machine: &Machine, env: &mut Env) {
-        if let Some(deadline) = self.hellos.welcome.deadline() {
-            let wait = machine.clock.when(deadline).since(env.now);
-            machine.later(wait.max(Duration::from_nanos(1)), Inside::Enter, env);
-        }
     }
 
     fn join(
@@ -620,17 +576,6 @@ impl Process {
         if wake < hosted.wake && hosted.wake > soonest {
             hosted.wake = wake;
             machine.later(wake.since(env.now), Inside::Wake(group), env);
-        }
-    }
-}
-
-/// The process is through, as planned; or a rule is broken.
-fn ended(failed: Failed, machine: &mut Machine, env: &mut Env) -> Result<(), Violation> {
-    match failed {
-        Failed::Broken(violation) => Err(violation),
-        Failed::Stopped | Failed::Full => {
-            machine.stopped(env);
-            Ok(())
         }
     }
 }

@@ -64,9 +64,14 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ),
     ("log", "A log on disk does not open, write or read as it must."),
     (
+        "leases",
+        "Two processes hold a read lease at once, or one comes to lead beside a lease: local reads may be stale.",
+    ),
+    (
         "machines",
         "A state machine answered with an error, or was handed something that it must not see.",
     ),
+    ("masters", "Two processes take themselves for the master at once."),
     ("once", "A command was executed twice, or commands were executed out of their order."),
     (
         "order",

@@ -81,6 +81,8 @@ fn filled() -> (SimVfs, Log<SimVfs>, Acceptor, Vec<WriteBatch>) {
     let (mut log, mut of) = (open(&disk).unwrap().log, Acceptor::new());
     disk.leave_room(Some(0));
     for at in 1.. {
+        // Whoever writes looks after the log in between, which is where it comes upon the full disk.
+        while log.maintain().unwrap() == Maintained::More {}
         let had_room = log.has_room();
         let batches = of.value(at, 3000);
         let waits = put(&mut log, &mut of, batches);

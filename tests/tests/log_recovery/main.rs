@@ -1,9 +1,9 @@
 //! What comes back from the file log after crashes, power losses and rot.
 //!
 //! `crashes`: any history of crashes gives back everything whose sync returned, and nothing that was
-//! not written. `damage`: one thing goes wrong, and what recovery must make of it. `renewal`:
-//! when a directory takes new incarnations, and what it keeps. `model`: what a log should hold, worked
-//! out the slow way.
+//! not written. `damage`: one thing goes wrong, and what recovery must make of it. `moved`: values
+//! that the disk has twice, in two records. `full`: a disk without room. `renewal`: when a directory
+//! takes new incarnations, and what it keeps. `model`: what a log should hold, worked out the slow way.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod checkpoints;
@@ -11,5 +11,6 @@ mod crashes;
 mod damage;
 mod full;
 mod model;
+mod moved;
 mod renewal;
 mod rewriting;

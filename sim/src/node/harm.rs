@@ -1,0 +1,69 @@
+//! What happens to a machine's disk from outside, and what is known of it.
+
+use super::Node;
+use crate::disk::SimVfs;
+
+impl Node {
+    /// The machine's disk, for whoever does something to it.
+    #[must_use]
+    pub const fn disk(&self) -> &SimVfs {
+        self.machine.files.vfs()
+    }
+
+    /// Something was done to the disk that may cost votes: the node may take new incarnations.
+    pub const fn harmed(&mut self) {
+        self.machine.harm();
+    }
+
+    /// A place of the disk has rotted, which may show at any later start until it is written anew.
+    pub const fn rots(&mut self) {
+        self.machine.memory.rot();
+    }
+
+    /// The disk's word is not good from here on.
+    pub const fn is_doubted(&mut self) {
+        self.machine.memory.doubt();
+    }
+
+    /// Whether nothing is left of whatever was done to the disk, and no vote was lost by it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let memory = &self.machine.memory;
+        !memory.is_harmed() && (0..memory.now().len()).all(|group| memory.votes(group))
+    }
+
+    /// Whether there is a copy of the disk.
+    #[must_use]
+    pub const fn has_image(&self) -> bool {
+        self.machine.image.is_some()
+    }
+
+    /// Whether something was done to the disk that no start has found yet.
+    #[must_use]
+    pub const fn is_harmed(&self) -> bool {
+        self.machine.memory.is_harmed()
+    }
+
+    /// The disk is replaced by an empty one. The node must be down.
+    pub fn wipe(&mut self) {
+        assert!(!self.is_up(), "a disk is replaced under a running process");
+        self.machine.wipe();
+    }
+
+    /// Keeps a copy of what is durable, in place of an earlier copy.
+    pub fn save_image(&mut self) {
+        self.machine.image = Some(self.machine.image());
+    }
+
+    /// Everything that the machine keeps is replaced by the copy; says whether there is one. The
+    /// node must be down.
+    pub fn restore_image(&mut self) -> bool {
+        assert!(!self.is_up(), "a disk is replaced under a running process");
+        let image = self.machine.image.take();
+        if let Some(image) = &image {
+            self.machine.restore(image);
+        }
+        self.machine.image = image;
+        self.machine.image.is_some()
+    }
+}
