@@ -2,8 +2,9 @@
 //!
 //! A command and the position it stands at are written in one transaction. None of them waits for the disk:
 //! after a power loss the file holds an older state, complete and consistent, and the log gives the
-//! commands since then once more. Only when a checkpoint is taken, below which the log will be forgotten, is
-//! the file synced.
+//! commands since then once more, or the node's checkpoint if the log begins later. The file is synced
+//! when a checkpoint is taken: no promise needs it, but a restart has less to do then, and redb needs
+//! memory for each transaction that is not synced yet.
 
 use std::io;
 use std::path::Path;

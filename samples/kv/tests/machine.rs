@@ -124,7 +124,7 @@ fn a_checkpoint_that_was_cut_changes_nothing() {
 /// simpler machine says what is right.
 #[test]
 fn thirty_simulated_clusters_keep_it_right() {
-    for preset in [Preset::default(), Preset::Hell] {
+    for preset in [Preset::default(), Preset::Hell, Preset::Checkpoints] {
         let clients = |rng: &mut synod_sim::rng::Rng| {
             let key = format!("k{}", rng.below(5));
             match rng.below(10) {
