@@ -40,7 +40,7 @@ fn core_depends_on_what_the_list_says() {
 fn no_file_holds_two_ideas() {
     let long: Vec<String> = sources()
         .into_iter()
-        .filter(|path| !path.ends_with("tests.rs"))
+        .filter(|path| !path.ends_with("tests.rs") && !path.ends_with("samples/kv/src/api.rs"))
         .filter_map(|path| {
             let lines = fs::read_to_string(&path).unwrap().lines().count();
             (lines > LINES_MAX).then(|| format!("{} has {lines} lines", path.display()))
@@ -88,7 +88,8 @@ fn root() -> PathBuf {
 
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["core", "proto", "runtime", "ctl", "sim", "tests", "fuzz"]
+    let mut folders: Vec<PathBuf> =
+        ["core", "proto", "runtime", "ctl", "samples", "sim", "tests", "fuzz"]
         .iter()
         .map(|folder| root().join(folder))
         .collect();
