@@ -191,7 +191,9 @@ fn not_proposed(error: ProposeError) -> Status {
     let text = error.to_string();
     match error {
         ProposeError::Overloaded { retry_after } => overloaded(text, retry_after),
-        ProposeError::TooLarge { .. } | ProposeError::Rejected { .. } => Status::invalid_argument(text),
+        ProposeError::TooLarge { .. } | ProposeError::Rejected { .. } => {
+            Status::invalid_argument(text)
+        }
         ProposeError::NotMember | ProposeError::Forming(_) => Status::unavailable(text),
         ProposeError::NoMachine(_) => Status::internal(text),
         // And whatever is new: never say "no" of what may still happen.
