@@ -5,6 +5,7 @@ mod common;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Cluster, commands, group, soon};
@@ -37,6 +38,13 @@ async fn each_command_of_a_batch_has_its_own_outcome() {
         assert_eq!(done.len(), 98, "{outcomes:?}");
         assert!(done.is_sorted(), "nothing was lost here, so the order is kept: {done:?}");
     }
+    // The last node's commands are answered there, and executed elsewhere a moment later.
+    soon(async {
+        while commands(&cluster.executed[0]).len() < 3 * 98 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
     assert_eq!(commands(&cluster.executed[0]).len(), 3 * 98);
     let none: Vec<Bytes> = Vec::new();
     assert!(soon(group(&nodes[0]).propose_batch(none)).await.is_empty());
@@ -128,8 +136,8 @@ async fn values_as_large_as_the_settings_say_pass() {
     // Heartbeats wait behind a large value on their connection, so such values want patience.
     let config = Config {
         command_bytes_max: max,
-        election_timeout: std::time::Duration::from_secs(5),
-        retry_interval: std::time::Duration::from_secs(2),
+        election_timeout: Duration::from_secs(5),
+        retry_interval: Duration::from_secs(2),
         ..common::config()
     };
     let log = synod::log::LogConfig::default();
