@@ -90,9 +90,9 @@ fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> =
         ["core", "proto", "runtime", "ctl", "samples", "sim", "tests", "fuzz"]
-        .iter()
-        .map(|folder| root().join(folder))
-        .collect();
+            .iter()
+            .map(|folder| root().join(folder))
+            .collect();
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries {
