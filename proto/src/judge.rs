@@ -5,23 +5,27 @@
 //! ever grows. No I/O and no clock; the memory is that of one process, so this is best effort: it
 //! needs a peer that was up at the time and still is.
 //!
-//! The rules, for a hello that names a memory heard of before:
+//! Every memory of a hello is judged by itself, by what was last heard of *it*, and the worst that is
+//! found is the verdict:
 //!
 //! - **A lower boot is a rollback.** Every start counts one more, durably, before it says anything.
-//! - **The same boot with another nonce is a clone**: two processes of one start.
 //! - **A durable batch below the highest of older boots is a rollback.** Within one boot hellos may
 //!   overtake each other; an older boot was over before the newer one said anything.
-//! - **A memory that was replaced does not come back.** It was if a hello that names another one shows
-//!   a later state of the directory, by boot and durable batch: taking new incarnations is a write.
+//! - **The same boot with another nonce is a clone**: two processes of one start.
 //!
-//! A memory never heard of is another acceptor, about which nothing is known. It may be that of a new,
-//! empty directory, or an old one in a hello that comes late; so unless it shows a later state, it
-//! does not speak against what the node has now. Only hellos are judged:
-//! in any other message a lower boot is merely old. An old hello that comes late, from a process that
-//! is gone, is refused as well; the answer names the process that it is about, and nobody else heeds
-//! it. What is refused changes nothing here.
+//! A memory never heard of is another acceptor, about which nothing is known, and it says nothing about
+//! those heard of before. That matters: hellos come late. A node that was wiped counts its boots anew,
+//! so neither boot nor batch tells which of two memories is the later one, and what was said of one may
+//! arrive after what was said of the other. A memory that was given up and comes back with all it ever
+//! said is what it was: an acceptor that kept its promises. Whether it has a vote is not a question of
+//! its past: the membership names memories, and the one that took its place was either swapped in, and
+//! then the old one's vote counts nowhere, or was not, and then it never voted.
+//!
+//! Only hellos are judged: in any other message a lower boot is merely old. An old hello that comes
+//! late, from a process that is gone, is refused as well; the answer names the process that it is
+//! about, and nobody else heeds it. What is refused changes nothing here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use synod_core::{GroupId, Incarnation, NodeId};
 
@@ -38,16 +42,16 @@ pub struct Judgement {
     pub verdict: Verdict,
 }
 
-/// What a hello shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a hello shows; the worse, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// Nothing is known that speaks against it.
     Fine,
+    /// Another process speaks for the same start of the same directory. It takes new incarnations.
+    Clone,
     /// The directory held more before: it was restored from a copy, or its disk lost what it had
     /// said was synced. It takes new incarnations.
     Rollback,
-    /// Another process speaks for the same start of the same directory. It takes new incarnations.
-    Clone,
 }
 
 /// What was heard of each peer.
@@ -58,13 +62,15 @@ pub struct Acquaintances {
 
 #[derive(Clone, Debug, Default)]
 struct Peer {
-    /// The directories heard of, as a rule one. No two have a memory in common.
-    known: Vec<Known>,
-    /// Memories that were replaced.
-    retired: BTreeSet<(GroupId, Incarnation)>,
+    memories: BTreeMap<(GroupId, Incarnation), Known>,
+    /// The memories in the order in which they were last heard of.
+    order: BTreeMap<u64, (GroupId, Incarnation)>,
+    /// How many memories were ever heard of, each counted as often as it was.
+    heard: u64,
 }
 
-#[derive(Clone, Debug)]
+/// What was heard of a memory.
+#[derive(Clone, Copy, Debug)]
 struct Known {
     boot: u64,
     nonce: u64,
@@ -72,8 +78,8 @@ struct Known {
     batch: u64,
     /// The highest durable batch of older boots.
     older: u64,
-    /// Ascending by group.
-    memories: Vec<(GroupId, Incarnation)>,
+    /// Its place in the order.
+    heard: u64,
 }
 
 impl Acquaintances {
@@ -96,46 +102,34 @@ impl Acquaintances {
 
 impl Peer {
     fn verdict(&self, hello: &Hello) -> Verdict {
-        if hello.groups.iter().any(|memory| self.retired.contains(memory)) {
-            return Verdict::Rollback;
-        }
-        let known = self.known.iter().find(|known| known.shares(hello));
-        known.map_or(Verdict::Fine, |known| known.verdict(hello))
+        let known = hello.groups.iter().filter_map(|memory| self.memories.get(memory));
+        known.map(|known| known.verdict(hello)).max().unwrap_or(Verdict::Fine)
     }
 
     fn remember(&mut self, hello: &Hello) {
-        let shared = self.known.iter().position(|known| known.shares(hello));
-        let mut now = match shared {
-            Some(shared) => self.known.remove(shared),
-            None => Known::new(hello),
-        };
-        let at = (hello.boot, hello.durable_batch);
-        for old in self.known.extract_if(.., |known| (known.boot, known.batch) < at) {
-            self.retired.extend(old.memories);
+        for memory in &hello.groups {
+            let known = self.memories.entry(*memory).or_insert_with(|| Known::new(hello));
+            known.hear(hello);
+            self.order.remove(&known.heard);
+            self.heard += 1;
+            known.heard = self.heard;
+            self.order.insert(known.heard, *memory);
         }
-        if (now.boot, now.batch) <= at {
-            let replaced = now.memories.iter().filter(|memory| !hello.groups.contains(memory));
-            self.retired.extend(replaced.copied());
-            now.memories.clone_from(&hello.groups);
-        }
-        now.hear(hello);
-        self.known.push(now);
-        if self.known.len() > KNOWN_MAX {
-            self.known.remove(0);
-        }
-        while self.retired.len() > RETIRED_MAX {
-            self.retired.pop_first();
+        while self.memories.len() > MEMORIES_MAX
+            && let Some((_, longest_ago)) = self.order.pop_first()
+        {
+            self.memories.remove(&longest_ago);
         }
     }
 }
 
 impl Known {
-    fn new(hello: &Hello) -> Self {
+    const fn new(hello: &Hello) -> Self {
         let Hello { boot, nonce, durable_batch: batch, .. } = *hello;
-        Self { boot, nonce, batch, older: 0, memories: hello.groups.clone() }
+        Self { boot, nonce, batch, older: 0, heard: 0 }
     }
 
-    fn verdict(&self, hello: &Hello) -> Verdict {
+    fn verdict(self, hello: &Hello) -> Verdict {
         let older = if hello.boot > self.boot { self.older.max(self.batch) } else { self.older };
         if hello.boot < self.boot || hello.durable_batch < older {
             Verdict::Rollback
@@ -154,17 +148,11 @@ impl Known {
         self.nonce = hello.nonce;
         self.batch = self.batch.max(hello.durable_batch);
     }
-
-    fn shares(&self, hello: &Hello) -> bool {
-        hello.groups.iter().any(|memory| self.memories.contains(memory))
-    }
 }
 
-/// Directories remembered of each peer; beyond that the one heard of longest ago is forgotten.
-const KNOWN_MAX: usize = 16;
-
-/// Replaced memories remembered of each peer; beyond that some are forgotten.
-const RETIRED_MAX: usize = 65_536;
+/// Memories remembered of each peer, over all groups; beyond that the one heard of longest ago is
+/// forgotten.
+const MEMORIES_MAX: usize = 65_536;
 
 #[cfg(test)]
 mod tests {
@@ -199,7 +187,7 @@ mod tests {
     #[test]
     fn each_rule() {
         use Verdict::{Clone, Fine, Rollback};
-        let cases: [(&str, &[Said], Verdict); 15] = [
+        let cases: [(&str, &[Said], Verdict); 16] = [
             ("never heard of", &[(7, 5, 9, 1)], Fine),
             ("the same process again", &[(7, 5, 9, 1), (7, 5, 9, 1)], Fine),
             ("overtaken by a later hello of its boot", &[(7, 5, 9, 1), (7, 5, 8, 1)], Fine),
@@ -213,8 +201,9 @@ mod tests {
                 Rollback,
             ),
             ("another memory", &[(7, 5, 9, 1), (8, 1, 1, 2)], Fine),
-            ("a memory that was replaced", &[(7, 5, 9, 1), (8, 6, 11, 2), (7, 7, 99, 3)], Rollback),
-            ("replaced without a start", &[(7, 5, 9, 1), (8, 5, 10, 2), (7, 5, 9, 1)], Rollback),
+            ("a memory that comes back", &[(7, 5, 9, 1), (8, 6, 11, 2), (7, 7, 99, 3)], Fine),
+            ("and lost something", &[(7, 5, 9, 1), (8, 6, 11, 2), (7, 6, 8, 3)], Rollback),
+            ("and starts twice", &[(7, 5, 9, 1), (8, 6, 11, 2), (7, 5, 9, 3)], Clone),
             (
                 "a late hello of an older memory does not replace the newer one",
                 &[(8, 6, 11, 2), (7, 5, 9, 1), (8, 6, 11, 2)],
@@ -252,6 +241,47 @@ mod tests {
         let mut part = hello(7, 5, 10, 1);
         part.groups[1].1 = Incarnation(8);
         assert_eq!(known.judge(&part).verdict, Verdict::Fine);
-        assert_eq!(known.judge(&hello(7, 6, 11, 2)).verdict, Verdict::Rollback);
+        let late = hello(7, 6, 11, 2);
+        assert_eq!(known.judge(&late).verdict, Verdict::Fine, "what it was, and nothing is lost");
+        part.nonce = 3;
+        assert_eq!(
+            known.judge(&part).verdict,
+            Verdict::Rollback,
+            "the other group's start is older"
+        );
+    }
+
+    #[test]
+    fn the_worst_of_all_memories_decides() {
+        let mut known = Acquaintances::new();
+        let of = |memory: u64, group: u32, boot, nonce| Hello {
+            groups: vec![(GroupId(group), Incarnation(memory))],
+            ..hello(memory, boot, 9, nonce)
+        };
+        known.judge(&of(7, 0, 5, 1));
+        known.judge(&of(8, 1, 6, 2));
+        let mut both = of(7, 0, 5, 2);
+        both.groups.push((GroupId(1), Incarnation(8)));
+        assert_eq!(known.judge(&both).verdict, Verdict::Rollback, "and a clone");
+        both.groups.pop();
+        assert_eq!(known.judge(&both).verdict, Verdict::Clone);
+    }
+
+    #[test]
+    fn the_memory_heard_of_longest_ago_is_forgotten_first() {
+        let mut known = Acquaintances::new();
+        let of = |memory: u64, boot| Hello {
+            groups: vec![(GroupId(0), Incarnation(memory))],
+            ..hello(memory, boot, 9, memory)
+        };
+        let max = MEMORIES_MAX as u64;
+        for memory in 0..max {
+            known.judge(&of(memory, 5));
+        }
+        known.judge(&of(0, 5));
+        known.judge(&of(max, 5));
+        assert_eq!(known.judge(&of(0, 4)).verdict, Verdict::Rollback);
+        assert_eq!(known.judge(&of(2, 4)).verdict, Verdict::Rollback);
+        assert_eq!(known.judge(&of(1, 4)).verdict, Verdict::Fine, "forgotten");
     }
 }
