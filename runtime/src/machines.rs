@@ -106,6 +106,13 @@ struct Hosted {
     applied: Position,
 }
 
+impl Hosted {
+    /// Whether its state is not further than a checkpoint at `at`.
+    fn needs(&self, at: Instance) -> bool {
+        self.applied.instance <= at
+    }
+}
+
 impl Machines {
     /// Takes over the state machines of a group, and asks each how far its own state reaches.
     ///
@@ -195,6 +202,12 @@ impl Machines {
         }
     }
 
+    /// Whether a machine goes on from its part of a checkpoint at `at`, and not from further.
+    #[must_use]
+    pub fn needs(&self, sm: SmId, at: Instance) -> bool {
+        self.machines.get(&sm).is_some_and(|hosted| hosted.needs(at))
+    }
+
     /// The machines go on from a checkpoint at `at`: each that is not further already loads its own
     /// part, which `part` opens.
     ///
@@ -210,7 +223,7 @@ impl Machines {
             return Err(error.clone());
         }
         for (&sm, hosted) in &mut self.machines {
-            if hosted.applied.instance > at {
+            if !hosted.needs(at) {
                 continue;
             }
             let loaded = part(sm).map_err(CheckpointError::Files).and_then(|part| {

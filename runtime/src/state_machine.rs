@@ -122,7 +122,8 @@ pub trait Directory {
     /// Where it is, for a store that copies its own files into it or out of it.
     fn path(&self) -> &Path;
 
-    /// Creates a file.
+    /// Creates a file. It is to hold what is written here: whoever changes it by its path loses the
+    /// checkpoint, since its checksum is taken on the way.
     ///
     /// # Errors
     ///

@@ -179,6 +179,13 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Whether this is the machine `sm`, and it goes on from a checkpoint at `at`, not from further.
+    pub(crate) fn needs(&self, sm: SmId, at: Instance) -> bool {
+        sm == STORE && self.state().applied().instance <= at
+    }
+}
+
 impl StateMachine for Store {
     fn id(&self) -> SmId {
         STORE

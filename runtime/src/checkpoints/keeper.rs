@@ -6,7 +6,7 @@ use std::path::Path;
 
 use synod_core::{
     CheckpointId, Event, Input, Instance, Manifest, NodeId, Receiver, ReceiverAction, Sender,
-    SenderAction, Time, TransferConfig, TransferMessage, Wanted,
+    SenderAction, SmId, Time, TransferConfig, TransferMessage, Wanted,
 };
 
 use super::store::Store;
@@ -34,7 +34,8 @@ pub struct Keeper<V: Vfs> {
 
 impl<V: Vfs> Keeper<V> {
     /// Opens the checkpoints in a directory, of which the log records one. Says whether that one is
-    /// whole: see [`Recovered::files_lost`](synod_core::Recovered).
+    /// whole: see [`Recovered::files_lost`](synod_core::Recovered). The files of machines that need it
+    /// are read to tell.
     ///
     /// # Errors
     ///
@@ -43,9 +44,10 @@ impl<V: Vfs> Keeper<V> {
         vfs: V,
         dir: &Path,
         recorded: Option<Instance>,
+        needs: impl FnMut(SmId) -> bool,
         config: TransferConfig,
     ) -> io::Result<(Self, bool)> {
-        let (store, manifest) = Store::open(vfs, dir, recorded)?;
+        let (store, manifest) = Store::open(vfs, dir, recorded, needs)?;
         let is_whole = manifest.is_some() || recorded.is_none();
         let mut keeper = Self {
             store,

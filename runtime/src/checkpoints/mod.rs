@@ -12,14 +12,16 @@
 //!
 //! A restart begins from the newest record in the log. Its files were durable, under their final names,
 //! before the record was written, for a checkpoint taken here and for one that was received alike. So
-//! there is nothing to finish: the machines that are not further load what the record names, as often as
+//! there is nothing to finish, unless the disk lost them: the machines that are not further load what the record names, as often as
 //! it takes; any other directory is one that no record names, and is removed, or received on.
 
 mod keeper;
+mod part;
 mod store;
 
 pub use keeper::Keeper;
-pub use store::{PartDirectory, Store};
+pub use part::PartDirectory;
+pub use store::Store;
 
 #[cfg(test)]
 mod tests;

@@ -9,16 +9,17 @@
 //!
 //! Both `manifest` and `offer` are a magic, a CRC-32C, and a [`Manifest`] as bytes.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use crc32c::crc32c_append;
-use synod_core::{Instance, Manifest, ManifestFile, SmId};
+use synod_core::{Instance, Manifest, ManifestFile, SmId, mark};
 
+use super::part::PartDirectory;
 use crate::machines::Handles;
-use crate::state_machine::{CheckpointError, Directory};
-use crate::vfs::{Vfs, VfsFile};
+use crate::state_machine::CheckpointError;
+use crate::vfs::{Vfs, VfsFile, gaps};
 
 /// One group's checkpoints on disk. Clones are the same.
 #[derive(Clone, Debug)]
@@ -31,7 +32,9 @@ impl<V: Vfs> Store<V> {
     /// The checkpoints in a directory, which is created. Of what an earlier process left, only the
     /// checkpoint that the log records stays, and one that was being received above it.
     ///
-    /// Gives the recorded one, if it is whole: its files have their sizes.
+    /// Gives the recorded one, if it is whole: its files have their sizes, and those of the machines that
+    /// need it hold what was written. The others are not read, since the files may be large. What a disk
+    /// cannot give any more counts as changed: a peer's checkpoint will do.
     ///
     /// # Errors
     ///
@@ -40,6 +43,7 @@ impl<V: Vfs> Store<V> {
         vfs: V,
         dir: &Path,
         recorded: Option<Instance>,
+        mut needs: impl FnMut(SmId) -> bool,
     ) -> io::Result<(Self, Option<Manifest>)> {
         vfs.create_dir_all(dir)?;
         let store = Self { vfs, dir: dir.to_owned() };
@@ -48,7 +52,7 @@ impl<V: Vfs> Store<V> {
         for name in store.vfs.directories(dir)? {
             let Ok(at) = name.parse().map(Instance) else { continue };
             let manifest = store.manifest(at, MANIFEST)?;
-            if Some(at) == recorded && store.is_whole(manifest.as_ref())? {
+            if Some(at) == recorded && store.is_whole(manifest.as_ref(), &mut needs)? {
                 found = manifest;
             } else if Some(at) > recorded && store.manifest(at, OFFER)?.is_some() {
                 incoming.push(at);
@@ -88,6 +92,12 @@ impl<V: Vfs> Store<V> {
                 }
                 let file = self.vfs.open(&part.dir.join(&name))?;
                 let (size, crc) = checksum(&file)?;
+                // The checksum is to stand for what the machine wrote, not for what the disk made of it.
+                if part.written(&name).is_some_and(|written| written != (size, crc)) {
+                    mark!(CHECKPOINT_WRITTEN_BADLY);
+                    let what = format!("the file {name:?} does not hold what was written");
+                    return Err(CheckpointError::Contents(what));
+                }
                 file.sync_data()?;
                 files.push(ManifestFile { sm, name, size, crc });
             }
@@ -192,8 +202,7 @@ impl<V: Vfs> Store<V> {
     /// The directory of a machine's part.
     #[must_use]
     pub fn part(&self, at: Instance, sm: SmId) -> PartDirectory<V> {
-        let dir = self.directory(at).join(sm.0.to_string());
-        PartDirectory { vfs: self.vfs.clone(), dir }
+        PartDirectory::new(self.vfs.clone(), self.directory(at).join(sm.0.to_string()))
     }
 
     fn directory(&self, at: Instance) -> PathBuf {
@@ -229,10 +238,24 @@ impl<V: Vfs> Store<V> {
         Ok((u32::try_from(manifest.files.len()).unwrap_or(u32::MAX), 0))
     }
 
-    fn is_whole(&self, manifest: Option<&Manifest>) -> io::Result<bool> {
+    fn is_whole(
+        &self,
+        manifest: Option<&Manifest>,
+        mut needs: impl FnMut(SmId) -> bool,
+    ) -> io::Result<bool> {
         let Some(manifest) = manifest else { return Ok(false) };
         let there = self.progress(manifest)?;
-        Ok(usize::try_from(there.0).is_ok_and(|files| files == manifest.files.len()))
+        if usize::try_from(there.0).is_ok_and(|files| files < manifest.files.len()) {
+            return Ok(false);
+        }
+        for (place, file) in (0..).zip(&manifest.files).filter(|(_, file)| needs(file.sm)) {
+            let opened = self.vfs.open(&self.path(manifest, place)?)?;
+            if checksum(&opened)? != (file.size, file.crc) {
+                mark!(CHECKPOINT_DAMAGED);
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// From here on the checkpoint is complete.
@@ -269,7 +292,7 @@ impl<V: Vfs> Store<V> {
             opened => opened?,
         };
         let mut all = vec![0; usize::try_from(file.size()?).map_err(io::Error::other)?];
-        file.read_exact_at(0, &mut all)?;
+        gaps::read_exact_at(&file, 0, &mut all)?;
         let body = all.strip_prefix(MAGIC).and_then(|rest| rest.split_first_chunk());
         let Some((crc, bytes)) = body else { return Ok(None) };
         if u32::from_le_bytes(*crc) != crc32c::crc32c(bytes) {
@@ -279,67 +302,17 @@ impl<V: Vfs> Store<V> {
     }
 }
 
-/// Bytes of a file, and their CRC-32C.
+/// Bytes of a file, and their CRC-32C; what cannot be read counts as zeros.
 fn checksum(file: &impl VfsFile) -> io::Result<(u64, u32)> {
     let (mut at, mut crc) = (0, 0);
     let mut buf = vec![0; BUFFER];
     loop {
-        let read = file.read_at(at, &mut buf)?;
+        let read = gaps::read_at(file, at, &mut buf)?;
         if read == 0 {
             return Ok((at, crc));
         }
         crc = crc32c_append(crc, &buf[..read]);
         at += u64::try_from(read).map_err(io::Error::other)?;
-    }
-}
-
-/// A machine's part of a checkpoint on a [`Vfs`].
-#[derive(Clone, Debug)]
-pub struct PartDirectory<V: Vfs> {
-    vfs: V,
-    dir: PathBuf,
-}
-
-impl<V: Vfs> Directory for PartDirectory<V> {
-    fn path(&self) -> &Path {
-        &self.dir
-    }
-
-    fn create(&self, name: &str) -> io::Result<Box<dyn Write + '_>> {
-        if !ManifestFile::is_name(name) {
-            return Err(io::ErrorKind::InvalidFilename.into());
-        }
-        Ok(Box::new(Stream { file: self.vfs.create(&self.dir.join(name))?, at: 0 }))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn Read + '_>> {
-        Ok(Box::new(Stream { file: self.vfs.open(&self.dir.join(name))?, at: 0 }))
-    }
-}
-
-/// A file from its beginning to its end.
-struct Stream<F> {
-    file: F,
-    at: u64,
-}
-
-impl<F: VfsFile> Write for Stream<F> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write_at(self.at, bytes)?;
-        self.at += u64::try_from(bytes.len()).map_err(io::Error::other)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<F: VfsFile> Read for Stream<F> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(self.at, buf)?;
-        self.at += u64::try_from(read).map_err(io::Error::other)?;
-        Ok(read)
     }
 }
 

@@ -21,7 +21,7 @@ impl Checkpoint for Files {
 
 fn open(dir: &Path, recorded: u64) -> (Store<StdVfs>, Option<Manifest>) {
     let recorded = (recorded > 0).then_some(Instance(recorded));
-    Store::open(StdVfs, dir, recorded).unwrap()
+    Store::open(StdVfs, dir, recorded, |_| true).unwrap()
 }
 
 fn write(store: &Store<StdVfs>, at: u64) -> Manifest {
@@ -61,6 +61,39 @@ fn one_that_is_not_whole_is_as_good_as_none() {
     let (store, _) = open(dir.path(), 0);
     write(&store, 5);
     std::fs::write(dir.path().join("5/0/b"), "sec").unwrap();
+    assert_eq!(open(dir.path(), 5).1, None);
+}
+
+#[test]
+fn one_that_changed_on_disk_is_lost_to_whom_would_load_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path(), 0);
+    let manifest = write(&store, 5);
+    std::fs::write(dir.path().join("5/0/b"), "seconD").unwrap();
+    let open = |needs: fn(SmId) -> bool| {
+        Store::open(StdVfs, dir.path(), Some(Instance(5)), needs).unwrap().1
+    };
+    assert_eq!(open(|sm| sm == SmId(7)), Some(manifest), "the damage is another machine's");
+    assert_eq!(open(|sm| sm == SmId(0)), None);
+}
+
+/// Writes a file, and has the disk hold something else.
+struct Astray;
+
+impl Checkpoint for Astray {
+    fn write(self: Box<Self>, directory: &dyn Directory) -> Result<(), CheckpointError> {
+        directory.create("a")?.write_all(b"first")?;
+        std::fs::write(directory.path().join("a"), [0; 5])?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_checksum_stands_for_what_the_machine_wrote() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path(), 0);
+    let written = store.write(Instance(5), Bytes::new(), vec![(SmId(0), Box::new(Astray))]);
+    assert!(matches!(written, Err(CheckpointError::Contents(_))), "{written:?}");
     assert_eq!(open(dir.path(), 5).1, None);
 }
 

@@ -145,8 +145,10 @@ async fn set_up(
         builder.checkpoints.set(&mut config);
         let recorded = its.recovered.checkpoint.as_ref().map(|(at, _)| *at);
         let dir = data_dir.join("checkpoints").join(group.0.to_string());
-        let (keeper, is_whole) = Keeper::open(vfs.clone(), &dir, recorded, builder.transfers)
-            .map_err(StartError::System)?;
+        let needs = |sm| recorded.is_some_and(|at| machines.needs(sm, at));
+        let (keeper, is_whole) =
+            Keeper::open(vfs.clone(), &dir, recorded, needs, builder.transfers)
+                .map_err(StartError::System)?;
         let store = keeper.store().clone();
         if let Some(at) = recorded.filter(|_| is_whole) {
             machines

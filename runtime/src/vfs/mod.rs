@@ -1,4 +1,4 @@
-//! What the log needs of a file system, so that the simulator can stand in for it.
+//! What the log and the checkpoints need of a file system, so that the simulator can stand in for it.
 //!
 //! All calls are synchronous. Only what [`VfsFile::sync_data`] (contents and length) and
 //! [`Vfs::sync_dir`] (names) returned for is durable; everything else may or may not survive a
@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 
+pub(crate) mod gaps;
 mod overlay;
 mod real;
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use synod::checkpoints::Keeper;
 use synod_core::{
-    GroupId, Input, Instance, NodeId, Recovered, Time, TransferConfig, TransferMessage,
+    GroupId, Input, Instance, NodeId, Recovered, SmId, Time, TransferConfig, TransferMessage,
 };
 use synod_proto::Packet;
 
@@ -24,11 +24,13 @@ pub(super) fn open(
     machine: &Machine,
     place: Place,
     recovered: &mut Recovered,
+    needs: impl Fn(SmId, Instance) -> bool,
     env: &mut Env,
 ) -> Result<Keeper<SimVfs>, Failed> {
     let dir = PathBuf::from(DIR).join(place.group.to_string());
     let vfs = machine.files.vfs();
     let recorded = recovered.checkpoint.as_ref().map(|(at, _)| *at);
+    let needs = |sm| recorded.is_some_and(|at| needs(sm, at));
     let election = machine.core.election_timeout;
     let config = TransferConfig {
         chunk_bytes: 40,
@@ -38,7 +40,7 @@ pub(super) fn open(
         pinned_max: election * 2,
     };
     let (keeper, is_whole) =
-        Keeper::open(vfs.clone(), &dir, recorded, config).map_err(|error| {
+        Keeper::open(vfs.clone(), &dir, recorded, needs, config).map_err(|error| {
             if vfs.has_stopped() {
                 return Failed::Stopped;
             }

@@ -46,6 +46,14 @@ pub(super) struct Guesthouse {
     pub(super) disk: SimVfs,
 }
 
+impl Guesthouse {
+    /// Whether a user's machine goes on from its part of a checkpoint, and not from further.
+    pub(super) fn needs(&self, sm: SmId, at: Instance) -> bool {
+        let mut machines = self.machines.iter().map(|tenant| &tenant.machine);
+        machines.any(|machine| machine.id() == sm && machine.applied().instance <= at)
+    }
+}
+
 /// A user's machine.
 struct Lodger {
     sm: SmId,

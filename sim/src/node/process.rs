@@ -158,7 +158,14 @@ impl Process {
             if machine.memory.now()[index].1 != me.incarnation {
                 return Err(broken("runs with another incarnation than its directory's".into()));
             }
-            let keeper = checkpoints::open(machine, place, &mut log.recovered, env)?;
+            machine.lodging.disarm();
+            let disk = machine.lodging.disk(index);
+            let home = Home { node: machine.id(), group: *group, disk };
+            let store = machine.stores.as_ref().map(|stores| stores[index].clone());
+            let store = store.unwrap_or_default();
+            let guests = Guesthouse { machines: env.guests.machines(&home), disk: home.disk };
+            let needs = |sm, at| store.needs(sm, at) || guests.needs(sm, at);
+            let keeper = checkpoints::open(machine, place, &mut log.recovered, needs, env)?;
             let checkpoint = log.recovered.checkpoint.as_ref().map(|(at, _)| *at);
             let is_loaded = checkpoint.filter(|_| !log.recovered.files_lost);
             if membership.voters().contains(&me) {
@@ -168,10 +175,6 @@ impl Process {
             }
             env.line(machine.index, || Note::recovered(index, &log.recovered));
             env.checkers.recovered(place, &log.recovered);
-            machine.lodging.disarm();
-            let disk = machine.lodging.disk(index);
-            let home = Home { node: machine.id(), group: *group, disk };
-            let guests = Guesthouse { machines: env.guests.machines(&home), disk: home.disk };
             let group = Group::start(Start {
                 cluster: founding.cluster,
                 group: *group,
@@ -187,8 +190,7 @@ impl Process {
                 return Err(broken(format!("is wrong about whether it votes: {me}")));
             }
             env.checkers.started(place, group.status().promised, &group.usage());
-            let store = machine.stores.as_ref().map(|stores| stores[index].clone());
-            let mut hosted = Hosted::new(group, me, store.unwrap_or_default(), guests, keeper)
+            let mut hosted = Hosted::new(group, me, store, guests, keeper)
                 .map_err(|error| broken(error.to_string()))?;
             if let Some(at) = is_loaded {
                 hosted.load(place, at).map_err(Failed::Broken)?;
