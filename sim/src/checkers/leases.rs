@@ -1,10 +1,14 @@
-//! Read leases: while a leader holds one, in true time, nobody else comes to lead, as long as all clocks
-//! keep their bound.
+//! Read leases: while a leader holds one, in true time, nobody else comes to lead in a higher ballot, as
+//! long as all clocks keep their bound.
+//!
+//! One of a lower ballot may: promises come late, and whoever collects the last of them does not know
+//! that it was outbid. Nothing new is chosen there. Those who granted the lease had promised its ballot,
+//! they are a quorum, and they accept nothing lower any more. But it holds no lease of its own.
 //!
 //! That a read by lease is right is watched with all other reads; this finds the lease that could have
 //! made one wrong, whether or not anybody read then.
 
-use synod_core::Time;
+use synod_core::{Ballot, Time};
 
 use super::{Place, Verdict, Violation};
 
@@ -12,15 +16,21 @@ use super::{Place, Verdict, Violation};
 #[derive(Debug)]
 pub struct Leases {
     /// By group, then by node.
-    held: Vec<Vec<Time>>,
+    held: Vec<Vec<Held>>,
     is_bound: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    until: Time,
+    ballot: Ballot,
 }
 
 impl Leases {
     /// Nobody holds any.
     #[must_use]
     pub fn new(nodes: usize, groups: usize) -> Self {
-        Self { held: vec![vec![Time::ZERO; nodes]; groups], is_bound: true }
+        Self { held: vec![vec![Held::default(); nodes]; groups], is_bound: true }
     }
 
     /// Clocks need not keep their bound: nothing is promised.
@@ -28,40 +38,46 @@ impl Leases {
         self.is_bound = false;
     }
 
-    /// A process holds a lease until this true time, if at all.
+    /// A process holds a lease until this true time, if at all, as the leader of a ballot.
     ///
     /// # Errors
     ///
     /// If another one does, too, now.
-    pub fn holds(&mut self, place: Place, until: Option<Time>, now: Time) -> Verdict {
-        self.held[place.group][place.node] = until.unwrap_or(Time::ZERO);
-        match until {
-            Some(until) if until > now => self.alone(place, now, "holds a lease"),
-            Some(_) | None => Ok(()),
-        }
+    pub fn holds(
+        &mut self,
+        place: Place,
+        until: Option<Time>,
+        ballot: Ballot,
+        now: Time,
+    ) -> Verdict {
+        let until = until.unwrap_or_default();
+        self.held[place.group][place.node] = Held { until, ballot };
+        if until > now { self.alone(place, None, now, "holds a lease") } else { Ok(()) }
     }
 
     /// A process comes to lead: a quorum has promised.
     ///
     /// # Errors
     ///
-    /// If another one holds a lease.
-    pub fn leads(&mut self, place: Place, now: Time) -> Verdict {
-        self.held[place.group][place.node] = Time::ZERO;
-        self.alone(place, now, "comes to lead")
+    /// If another one holds a lease, of a lower ballot.
+    pub fn leads(&mut self, place: Place, ballot: Ballot, now: Time) -> Verdict {
+        self.held[place.group][place.node] = Held::default();
+        self.alone(place, Some(ballot), now, "comes to lead")
     }
 
     /// A process is no more.
     pub fn gone(&mut self, node: usize) {
-        self.held.iter_mut().for_each(|held| held[node] = Time::ZERO);
+        self.held.iter_mut().for_each(|held| held[node] = Held::default());
     }
 
-    fn alone(&self, place: Place, now: Time, does: &str) -> Verdict {
+    fn alone(&self, place: Place, above: Option<Ballot>, now: Time, does: &str) -> Verdict {
         let held = &self.held[place.group];
-        let other = (0..held.len()).find(|&n| n != place.node && held[n] > now);
+        let is_outbid = |other: Held| above.is_none_or(|ballot| ballot > other.ballot);
+        let excludes = |n: usize| n != place.node && held[n].until > now && is_outbid(held[n]);
+        let other = (0..held.len()).find(|&n| excludes(n));
         match other {
             Some(other) if self.is_bound => {
-                let until = held[other];
+                let until = held[other].until;
                 let what = format!("{place} {does}, and n{} holds one until {until}", other + 1);
                 Err(Violation::new("leases", what))
             }
@@ -72,7 +88,7 @@ impl Leases {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::place;
+    use super::super::testing::{ballot, place};
     use super::*;
 
     fn at(millis: u64) -> Time {
@@ -82,26 +98,29 @@ mod tests {
     #[test]
     fn a_leader_beside_a_lease_is_found() {
         let mut leases = Leases::new(3, 1);
-        assert_eq!(leases.leads(place(0), at(0)), Ok(()));
-        assert_eq!(leases.holds(place(0), Some(at(100)), at(10)), Ok(()));
-        assert!(leases.leads(place(1), at(99)).is_err());
-        assert_eq!(leases.leads(place(1), at(100)), Ok(()));
-        leases.holds(place(1), Some(at(300)), at(110)).unwrap();
-        assert!(leases.holds(place(0), Some(at(200)), at(120)).is_err());
+        let [old, new, newer] = [1, 2, 3].map(|round| ballot(round, 1));
+        assert_eq!(leases.leads(place(0), old, at(0)), Ok(()));
+        assert_eq!(leases.holds(place(0), Some(at(100)), old, at(10)), Ok(()));
+        assert!(leases.leads(place(1), new, at(99)).is_err());
+        assert_eq!(leases.leads(place(1), new, at(100)), Ok(()));
+        leases.holds(place(1), Some(at(300)), new, at(110)).unwrap();
+        assert_eq!(leases.leads(place(0), old, at(115)), Ok(()), "nobody listens to it");
+        assert!(leases.holds(place(0), Some(at(200)), old, at(120)).is_err());
         leases.gone(1);
-        assert!(leases.leads(place(2), at(130)).is_err(), "the other one holds one still");
+        assert!(leases.leads(place(2), newer, at(130)).is_err(), "the other one holds one still");
         leases.gone(0);
-        assert_eq!(leases.leads(place(2), at(140)), Ok(()));
+        assert_eq!(leases.leads(place(2), newer, at(140)), Ok(()));
     }
 
     #[test]
     fn a_lease_that_was_let_go_is_none() {
         let mut leases = Leases::new(3, 1);
-        leases.holds(place(0), Some(at(100)), at(10)).unwrap();
-        leases.holds(place(0), None, at(20)).unwrap();
-        assert_eq!(leases.leads(place(1), at(30)), Ok(()));
+        let [old, new, newer] = [1, 2, 3].map(|round| ballot(round, 1));
+        leases.holds(place(0), Some(at(100)), old, at(10)).unwrap();
+        leases.holds(place(0), None, old, at(20)).unwrap();
+        assert_eq!(leases.leads(place(1), new, at(30)), Ok(()));
         leases.unbind();
-        leases.holds(place(1), Some(at(100)), at(40)).unwrap();
-        assert_eq!(leases.leads(place(2), at(50)), Ok(()), "nothing is promised");
+        leases.holds(place(1), Some(at(100)), new, at(40)).unwrap();
+        assert_eq!(leases.leads(place(2), newer, at(50)), Ok(()), "nothing is promised");
     }
 }

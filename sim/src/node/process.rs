@@ -453,9 +453,9 @@ impl Process {
                 machine.stopped(env);
             }
             match event {
-                synod_core::Event::Leading(_) => {
+                synod_core::Event::Leading(ballot) => {
                     env.stats.elections += 1;
-                    let verdict = env.checkers.leases.leads(place, env.now);
+                    let verdict = env.checkers.leases.leads(place, ballot, env.now);
                     env.checkers.note(verdict);
                 }
                 // A lone node has nobody to ask, and refuses: see the atlas.
@@ -562,9 +562,10 @@ impl Process {
         let place = Place { node: machine.index, group };
         let verdict = env.checkers.masters.believes(place, until, env.now);
         env.checkers.note(verdict);
-        let lease = self.groups[group].group.lease();
+        let hosted = &self.groups[group].group;
+        let (lease, ballot) = (hosted.lease(), hosted.status().leader);
         let until = (lease > Time::ZERO).then(|| machine.clock.when(lease));
-        let verdict = env.checkers.leases.holds(place, until, env.now);
+        let verdict = env.checkers.leases.holds(place, until, ballot, env.now);
         env.checkers.note(verdict);
     }
 
