@@ -184,23 +184,28 @@ impl Election {
         env.is_quorum(&canvass.yes).then_some(ballot)
     }
 
+    /// Leaves it to others, if it is time to canvass: the state machines have lost what they start from.
+    ///
+    /// This node goes on only with a checkpoint of others, so they have to execute; and those that are
+    /// behind what it has cleaned can learn from it no more. What they miss they can still find in each
+    /// other's votes, but only in a phase 1 of their own. In one of ours nobody asks there, since here
+    /// all of it is known to be chosen. Nothing is lost by waiting: whoever has executed what is
+    /// cleaned here can lead with our vote, and without anybody who has, nobody executes anything.
+    pub(crate) fn abstain(&mut self, ctx: &mut Ctx<'_>) {
+        if self.is_time(ctx) {
+            mark!(CANVASS_LEFT_TO_OTHERS);
+        }
+    }
+
     /// Canvasses if it is time to; returns the ballot to run for if we are a quorum by ourselves.
     ///
     /// Only voters run, and not while their own disk is stuck or full: they could not even
     /// promise, or not propose.
     pub(crate) fn tick(&mut self, acceptor: &Acceptor, ctx: &mut Ctx<'_>) -> Option<Ballot> {
-        if !self.live(ctx) {
-            self.leader = Ballot::ZERO;
-        }
-        if ctx.now < self.timeout {
+        if !self.is_time(ctx) {
             return None;
         }
-        self.wait(ctx);
         let me = ctx.me;
-        if !ctx.is_voter(me) {
-            self.ask_around(ctx);
-            return None;
-        }
         if ctx.chosen < ctx.history.version() {
             mark!(CANVASS_PUT_OFF_TO_LEARN);
             return None; // what is chosen there has to be learned, not proposed again
@@ -228,6 +233,22 @@ impl Election {
             ctx.send_all(&Message::Hold { ballot, chosen });
         }
         None
+    }
+
+    /// Whether it is time to canvass, for which a node without a vote has a question in its place.
+    fn is_time(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        if !self.live(ctx) {
+            self.leader = Ballot::ZERO;
+        }
+        if ctx.now < self.timeout {
+            return false;
+        }
+        self.wait(ctx);
+        let is_voter = ctx.is_voter(ctx.me);
+        if !is_voter {
+            self.ask_around(ctx);
+        }
+        is_voter
     }
 
     /// A node without a vote hears no leader. It may have missed that it was removed, or swapped in, or

@@ -345,6 +345,7 @@ impl Group {
     fn tick(&mut self, out: &mut Outbox) {
         let ctx = &mut Ctx { env: &mut self.env, out };
         match &mut self.proposer {
+            Proposer::Idle if self.executor.is_stateless() => self.election.abstain(ctx),
             Proposer::Idle => {
                 if let Some(ballot) = self.election.tick(&self.acceptor, ctx) {
                     self.run_for(ballot, out);

@@ -28,6 +28,9 @@ synod_core::marks! {
     ACCEPTED_BELOW_HINT = "a node votes where it knew a chosen value, which its disk lost";
     LOST_VALUE_FOUND_BEFORE = "a record lost its value, and the record before it has the same one";
 
+    // log/gaps.rs
+    SECTOR_UNREADABLE = "part of a file cannot be read, and counts as rotten";
+
     // log/room.rs
     BATCH_WAITS_FOR_ROOM = "a batch waits, since a full disk has no room for it";
     LOG_HAS_NO_ROOM = "the disk refuses space for another segment";
@@ -48,9 +51,6 @@ synod_core::marks! {
     READ_BESIDE_FORGETTING = "a value was forgotten while it was read";
     READ_FROM_COPY = "a value is read from its second copy";
     READ_LOST = "a value is asked for that the disk lost";
-
-    // vfs/gaps.rs
-    SECTOR_UNREADABLE = "part of a file cannot be read, and counts as rotten";
 
     // checkpoints/store.rs
     CHECKPOINT_WRITTEN_BADLY = "a file of a new checkpoint does not hold what the machine wrote";

@@ -11,6 +11,9 @@
 //!   value was chosen, a quorum accepted it; at most f of those have lost it, so a good copy is
 //!   left, and it is learned again. If it was not chosen, a quorum without any impaired node
 //!   decides. So impaired nodes stay impaired until nothing of the rot is left on their disks.
+//! - *The files of a checkpoint* (rot in them). Its log is cleaned below, so the node cannot execute
+//!   until it has another's checkpoint. It votes on, but counts as impaired until a start finds all its
+//!   checkpoints whole: others have to be able to help it.
 //! - *A promise, or a record* (both headers of a batch that is vouched for, a wiped disk). The log
 //!   notices, and the directory takes new incarnations: to the others it has stopped for good, and
 //!   they are a quorum. Until membership changes swap it in, it is impaired for the rest of the run.
@@ -37,7 +40,8 @@
 //! With [`Budget::Exceeded`] any number of nodes may be impaired, all at once if need be: the cluster
 //! may refuse to serve for good, and must not serve wrong. What no log can notice stays out, since
 //! no safety is left to check then: a record that is lost without a word where disks are trusted, and
-//! two bad places in the last batch. [`Budget::Unpromised`] allows these, too, and agreement breaks.
+//! two bad places in the last batch. Checkpoints stay whole, too: without any of them, and with the logs
+//! cleaned, there is nothing left to look at. [`Budget::Unpromised`] allows these, too, and agreement breaks.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

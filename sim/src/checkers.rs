@@ -332,6 +332,11 @@ impl Checkers {
         self.note(verdict);
     }
 
+    /// What a node's disk held is gone, or an older copy of it is there.
+    pub fn unfounded(&mut self, node: usize) {
+        self.founded.wiped(node);
+    }
+
     /// A node knows what its cluster was founded from.
     pub fn founded(&mut self, node: usize, founding: &synod_core::Founding) {
         let verdict = self.founded.founded(node, founding);

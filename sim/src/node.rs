@@ -33,6 +33,7 @@ use crate::plan::{self, Plan};
 use crate::rng::{Rng, to_u64};
 use crate::trace::Note;
 
+pub use checkpoints::CHECKPOINTS;
 use disk::Files;
 use entry::Entry;
 use hello::Arrived;

@@ -346,6 +346,7 @@ impl Group {
         if ballot <= self.acceptor.promised()
             || !self.votes()
             || is_behind
+            || self.executor.is_stateless() // see Election::abstain
             || self.acceptor.grants.bind(ballot, &self.env)
         {
             return;

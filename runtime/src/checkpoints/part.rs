@@ -16,19 +16,26 @@ use crate::vfs::{Vfs, VfsFile};
 pub struct PartDirectory<V: Vfs> {
     vfs: V,
     pub(super) dir: PathBuf,
-    written: Mutex<BTreeMap<String, Written>>,
+    written: Mutex<BTreeMap<String, Sum>>,
+    /// What its files are to hold, where that is known.
+    expected: BTreeMap<String, Sum>,
 }
 
-/// Bytes that were written to a file, and their CRC-32C.
-type Written = (u64, u32);
+/// Bytes of a file, and their CRC-32C.
+pub(super) type Sum = (u64, u32);
 
 impl<V: Vfs> PartDirectory<V> {
     pub(super) const fn new(vfs: V, dir: PathBuf) -> Self {
-        Self { vfs, dir, written: Mutex::new(BTreeMap::new()) }
+        Self { vfs, dir, written: Mutex::new(BTreeMap::new()), expected: BTreeMap::new() }
+    }
+
+    /// The same, of files that are to hold this: who reads one to its end learns if it does not.
+    pub(super) fn expecting(self, expected: BTreeMap<String, Sum>) -> Self {
+        Self { expected, ..self }
     }
 
     /// What was written to a file that was created here; nothing if it came by its path.
-    pub(super) fn written(&self, name: &str) -> Option<Written> {
+    pub(super) fn written(&self, name: &str) -> Option<Sum> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
     }
 }
@@ -49,7 +56,9 @@ impl<V: Vfs> Directory for PartDirectory<V> {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + '_>> {
-        Ok(Box::new(Reader { file: self.vfs.open(&self.dir.join(name))?, at: 0 }))
+        let file = self.vfs.open(&self.dir.join(name))?;
+        let expected = self.expected.get(name).copied();
+        Ok(Box::new(Reader { file, sum: (0, 0), expected }))
     }
 }
 
@@ -57,8 +66,8 @@ impl<V: Vfs> Directory for PartDirectory<V> {
 struct Writer<'a, F> {
     file: F,
     name: String,
-    sum: Written,
-    written: &'a Mutex<BTreeMap<String, Written>>,
+    sum: Sum,
+    written: &'a Mutex<BTreeMap<String, Sum>>,
 }
 
 impl<F> Writer<'_, F> {
@@ -83,16 +92,23 @@ impl<F: VfsFile> Write for Writer<'_, F> {
     }
 }
 
-/// Reads a file from its beginning to its end.
+/// Reads a file from its beginning to its end, and tells there whether it was what it is to be.
 struct Reader<F> {
     file: F,
-    at: u64,
+    sum: Sum,
+    expected: Option<Sum>,
 }
 
 impl<F: VfsFile> Read for Reader<F> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(self.at, buf)?;
-        self.at += u64::try_from(read).map_err(io::Error::other)?;
+        let (at, crc) = self.sum;
+        let read = self.file.read_at(at, buf)?;
+        if read == 0 && !buf.is_empty() && self.expected.is_some_and(|sum| sum != self.sum) {
+            let what = "the file does not hold what was written: a disk or memory is damaged";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        let len = u64::try_from(read).map_err(io::Error::other)?;
+        self.sum = (at + len, crc32c_append(crc, &buf[..read]));
         Ok(read)
     }
 }

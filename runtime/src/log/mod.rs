@@ -6,6 +6,7 @@
 //! - `writer`: [`Log::write`] and [`Log::sync`].
 //! - `clean`: how segments are freed and reused.
 //! - `room`: what a full disk still takes; **why it never reaches a batch**.
+//! - `gaps`: reading past sectors that cannot be read.
 //! - `scan`: reading a segment back; **where a torn tail is told from damage**.
 //! - `open`: [`Log::open`]; what is rewritten and synced before a recovered node says anything.
 //! - `rewrite`: rewriting the last batch in place, so that a power loss meanwhile costs nothing.
@@ -23,6 +24,7 @@ mod config;
 mod error;
 mod format;
 mod founding;
+mod gaps;
 mod index;
 mod inspect;
 mod open;

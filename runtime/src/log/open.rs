@@ -21,6 +21,7 @@ use super::config::LogConfig;
 use super::error::OpenError;
 use super::format::{BLOCK, Entry, Kind};
 use super::founding;
+use super::gaps;
 use super::index::{Founded, GroupIndex, Index, Place, Slot};
 use super::opened::{GroupLog, Opened, RecoveryReport, Torn};
 use super::reader::{Shared, read_value};
@@ -28,7 +29,6 @@ use super::rewrite::{self, Copy};
 use super::scan::{Batch, Next, ScanError, Scanner};
 use super::segment::{self, Found, HEAD, SegmentHeader, Start, VERSION};
 use super::writer::{Log, Scratch, Segment};
-use crate::vfs::gaps;
 use crate::vfs::{Vfs, VfsFile};
 
 /// Where the batches of the last segment end.

@@ -11,9 +11,9 @@ use synod_core::{GroupId, Instance, Stored, Value, mark};
 
 use super::error::ReadError;
 use super::format::index;
+use super::gaps;
 use super::index::{Index, Slot};
 use super::segment;
-use crate::vfs::gaps;
 use crate::vfs::{Vfs, VfsFile};
 
 /// The index, shared by the writer and its readers. Locked briefly, never during I/O.

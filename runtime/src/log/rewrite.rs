@@ -14,8 +14,8 @@ use crc32c::crc32c;
 
 use super::error::OpenError;
 use super::format::{bytes, index};
+use super::gaps;
 use super::segment::{self, HEAD};
-use crate::vfs::gaps;
 use crate::vfs::{Vfs, VfsFile};
 
 /// A copy on disk of what is being rewritten.

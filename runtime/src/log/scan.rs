@@ -43,9 +43,9 @@ use super::format::{
     BLOCK, Entry, FIXED, Header, NoHeader, bytes, claim, index, put_header, read_header,
     second_copy,
 };
+use super::gaps;
 use super::segment::HEAD;
 use crate::vfs::VfsFile;
-use crate::vfs::gaps;
 
 /// Why a segment cannot be scanned.
 #[derive(Debug)]

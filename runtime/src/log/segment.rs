@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::format::{BLOCK, index, read_u16, read_u32, read_u64};
+use super::gaps;
 use crate::vfs::VfsFile;
-use crate::vfs::gaps;
 
 /// Where the first batch of a segment starts: behind two copies of the header.
 pub(crate) const HEAD: u64 = 2 * BLOCK;

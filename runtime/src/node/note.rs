@@ -362,7 +362,7 @@ impl<V: Vfs> Progress for FromMachines<V> {
     }
 
     fn load(&self, machines: &mut Machines, at: Instance) -> Result<(), MachineError> {
-        machines.load(at, |sm| Ok(self.store.part(at, sm)))
+        machines.load(at, |sm| self.store.loaded(at, sm))
     }
 }
 

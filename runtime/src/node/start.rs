@@ -152,7 +152,7 @@ async fn set_up(
         let store = keeper.store().clone();
         if let Some(at) = recorded.filter(|_| is_whole) {
             machines
-                .load(at, |sm| Ok(store.part(at, sm)))
+                .load(at, |sm| store.loaded(at, sm))
                 .map_err(|error| StartError::Machines(group, error))?;
         }
         if !is_whole {

@@ -9,7 +9,6 @@ use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 
-pub(crate) mod gaps;
 mod overlay;
 mod real;
 

@@ -4,6 +4,8 @@
 //! that the node itself believes, and now and then the world compares it with what recovery would
 //! really read from the durable image.
 
+use std::collections::BTreeSet;
+
 use synod_core::{Ballot, Instance, Promise, Record, Recovered, Report};
 
 use super::{PerPlace, Place, Verdict, Violation};
@@ -20,6 +22,9 @@ struct Shadow {
     promised: Ballot,
     /// By instance from 1.
     accepted: Vec<Ballot>,
+    /// Accepted in a batch whose sync the power loss overtook: a start found the record, and not its
+    /// value. Nobody was told of that vote, and it counts all the same.
+    torn: BTreeSet<Instance>,
     /// The disk was harmed: values may be lost.
     may_lose: bool,
 }
@@ -38,7 +43,11 @@ impl Disk {
 
     /// All values are there again, and none may be missing any more.
     pub fn mended(&mut self, place: Place) {
-        self.shadows.at(place).may_lose = false;
+        let shadow = self.shadows.at(place);
+        if shadow.may_lose {
+            shadow.may_lose = false;
+            shadow.torn.clear();
+        }
     }
 
     /// A node's member of a group is another acceptor from here on, whose disk holds nothing.
@@ -52,9 +61,14 @@ impl Disk {
         for record in records {
             match record {
                 Record::Promised(ballot) => shadow.promised = shadow.promised.max(*ballot),
-                Record::Accepted { instance, ballot, .. } => shadow.accept(*instance, *ballot),
-                Record::Learned { .. }
-                | Record::Chosen(_)
+                Record::Accepted { instance, ballot, .. } => {
+                    shadow.accept(*instance, *ballot);
+                    shadow.torn.remove(instance);
+                }
+                Record::Learned { instance, .. } => {
+                    shadow.torn.remove(instance);
+                }
+                Record::Chosen(_)
                 | Record::Cleaned(_)
                 | Record::Membership(_)
                 | Record::Lease(_)
@@ -74,6 +88,9 @@ impl Disk {
         shadow.promised = recovered.promised;
         for stored in &recovered.entries {
             shadow.accept(stored.instance, stored.ballot);
+            if stored.value.is_none() {
+                shadow.torn.insert(stored.instance);
+            }
         }
         Ok(())
     }
@@ -106,7 +123,8 @@ impl Disk {
             let back = stored.peek().filter(|stored| stored.instance == instance);
             let is_there = back.is_some_and(|stored| {
                 let is_learned = stored.ballot == Ballot::ZERO;
-                let is_whole = stored.value.is_some() || shadow.may_lose;
+                let may_lose = shadow.may_lose || shadow.torn.contains(&instance);
+                let is_whole = stored.value.is_some() || may_lose;
                 is_whole && (is_learned || stored.ballot >= synced)
             });
             if !is_there {
@@ -234,6 +252,21 @@ mod tests {
         assert!(disk.accepted(place(0), ballot(2, 1), Instance(2), Instance(3)).is_err());
         assert!(disk.accepted(place(0), ballot(3, 1), Instance(2), Instance(2)).is_err());
         assert!(disk.prepare(place(1), ballot(1, 2)).is_err(), "another disk");
+    }
+
+    #[test]
+    fn a_vote_that_was_never_synced_may_come_back_without_its_value() {
+        let stored = |at, value| Stored { instance: Instance(at), ballot: ballot(2, 1), value };
+        let log = |entries| Recovered { promised: ballot(3, 1), entries, ..Recovered::default() };
+        let mut disk = synced();
+        let torn = log(vec![stored(2, Some(value(1))), stored(3, None)]);
+        assert_eq!(disk.recovered(place(0), &torn), Ok(()));
+        assert_eq!(disk.recovered(place(0), &torn), Ok(()), "and again");
+        let without = log(vec![stored(2, Some(value(1)))]);
+        assert!(disk.read_back(place(0), &without).is_err(), "the vote counts");
+        let learned = Record::Learned { instance: Instance(3), value: value(2) };
+        disk.synced(place(0), &[learned]);
+        assert!(disk.read_back(place(0), &torn).is_err(), "the value was learned again");
     }
 
     #[test]

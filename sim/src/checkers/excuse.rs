@@ -14,7 +14,8 @@ pub struct Voter {
     /// Whether the memory on it is the one that votes: a node that lost its memory is another
     /// acceptor, and no voter until it is swapped in.
     pub is_seated: bool,
-    /// What it gives back; `None` if its log does not open.
+    /// What it gives back; `None` if its log does not open. Whether the files of the last checkpoint
+    /// are lost is said in it, too.
     pub log: Option<Recovered>,
 }
 
@@ -25,6 +26,9 @@ pub enum Excuse {
     TooFewVoters(usize),
     /// Whatever quorum answers a candidate, a value that may be chosen here is lost to all of it.
     ValueLost(Instance),
+    /// Whatever quorum answers a candidate, one of it has cleaned everything up to here and lost the
+    /// checkpoint, and none of the others is that far.
+    CheckpointLost(Instance),
 }
 
 impl Excuse {
@@ -34,6 +38,7 @@ impl Excuse {
         match self {
             Self::TooFewVoters(_) => "too few voters left",
             Self::ValueLost(_) => "a value lost everywhere",
+            Self::CheckpointLost(_) => "a checkpoint lost where it is needed",
         }
     }
 }
@@ -43,6 +48,7 @@ impl fmt::Display for Excuse {
         match self {
             Self::TooFewVoters(count) => write!(f, "only {count} can vote"),
             Self::ValueLost(at) => write!(f, "the value of {at} is lost"),
+            Self::CheckpointLost(at) => write!(f, "the checkpoint at {at} is lost"),
         }
     }
 }
@@ -68,12 +74,22 @@ pub fn excuse(voters: &[Voter]) -> Option<Excuse> {
         let unknown = members()
             .flat_map(losses)
             .find(|&(at, ballot)| !members().any(|log| tells(log, at, ballot)));
-        match unknown {
-            None => return None, // this quorum elects a leader
-            Some((at, _)) => lost = Some(Excuse::ValueLost(at)),
+        match (unknown, out_of_reach(members())) {
+            (None, None) => return None, // this quorum elects a leader
+            (Some((at, _)), _) => lost = Some(Excuse::ValueLost(at)),
+            (None, Some(at)) => lost = Some(Excuse::CheckpointLost(at)),
         }
     }
     lost
+}
+
+/// Up to where one of these has cleaned its log, having lost the checkpoint, and further than all that
+/// have theirs know what is chosen.
+fn out_of_reach<'a>(members: impl Iterator<Item = &'a Recovered> + Clone) -> Option<Instance> {
+    let whole = members.clone().filter(|log| !log.files_lost);
+    let known = whole.map(|log| log.chosen).max();
+    let lost = members.filter(|log| log.files_lost).map(|log| log.cleaned).max()?;
+    known.is_none_or(|known| known < lost).then_some(lost)
 }
 
 /// Where a disk holds a vote and no longer its value.
@@ -151,5 +167,20 @@ mod tests {
         let chosen = Recovered { chosen: Instance(4), ..Recovered::default() };
         let chosen = Voter { is_seated: true, log: Some(chosen) };
         assert_eq!(excuse(&[holding(2, false), chosen, gone()]), None);
+    }
+
+    #[test]
+    fn a_lost_checkpoint_excuses_only_if_nobody_else_is_as_far() {
+        let voter = |chosen, cleaned, files_lost| {
+            let [chosen, cleaned] = [chosen, cleaned].map(Instance);
+            let log = Recovered { chosen, cleaned, files_lost, ..Recovered::default() };
+            Voter { is_seated: true, log: Some(log) }
+        };
+        let lost = Some(Excuse::CheckpointLost(Instance(9)));
+        let without = voter(12, 9, true);
+        assert_eq!(excuse(&[without.clone(), voter(8, 5, false), gone()]), lost);
+        assert_eq!(excuse(&[without.clone(), voter(9, 5, false), gone()]), None);
+        assert_eq!(excuse(&[without.clone(), voter(8, 5, false), voter(8, 0, false)]), None);
+        assert_eq!(excuse(&[without.clone(), without, voter(8, 5, false)]), lost);
     }
 }

@@ -1,13 +1,17 @@
 //! One cluster: whoever knows what it was founded from knows the same.
+//!
+//! A founding that only emptied disks held was one of nobody: the others may found anew.
+
+use std::collections::BTreeMap;
 
 use synod_core::Founding;
 
 use super::{Verdict, Violation};
 
-/// What the cluster was founded from, once somebody knows.
+/// What the cluster was founded from, as far as each node knows.
 #[derive(Debug, Default)]
 pub struct Founded {
-    first: Option<Founding>,
+    known: BTreeMap<usize, Founding>,
 }
 
 impl Founded {
@@ -17,12 +21,18 @@ impl Founded {
     ///
     /// If another one knows otherwise.
     pub fn founded(&mut self, node: usize, founding: &Founding) -> Verdict {
-        let first = self.first.get_or_insert_with(|| founding.clone());
-        if first != founding {
-            let what = format!("n{} is in {founding:?}, others are in {first:?}", node + 1);
+        if let Some((other, theirs)) = self.known.iter().find(|(_, theirs)| *theirs != founding) {
+            let what =
+                format!("n{} is in {founding:?}, and n{} in {theirs:?}", node + 1, other + 1);
             return Err(Violation::new("founding", what));
         }
+        self.known.insert(node, founding.clone());
         Ok(())
+    }
+
+    /// A node's disk was emptied.
+    pub fn wiped(&mut self, node: usize) {
+        self.known.remove(&node);
     }
 }
 
@@ -38,5 +48,10 @@ mod tests {
         assert_eq!(founded.founded(0, &of(1)), Ok(()));
         assert_eq!(founded.founded(1, &of(1)), Ok(()));
         assert!(founded.founded(2, &of(2)).is_err());
+        founded.wiped(0);
+        assert!(founded.founded(0, &of(2)).is_err(), "node 2 knows of the first one");
+        founded.wiped(1);
+        assert_eq!(founded.founded(0, &of(2)), Ok(()), "nobody does");
+        assert!(founded.founded(1, &of(1)).is_err());
     }
 }

@@ -17,6 +17,7 @@ use super::process::{Failed, Process};
 use crate::checkers::{Place, Violation};
 use crate::disk::SimVfs;
 use crate::env::{Env, Inside};
+use crate::faults::Crash;
 use crate::rng::to_index;
 
 /// Opens the checkpoints of a group. Says in what was recovered whether the one that counts is lost.
@@ -27,7 +28,7 @@ pub(super) fn open(
     needs: impl Fn(SmId, Instance) -> bool,
     env: &mut Env,
 ) -> Result<Keeper<SimVfs>, Failed> {
-    let dir = PathBuf::from(DIR).join(place.group.to_string());
+    let dir = PathBuf::from(CHECKPOINTS).join(place.group.to_string());
     let vfs = machine.files.vfs();
     let recorded = recovered.checkpoint.as_ref().map(|(at, _)| *at);
     let needs = |sm| recorded.is_some_and(|at| needs(sm, at));
@@ -47,6 +48,9 @@ pub(super) fn open(
             let what = format!("{place}: its checkpoints do not open: {error}");
             Failed::Broken(Violation::new("checkpoints", what))
         })?;
+    if vfs.has_stopped() {
+        return Err(Failed::Stopped);
+    }
     if !is_whole {
         if !machine.memory.is_harmed() {
             let at = recorded.unwrap_or_default();
@@ -57,6 +61,23 @@ pub(super) fn open(
         recovered.files_lost = true;
     }
     Ok(keeper)
+}
+
+impl Machine {
+    /// The files of a checkpoint that was just checked are not what was written. The group has stopped;
+    /// here the whole process ends, and the next start finds the damage.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was done to the disk.
+    pub(super) fn unloadable(&self, why: &Violation, env: &mut Env) -> Result<(), Violation> {
+        if !self.memory.is_harmed() {
+            return Err(why.clone());
+        }
+        env.line(self.index, || format!("ends: {why}"));
+        env.crash = Some((self.index, Crash::Kill, self.core.election_timeout / 4));
+        Ok(())
+    }
 }
 
 impl Process {
@@ -170,4 +191,5 @@ fn show(message: &TransferMessage) -> String {
 }
 
 /// Beside the log.
-const DIR: &str = "/checkpoints";
+/// Where they are, on every machine.
+pub const CHECKPOINTS: &str = "/checkpoints";

@@ -20,6 +20,11 @@ impl Node {
         self.machine.memory.rot();
     }
 
+    /// Part of a checkpoint's files rotted.
+    pub const fn checkpoint_rots(&mut self) {
+        self.machine.memory.rot_checkpoint();
+    }
+
     /// The disk's word is not good from here on.
     pub const fn is_doubted(&mut self) {
         self.machine.memory.doubt();

@@ -36,6 +36,8 @@ pub(super) struct Hosted {
     pub(super) keep: Time,
     /// A checkpoint that is to be written.
     pub(super) taking: Option<Taking>,
+    /// Why a peer's checkpoint could not be loaded.
+    pub(super) unloadable: Option<MachineError>,
     /// Reads that were asked here, and the instance that they wait for once it is known.
     reads: Vec<Waiting>,
 }
@@ -117,6 +119,7 @@ impl Hosted {
             keeper,
             keep: Time::MAX,
             taking: None,
+            unloadable: None,
             reads: Vec::new(),
         })
     }
@@ -184,7 +187,13 @@ impl Hosted {
                 }
                 (Executed::Checkpoint(at, state), _) => self.take(at, state),
                 (Executed::Install(at), _) => {
-                    self.load(place, at)?;
+                    match self.load(at) {
+                        Err(error @ MachineError::Load { .. }) => {
+                            self.unloadable = Some(error);
+                            return Ok((None, false));
+                        }
+                        loaded => loaded.map_err(|error| broken(place, &error))?,
+                    }
                     self.through(place, at, env);
                     return Ok((Some(at), !self.handed.is_empty()));
                 }
@@ -210,13 +219,17 @@ impl Hosted {
     }
 
     /// The machines go on from a checkpoint.
-    pub(super) fn load(&mut self, place: Place, at: Instance) -> Verdict {
+    ///
+    /// # Errors
+    ///
+    /// If its files are not what was written, or a machine fails.
+    pub(super) fn load(&mut self, at: Instance) -> Result<(), MachineError> {
         let store = self.keeper.store();
-        let loaded = self.machines.load(at, |sm| Ok(store.part(at, sm)));
+        let loaded = self.machines.load(at, |sm| store.loaded(at, sm));
         for guest in self.guests.iter_mut().filter(|guest| guest.applied.instance <= at) {
             (guest.ahead, guest.applied) = (Position { instance: at, index: 0 }, guest.applied);
         }
-        loaded.map_err(|error| broken(place, &error))
+        loaded
     }
 
     /// A checkpoint is to be taken of what the machines hold now.
@@ -336,7 +349,7 @@ fn seen(place: Place, ask: &Ask, answer: &Bytes, env: &Env) -> Verdict {
     })
 }
 
-fn broken(place: Place, error: &MachineError) -> Violation {
+pub(super) fn broken(place: Place, error: &MachineError) -> Violation {
     let at = panicked_at().map(|at| format!(" ({at})")).unwrap_or_default();
     Violation::new("machines", format!("{place}: {error}{at}"))
 }

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use synod::checkpoints::Store;
 use synod::log::Log;
 use synod_core::{GroupId, Incarnation, Instance, Recovered};
 use synod_proto::{Hello, VERSION};
 
 use super::Node;
+use super::checkpoints::CHECKPOINTS;
 use super::disk::{DIR, Opened};
 use crate::checkers::excuse::Voter;
 use crate::checkers::files::{self, Belief};
@@ -98,7 +100,16 @@ impl Node {
         // A directory without a format is formatted as nobody's.
         let nobody: Vec<(GroupId, Incarnation)> =
             self.machine.memory.voters().iter().map(|(group, _)| (*group, NOBODY)).collect();
-        Log::open(disk, Path::new(DIR), self.machine.files.config(), &nobody).ok()
+        let log = Log::open(disk.clone(), Path::new(DIR), self.machine.files.config(), &nobody);
+        let mut opened = log.ok()?;
+        for (group, log) in &mut opened.groups {
+            let recorded = log.recovered.checkpoint.as_ref().map(|(at, _)| *at);
+            let dir = Path::new(CHECKPOINTS).join(group.0.to_string());
+            let found = Store::open(disk.clone(), &dir, recorded, |_| true);
+            log.recovered.files_lost =
+                recorded.is_some() && !found.is_ok_and(|(_, manifest)| manifest.is_some());
+        }
+        Some(opened)
     }
 }
 

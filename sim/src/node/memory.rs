@@ -26,6 +26,8 @@ pub(super) struct Memory {
     is_harmed: bool,
     /// Something was done to the disk that may show at any later start.
     is_rotten: bool,
+    /// Something was done to the files of a checkpoint that may show at any later start.
+    is_checkpoint_rotten: bool,
     /// The disk's word is not good: what it lost may show at any later start.
     is_doubtful: bool,
     /// Something was done to the disk at some time.
@@ -59,6 +61,7 @@ impl Memory {
             restart: if plan.is_rejoining { Restart::Rejoin } else { Restart::TrustDisk },
             is_harmed: false,
             is_rotten: false,
+            is_checkpoint_rotten: false,
             is_doubtful: false,
             was_harmed: false,
             is_wiped: false,
@@ -84,7 +87,7 @@ impl Memory {
     }
 
     pub(super) const fn is_harmed(&self) -> bool {
-        self.is_harmed || self.is_rotten || self.is_doubtful
+        self.is_harmed || self.is_rotten || self.is_checkpoint_rotten || self.is_doubtful
     }
 
     pub(super) const fn was_harmed(&self) -> bool {
@@ -98,6 +101,15 @@ impl Memory {
 
     pub(super) const fn rot(&mut self) {
         (self.is_rotten, self.was_harmed) = (true, true);
+    }
+
+    pub(super) const fn rot_checkpoint(&mut self) {
+        (self.is_checkpoint_rotten, self.was_harmed) = (true, true);
+    }
+
+    /// All checkpoints that count were read, and found whole.
+    pub(super) const fn checkpoints_are_whole(&mut self) {
+        self.is_checkpoint_rotten = false;
     }
 
     pub(super) const fn doubt(&mut self) {

@@ -16,6 +16,7 @@ use super::checkpoints;
 use super::disk::{Journal, Opened};
 use super::entry::{Entry, Held};
 use super::hello::{Arrived, Hellos};
+use super::hosted;
 use super::hosted::{Guesthouse, Hosted};
 use super::{Machine, node_id};
 use crate::checkers::files::Belief;
@@ -150,6 +151,7 @@ impl Process {
         Held { boot, mut logs }: Held,
         env: &mut Env,
     ) -> Result<(), Failed> {
+        let mut are_whole = true;
         for (index, (group, membership)) in founding.groups.iter().enumerate() {
             let place = Place { node: machine.index, group: index };
             let broken = |what| Failed::Broken(Violation::new("start", format!("{place}: {what}")));
@@ -168,6 +170,7 @@ impl Process {
             let keeper = checkpoints::open(machine, place, &mut log.recovered, needs, env)?;
             let checkpoint = log.recovered.checkpoint.as_ref().map(|(at, _)| *at);
             let is_loaded = checkpoint.filter(|_| !log.recovered.files_lost);
+            are_whole &= !log.recovered.files_lost;
             if membership.voters().contains(&me) {
                 // A memory that was lost before the cluster was founded is in nobody's way.
                 machine.memory.seat(index, me.incarnation);
@@ -193,9 +196,13 @@ impl Process {
             let mut hosted = Hosted::new(group, me, store, guests, keeper)
                 .map_err(|error| broken(error.to_string()))?;
             if let Some(at) = is_loaded {
-                hosted.load(place, at).map_err(Failed::Broken)?;
+                hosted.load(at).map_err(|error| Failed::Broken(hosted::broken(place, &error)))?;
             }
             self.groups.push(hosted);
+        }
+        // A machine that kept its own state does not read its part of a checkpoint.
+        if machine.stores.is_none() && are_whole {
+            machine.memory.checkpoints_are_whole();
         }
         for index in 0..self.groups.len() {
             self.settle(machine, index, env);
@@ -344,6 +351,9 @@ impl Process {
                 if self.groups[group].has_stopped() {
                     machine.stopped(env);
                     return Ok(());
+                }
+                if let Some(error) = self.groups[group].unloadable.take() {
+                    return machine.unloadable(&hosted::broken(place, &error), env);
                 }
                 if let Some(stores) = &machine.stores
                     && machine.rng.percent(30)

@@ -6,10 +6,10 @@ use std::time::Duration;
 use synod_core::{Ballot, MasterAsk, Role};
 
 use super::World;
-use crate::atlas::Harm;
+use crate::atlas::{Budget, Harm};
 use crate::env::Event;
 use crate::faults::{Crash, Extent, Fault, Moment, Victim};
-use crate::node::node_id;
+use crate::node::{CHECKPOINTS, node_id};
 use crate::rng::{mix, to_index, to_u64};
 use crate::trace::Note;
 
@@ -117,6 +117,7 @@ impl World {
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].wipe();
+                self.env.checkers.unfounded(*node);
             }
             Fault::SavedDisk { node } => self.nodes[*node].save_image(),
             Fault::RestoredDisk { node, down } => {
@@ -127,6 +128,7 @@ impl World {
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].restore_image();
+                self.env.checkers.unfounded(*node);
             }
             Fault::SecondProcess { node } => {
                 // A peer that does not know the first one would take this one for it.
@@ -262,22 +264,29 @@ impl World {
         whole.for_each(|node| self.atlas.repaired(node));
     }
 
-    /// A place in use in a segment of this node's log rots, if there is one and it may.
+    /// A place in use in a segment of this node's log, or in its checkpoints, rots, if there is one and
+    /// it may.
     fn rot(&mut self, node: usize, place: u64, extent: Extent) -> bool {
         let disk = self.nodes[node].disk().clone();
+        let of_checkpoint = place % 4 == 0 && self.plan.budget != Budget::Exceeded;
         let mut used = disk.used();
-        used.retain(|(path, _)| path.extension().is_some_and(|extension| extension == "log"));
-        let Some((path, at)) = used.get(to_index(place % to_u64(used.len()).max(1))) else {
+        used.retain(|(path, _)| {
+            let is_segment = path.extension().is_some_and(|extension| extension == "log");
+            if of_checkpoint { path.starts_with(CHECKPOINTS) } else { is_segment }
+        });
+        let Some((path, at)) = used.get(to_index(place / 4 % to_u64(used.len()).max(1))) else {
             return false;
         };
-        let len = self.plan.disk.sector.bytes();
-        if disk.size_of(path).is_none_or(|size| size < at + to_u64(len)) {
+        let sector = to_u64(self.plan.disk.sector.bytes());
+        let Some(size) = disk.size_of(path) else { return false };
+        let len = size.saturating_sub(*at).min(sector);
+        if len == 0 || (len < sector && !of_checkpoint) {
             return false;
         }
         // Names ascend with numbers.
         let mut segments: Vec<&PathBuf> = used.iter().map(|(path, _)| path).collect();
         segments.dedup();
-        let is_young = segments.iter().rev().take(2).any(|young| *young == path);
+        let is_young = !of_checkpoint && segments.iter().rev().take(2).any(|young| *young == path);
         self.survey();
         if !self.atlas.allows_rot(node, path, is_young) {
             self.env.stats.spared += 1;
@@ -285,13 +294,17 @@ impl World {
         }
         match extent {
             Extent::Bit => {
-                let byte = mix(place) % to_u64(len);
+                let byte = mix(place) % len;
                 disk.corrupt(path, at + byte, 1, 1 << (mix(place ^ 1) % 8));
             }
-            Extent::Sector => disk.corrupt(path, *at, len, 0x5a),
+            Extent::Sector => disk.corrupt(path, *at, to_index(len), 0x5a),
             Extent::Unreadable => disk.spoil(path, *at),
         }
-        self.nodes[node].rots();
+        if of_checkpoint {
+            self.nodes[node].checkpoint_rots();
+        } else {
+            self.nodes[node].rots();
+        }
         true
     }
 

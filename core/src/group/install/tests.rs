@@ -16,6 +16,7 @@ use alloc::vec;
 struct Node {
     group: Group,
     out: Outbox,
+    now: Time,
 }
 
 fn history() -> History {
@@ -40,13 +41,20 @@ fn try_start(recovered: Recovered) -> Result<Group, StartError> {
 }
 
 fn node(recovered: Recovered) -> Node {
-    Node { group: try_start(recovered).unwrap(), out: Outbox::default() }
+    Node { group: try_start(recovered).unwrap(), out: Outbox::default(), now: Time::ZERO }
 }
 
 impl Node {
     fn step(&mut self, input: Input) {
-        self.group.step(Time::ZERO, input, &mut self.out);
+        self.group.step(self.now, input, &mut self.out);
         assert_eq!(self.group.failure(), None);
+    }
+
+    /// Goes on to the next moment at which the group has something to do.
+    fn wait(&mut self) {
+        self.out.messages.clear();
+        self.now = self.group.deadline().unwrap();
+        self.step(Input::Tick);
     }
 
     fn hear(&mut self, from: u64, message: Message) {
@@ -220,4 +228,27 @@ fn machines_that_lost_their_checkpoint_wait_for_one_of_a_peer_and_the_group_vote
     node.sync();
     assert_eq!(node.out.applies, [Apply::Install(Instance(4))]);
     assert_eq!(node.group.wanted(), None);
+}
+
+#[test]
+fn who_has_lost_its_checkpoint_leaves_leading_to_others() {
+    let recovered = Recovered { chosen: Instance(6), files_lost: true, ..with_checkpoint(4) };
+    let mut node = node(recovered);
+    let canvasses = |node: &Node| {
+        node.out.messages.iter().any(|(_, message)| matches!(message, Message::Canvass { .. }))
+    };
+    for _ in 0..20 {
+        node.wait();
+        assert!(!canvasses(&node), "{:?}", node.out.messages);
+    }
+    node.install(4);
+    node.sync();
+    node.step(Input::Applied(Instance(4)));
+    for _ in 0..20 {
+        node.wait();
+        if canvasses(&node) {
+            return;
+        }
+    }
+    panic!("it never canvasses");
 }

@@ -10,7 +10,8 @@ use std::io;
 
 use synod_core::mark;
 
-use super::VfsFile;
+use super::format::{bytes, index};
+use crate::vfs::VfsFile;
 
 /// As [`VfsFile::read_at`], with zeros for sectors that cannot be read.
 pub(crate) fn read_at(file: &impl VfsFile, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
@@ -23,12 +24,12 @@ pub(crate) fn read_at(file: &impl VfsFile, offset: u64, buf: &mut [u8]) -> io::R
         return Err(error);
     }
     mark!(SECTOR_UNREADABLE);
-    let len = buf.len().min(count(size.saturating_sub(offset)));
+    let len = buf.len().min(index(size.saturating_sub(offset)));
     let mut at = 0;
     while at < len {
         // Up to the end of the sector.
-        let place = offset + at as u64;
-        let end = len.min(at + count(SECTOR - place % SECTOR));
+        let place = offset + bytes(at);
+        let end = len.min(at + index(SECTOR - place % SECTOR));
         let part = &mut buf[at..end];
         if file.read_exact_at(place, part).is_err() {
             part.fill(0);
@@ -45,11 +46,6 @@ pub(crate) fn read_exact_at(file: &impl VfsFile, offset: u64, buf: &mut [u8]) ->
     } else {
         Err(io::ErrorKind::UnexpectedEof.into())
     }
-}
-
-/// A number of bytes, as far as memory can hold it.
-fn count(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
 }
 
 /// Whether something of a file can be read, at one of a few places far from each other.
