@@ -274,7 +274,7 @@ mod tests {
             groups: vec![(GroupId(0), Incarnation(memory))],
             ..hello(memory, boot, 9, memory)
         };
-        let max = MEMORIES_MAX as u64;
+        let max = u64::try_from(MEMORIES_MAX).unwrap();
         for memory in 0..max {
             known.judge(&of(memory, 5));
         }
