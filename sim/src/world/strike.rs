@@ -268,7 +268,7 @@ impl World {
     /// it may.
     fn rot(&mut self, node: usize, place: u64, extent: Extent) -> bool {
         let disk = self.nodes[node].disk().clone();
-        let of_checkpoint = place % 4 == 0 && self.plan.budget != Budget::Exceeded;
+        let of_checkpoint = place.is_multiple_of(4) && self.plan.budget != Budget::Exceeded;
         let mut used = disk.used();
         used.retain(|(path, _)| {
             let is_segment = path.extension().is_some_and(|extension| extension == "log");
