@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::{Cluster, commands, group, soon, until};
-use synod::{Bootstrap, ChangeError, Node, NodeId, NodeState};
+use synod::{Bootstrap, ChangeError, Instance, Node, NodeId, NodeState};
 
 /// Node `id`; who is no founder joins.
 async fn start(cluster: &mut Cluster, id: u64) -> Node {
@@ -113,4 +113,52 @@ async fn one_node_grows_to_two_and_shrinks() {
     soon(first.shutdown()).await;
     soon(group(&two).propose("alone again")).await.unwrap();
     assert_eq!(soon(group(&two).read("")).await.unwrap(), "3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_another_version_than_was_looked_at_is_not_made() {
+    let mut cluster = Cluster::new(2);
+    cluster.founders = 1;
+    let first = start(&mut cluster, 1).await;
+    let client = group(&first);
+    soon(client.propose("alone")).await.unwrap();
+    let two = start(&mut cluster, 2).await;
+    let to = cluster.addresses[1].clone();
+    // Whoever waits for a change needs no runtime of its own.
+    let waiting = client.clone();
+    let follower = std::thread::spawn(move || {
+        pollster(async { waiting.membership().changed(Instance(0)).await })
+    });
+    let members = client.membership();
+    let seen = soon(members.show()).await.unwrap().version;
+    let at = soon(members.add_follower(NodeId(2), &to)).await.unwrap();
+    assert_ne!(at, seen);
+    let late = soon(members.clone().at_version(seen).promote(NodeId(2))).await;
+    assert_eq!(late, Err(ChangeError::VersionConflict { version: at }));
+    let early = soon(members.clone().at_version(Instance(at.0 + 9)).promote(NodeId(2))).await;
+    assert_eq!(early, Err(ChangeError::VersionConflict { version: at }));
+    assert_eq!(soon(members.show()).await.unwrap().version, at);
+    assert_eq!(follower.join().unwrap().unwrap().version, at);
+    assert_eq!((client.watch().now().version, client.watch().now().changing), (at, false));
+    soon(members.at_version(at).promote(NodeId(2))).await.unwrap();
+    soon(two.shutdown()).await;
+}
+
+/// Waits on this thread, without a runtime.
+fn pollster<T>(future: impl Future<Output = T>) -> T {
+    struct Thread(std::thread::Thread);
+    impl std::task::Wake for Thread {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Thread(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return done;
+        }
+        std::thread::park();
+    }
 }

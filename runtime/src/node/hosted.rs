@@ -541,6 +541,8 @@ impl Hosted {
             leader: self.leader(),
             role: core.map(|status| status.role),
             votes: core.is_some_and(|status| status.votes),
+            version: core.map_or(Instance::ZERO, |status| status.version),
+            changing: core.is_some_and(|status| status.changing),
             failed: self.failed.clone(),
         };
         self.front.stats.failed.set(u64::from(state.failed.is_some()));
