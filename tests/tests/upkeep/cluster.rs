@@ -159,6 +159,12 @@ impl Cluster {
         self.note(format!("{what}, after {:?}", begun.elapsed()));
     }
 
+    /// Tells what happened, with `--nocapture`.
+    #[expect(clippy::print_stdout, reason = "for whoever wants to see it")]
+    pub(crate) fn tell(&self) {
+        println!("{:#?}", self.story);
+    }
+
     pub(crate) fn note(&mut self, what: String) {
         self.story.push(format!("{:?}: {what}", self.begun.elapsed()));
     }

@@ -20,6 +20,8 @@ pub(crate) struct Load {
 struct Shared {
     /// Where clients are served; they go on to the next when one does not answer.
     nodes: Mutex<BTreeMap<u64, String>>,
+    /// Whether nodes lose their disks, and so say that they have stopped.
+    may_stop: bool,
     stop: AtomicBool,
     acknowledged: AtomicU64,
     /// Answers after which a command was tried again, and how often.
@@ -31,14 +33,14 @@ struct Shared {
 const CLIENTS: u64 = 4;
 
 impl Load {
-    pub(crate) fn start(cluster: &Cluster) -> Self {
-        let shared = Arc::new(Shared::default());
-        let client = |number| {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || write(number, &shared))
-        };
-        let load = Self { clients: (1..=CLIENTS).map(client).collect(), shared };
+    pub(crate) fn start(cluster: &Cluster, may_stop: bool) -> Self {
+        let shared = Arc::new(Shared { may_stop, ..Shared::default() });
+        let mut load = Self { clients: Vec::new(), shared };
         load.follow(cluster);
+        for number in 1..=CLIENTS {
+            let shared = Arc::clone(&load.shared);
+            load.clients.push(thread::spawn(move || write(number, &shared)));
+        }
         load
     }
 
@@ -82,6 +84,7 @@ impl Load {
         let retries = self.shared.retries.lock().unwrap();
         cluster.note(format!("{total} acknowledged; tried again: {retries:?}"));
         assert!(total > 0, "nothing shows nothing");
+        cluster.tell();
         total
     }
 }
@@ -131,7 +134,7 @@ fn write(client: u64, shared: &Shared) -> u64 {
                 Ok(answer) => answer,
                 Err(error) => format!("no answer: {:?}", error.kind()),
             };
-            if why.starts_with("bad") {
+            if why.starts_with("bad") || (why.starts_with("stopped") && !shared.may_stop) {
                 shared.bad.lock().unwrap().push(format!("{command}: {why}"));
             }
             *shared.retries.lock().unwrap().entry(why.clone()).or_default() += 1;

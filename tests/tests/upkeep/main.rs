@@ -19,11 +19,11 @@ use cluster::Cluster;
 use load::Load;
 use serde_json::json;
 
-/// Three nodes that take commands.
-fn three(nodes: usize, ballast: u64) -> (Cluster, Load) {
+/// Three nodes that take commands, and room for others.
+fn three(nodes: usize, ballast: u64, may_stop: bool) -> (Cluster, Load) {
     let mut cluster = Cluster::new(nodes, ballast);
     (1..=3).for_each(|id| cluster.start(id));
-    let load = Load::start(&cluster);
+    let load = Load::start(&cluster, may_stop);
     load.more(200, &mut cluster);
     (cluster, load)
 }
@@ -40,7 +40,7 @@ fn nodes_whose_disks_are_wiped_while_they_run_come_back_again_and_again() {
 }
 
 fn wipes(rounds: u64, commands: u64) {
-    let (mut cluster, load) = three(3, 1 << 16);
+    let (mut cluster, load) = three(3, 1 << 16, true);
     for round in 0..rounds {
         let victim = round % 3 + 1;
         cluster.wipe(victim);
@@ -83,7 +83,7 @@ fn a_node_killed_ten_times_while_it_takes_over_checkpoints_gets_there_in_the_end
 
 /// Kills it every second time while the files come, else when the machine loads them.
 fn kills(times: u64) {
-    let (mut cluster, load) = three(3, 2 << 20);
+    let (mut cluster, load) = three(3, 2 << 20, false);
     for time in 0..times {
         cluster.kill(3);
         load.follow(&cluster);
@@ -139,7 +139,7 @@ fn all_nodes_are_replaced_by_others_again_and_again_under_load() {
 
 fn replacements(count: u64, commands: u64) {
     let nodes = usize::try_from(count).unwrap() + 3;
-    let (mut cluster, load) = three(nodes, 1 << 16);
+    let (mut cluster, load) = three(nodes, 1 << 16, false);
     for old in 1..=count {
         let new = old + 3;
         cluster.start(new);

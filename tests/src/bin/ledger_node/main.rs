@@ -2,7 +2,6 @@
 //!
 //! It says on its standard output where it serves clients, when it loads a checkpoint, and why it failed
 //! before it exits. It ends when its standard input is closed, and so with whoever started it.
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests"))]
 
 mod ledger;
 
@@ -100,7 +99,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     std::process::exit(3);
 }
 
-/// Answers `put CLIENT NUMBER` with `ok`, `retry WHY` or `bad WHY`, and `list` with the entries and `end`.
+/// Answers `put CLIENT NUMBER` with `ok`, `retry WHY`, `stopped WHY` or `bad WHY`, and `list` with the entries and `end`.
 async fn serve(stream: TcpStream, group: GroupHandle) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
@@ -132,6 +131,7 @@ async fn put(group: &GroupHandle, command: &str) -> String {
             | ProposeError::Unknown
             | ProposeError::ShuttingDown),
         ) => format!("retry {error}"),
+        Err(ProposeError::Failed { reason }) => format!("stopped {reason}"),
         Err(error) => format!("bad {error}"),
     }
 }
