@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -123,31 +123,33 @@ impl Cluster {
 
     /// Asks a node as an operator does.
     pub(crate) fn ask(&self, id: u64, question: &Value) -> Result<Value, String> {
-        let asked = || -> std::io::Result<String> {
-            let mut stream = UnixStream::connect(self.dir(id).join("admin.sock"))?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            writeln!(stream, "{question}")?;
-            let mut line = String::new();
-            BufReader::new(stream).read_line(&mut line)?;
-            Ok(line)
-        };
-        let line = asked().map_err(|error| error.to_string())?;
-        let mut answer: Value = serde_json::from_str(&line).map_err(|error| error.to_string())?;
-        match answer["error"].as_str() {
-            Some(why) => Err(why.to_owned()),
-            None => Ok(answer["ok"].take()),
-        }
+        ask(&self.dir(id), question)
     }
 
     /// Changes the membership by way of one node.
-    pub(crate) fn change(&mut self, by: u64, mut question: Value) {
+    pub(crate) fn change(&mut self, by: u64, question: Value) {
+        let answer = self.begin_change(by, question).join().unwrap();
+        self.note(format!("{answer:?}"));
+        assert!(answer.is_ok(), "{answer:?} {self:#?}");
+    }
+
+    /// The same, without waiting for its answer.
+    pub(crate) fn begin_change(
+        &mut self,
+        by: u64,
+        mut question: Value,
+    ) -> JoinHandle<Result<Value, String>> {
         question["do"] = json!("membership");
         question["group"] = json!(0);
         question["ms"] = json!(40_000);
         self.note(format!("{by} is asked to {question}"));
-        let answer = self.ask(by, &question);
-        self.note(format!("{answer:?}"));
-        assert!(answer.is_ok(), "{answer:?} {self:#?}");
+        let dir = self.dir(by);
+        thread::spawn(move || ask(&dir, &question))
+    }
+
+    /// Which node leads, as far as this one knows.
+    pub(crate) fn leader(&self, id: u64) -> Option<u64> {
+        self.group(id)["leader"].as_u64()
     }
 
     pub(crate) fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
@@ -167,6 +169,23 @@ impl Cluster {
 
     pub(crate) fn note(&mut self, what: String) {
         self.story.push(format!("{:?}: {what}", self.begun.elapsed()));
+    }
+}
+
+fn ask(dir: &Path, question: &Value) -> Result<Value, String> {
+    let asked = || -> std::io::Result<String> {
+        let mut stream = UnixStream::connect(dir.join("admin.sock"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        writeln!(stream, "{question}")?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        Ok(line)
+    };
+    let line = asked().map_err(|error| error.to_string())?;
+    let mut answer: Value = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+    match answer["error"].as_str() {
+        Some(why) => Err(why.to_owned()),
+        None => Ok(answer["ok"].take()),
     }
 }
 

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use cluster::Cluster;
 use load::Load;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Three nodes that take commands, and room for others.
 fn three(nodes: usize, ballast: u64, may_stop: bool) -> (Cluster, Load) {
@@ -156,9 +156,61 @@ fn replacements(count: u64, commands: u64) {
         load.follow(&cluster);
         load.more(commands, &mut cluster);
     }
-    let shown = cluster.ask(count + 1, &json!({"do": "membership", "group": 0, "ask": "show"}));
-    let members = shown.unwrap()["members"].as_array().unwrap().clone();
-    let ids: Vec<u64> = members.iter().map(|member| member["node"].as_u64().unwrap()).collect();
-    assert_eq!(ids, [count + 1, count + 2, count + 3]);
+    assert_eq!(members(&cluster, count + 1), [count + 1, count + 2, count + 3]);
     load.verify(&mut cluster);
+}
+
+#[test]
+fn all_nodes_are_replaced_while_leaders_are_killed() {
+    replacements_with_kills(3, 200);
+}
+
+#[test]
+#[ignore = "long"]
+fn all_nodes_are_replaced_again_and_again_while_leaders_are_killed() {
+    replacements_with_kills(15, 1000);
+}
+
+/// The leader is killed, and started again, while it makes a change.
+fn replacements_with_kills(count: u64, commands: u64) {
+    let nodes = usize::try_from(count).unwrap() + 3;
+    let (mut cluster, load) = three(nodes, 1 << 16, false);
+    for old in 1..=count {
+        let new = old + 3;
+        cluster.start(new);
+        let address = cluster.address(new).to_owned();
+        made(&mut cluster, &load, old + 1, json!({"ask": "add", "node": new, "address": address}));
+        cluster.until("the new node to vote", |cluster| cluster.votes(new));
+        load.more(commands, &mut cluster);
+        made(&mut cluster, &load, new, json!({"ask": "remove", "node": old}));
+        cluster.kill(old);
+        load.follow(&cluster);
+        load.more(commands, &mut cluster);
+    }
+    assert_eq!(members(&cluster, count + 1), [count + 1, count + 2, count + 3]);
+    load.verify(&mut cluster);
+}
+
+/// Has a change made by way of one node, and kills the leader meanwhile if it is another one.
+fn made(cluster: &mut Cluster, load: &Load, by: u64, question: Value) {
+    let leader = cluster.leader(by).filter(|&leader| leader != by);
+    let change = cluster.begin_change(by, question);
+    if let Some(leader) = leader {
+        // At any moment of it.
+        let wait = load.acknowledged() + child::random() % 60;
+        cluster.until("some of it", |_| load.acknowledged() >= wait || change.is_finished());
+        cluster.kill(leader);
+        cluster.start(leader);
+        load.follow(cluster);
+    }
+    let answer = change.join().unwrap();
+    cluster.note(format!("{answer:?}"));
+    assert!(answer.is_ok(), "{answer:?} {cluster:#?}");
+}
+
+/// Who votes or follows, as one node knows it.
+fn members(cluster: &Cluster, by: u64) -> Vec<u64> {
+    let shown = cluster.ask(by, &json!({"do": "membership", "group": 0, "ask": "show"})).unwrap();
+    let members = shown["members"].as_array().unwrap().iter();
+    members.map(|member| member["node"].as_u64().unwrap()).collect()
 }
