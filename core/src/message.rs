@@ -19,7 +19,7 @@
 //! | [`Release`](Message::Release) | former leader → all | its lease is over |
 //! | [`Transfer`](Message::Transfer) | leader → successor | take over now |
 //! | [`Hold`](Message::Hold) / [`Held`](Message::Held) | leader ↔ anyone | how much of the log is on your disk? |
-//! | [`Change`](Message::Change) / [`Waits`](Message::Waits) | asker ↔ leader | a membership to be |
+//! | [`Change`](Message::Change) / [`Waits`](Message::Waits) | asker ↔ leader, leader → members | a membership to be |
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -124,7 +124,8 @@ pub enum Message {
         /// Every instance up to here is chosen, and durable here.
         held: Instance,
     },
-    /// Asks the leader to change the membership.
+    /// Asks the leader to change the membership; and from the leader, with its ballot, tells the members
+    /// of nodes that are to join them: whoever carries the messages learns from it where those are.
     Change {
         /// Which leadership is to do it; another one ignores it.
         ballot: Ballot,

@@ -1,9 +1,12 @@
 //! The `synodctl` program.
 
 mod admin;
+mod checkpoint;
 mod log;
+mod membership;
 mod out;
 mod status;
+mod table;
 
 use std::process::ExitCode;
 
@@ -64,6 +67,15 @@ enum Command {
         #[command(flatten)]
         node: Running,
     },
+    /// Shows who votes and who follows in a group, and changes it while the cluster runs.
+    ///
+    /// Any member can be asked: it passes the change on to the leader. A change answers when it is
+    /// complete: a majority of the new voters holds the log, and whoever was removed may be stopped.
+    #[command(subcommand, after_help = membership::EXAMPLES)]
+    Membership(membership::Membership),
+    /// Has a node take a checkpoint, or leave its log as it is for a while.
+    #[command(subcommand, after_help = checkpoint::EXAMPLES)]
+    Checkpoint(checkpoint::Checkpoint),
 }
 
 /// What a node can be asked about a mastership.
@@ -94,6 +106,8 @@ fn main() -> ExitCode {
             let question = json!({"do": "master", "group": group, "ask": ask, "ms": ms});
             told(&node, &question, &mut out)
         }
+        Command::Membership(membership) => membership.run(&mut out),
+        Command::Checkpoint(checkpoint) => checkpoint.run(&mut out),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use crate::admin::Running;
 use crate::out::Out;
+use crate::table::{table, word};
 
 /// Shows what a node does, once.
 pub(crate) fn status(node: &Running, out: &mut Out) -> Result<bool, String> {
     let status = node.ask(&json!({"do": "status"}))?;
     let is_well = is_well(&status);
-    out.say(|| table(&status), || status.clone());
+    out.say(|| shown(&status), || status.clone());
     Ok(is_well)
 }
 
@@ -20,7 +21,7 @@ pub(crate) fn watch(node: &Running, out: &mut Out) -> Result<bool, String> {
     let mut last = Value::Null;
     while let Some(status) = talk.hear()? {
         if status != last {
-            out.say(|| format!("{}\n", table(&status)), || status.clone());
+            out.say(|| format!("{}\n", shown(&status)), || status.clone());
             out.flush();
         }
         last = status;
@@ -34,7 +35,7 @@ fn is_well(status: &Value) -> bool {
     status["state"] == "running" && groups.into_iter().all(|group| group["failed"].is_null())
 }
 
-fn table(status: &Value) -> String {
+fn shown(status: &Value) -> String {
     let cluster = status["cluster"].as_str().unwrap_or("none yet");
     let mut text =
         format!("node {} of cluster {cluster}: {}\n", status["node"], word(&status["state"]));
@@ -50,8 +51,18 @@ fn table(status: &Value) -> String {
         let count = &status["refused"]["count"];
         text.push_str(&format!("connections refused: {count}, the last from {last}\n"));
     }
-    let heads = ["group", "role", "leader", "master", "chosen", "applied", "kept from", "window"];
-    let mut rows = vec![heads.map(str::to_owned)];
+    let heads = [
+        "group",
+        "role",
+        "leader",
+        "master",
+        "chosen",
+        "applied",
+        "kept from",
+        "checkpoint",
+        "window",
+    ];
+    let mut rows = Vec::new();
     let mut notes = Vec::new();
     for group in status["groups"].as_array().into_iter().flatten() {
         let role = match (group["votes"].as_bool(), &group["role"]) {
@@ -66,28 +77,18 @@ fn table(status: &Value) -> String {
             word(&group["chosen"]),
             word(&group["applied"]),
             word(&group["first_kept"]),
+            word(&group["checkpoint"]),
             word(&group["window"]),
         ]);
+        if group["changing"].as_bool() == Some(true) {
+            notes
+                .push(format!("group {}: a change of the membership is under way", group["group"]));
+        }
         if let Some(why) = group["failed"].as_str() {
             notes.push(format!("group {} has stopped here: {why}", group["group"]));
         }
     }
-    let widths: Vec<usize> = (0..heads.len())
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
+    text.push_str(&table(heads, rows));
     text.push_str(&notes.join("\n"));
     text.trim_end().to_owned()
-}
-
-fn word(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
 }

@@ -1,43 +1,13 @@
 //! The commands about a running node, on a real one.
-#![expect(clippy::unwrap_used, reason = "a test")]
+mod common;
 
-use std::path::Path;
-use std::process::{Command, Output};
-
-use bytes::Bytes;
-use synod::{Bootstrap, GroupId, Node, Position, StateMachine};
-
-struct Idle;
-
-impl StateMachine for Idle {
-    fn apply(&mut self, _at: Position, _command: Bytes) -> Bytes {
-        Bytes::new()
-    }
-    fn read(&self, _query: Bytes) -> Bytes {
-        Bytes::new()
-    }
-}
-
-fn synodctl(args: &[&str], dir: &Path) -> (Output, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_synodctl"));
-    let output = command.args(args).arg(dir).output().unwrap();
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    (output, text)
-}
+use common::{builder, synodctl};
+use synod::{Bootstrap, GroupId};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_node_is_shown_and_steered() {
     let dir = tempfile::tempdir().unwrap();
-    let node = Node::builder()
-        .id(3)
-        .listen("127.0.0.1:0")
-        .data_dir(dir.path())
-        .bootstrap(Bootstrap::Found)
-        .log(synod::log::LogConfig { segment_bytes: 1 << 20, ..Default::default() })
-        .group(GroupId(0), || vec![Box::new(Idle)])
-        .start()
-        .await
-        .unwrap();
+    let node = builder(3, dir.path()).bootstrap(Bootstrap::Found).start().await.unwrap();
     node.group(GroupId(0)).unwrap().propose("a").await.unwrap();
 
     let (output, text) = synodctl(&["status"], dir.path());

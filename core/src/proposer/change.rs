@@ -171,6 +171,7 @@ impl Gate {
             for node in nodes {
                 ctx.send(node, Message::Hold { ballot, chosen: ctx.chosen });
             }
+            spread(ballot, &wanted.entry, ctx);
         }
         let membership = self.resolved(ctx);
         let open = |slack| membership.as_ref().is_some_and(|m| self.is_open(m, held, slack, ctx));
@@ -244,6 +245,21 @@ impl Gate {
                 || held.is_some_and(|(_, held)| held.0 + slack(env) >= env.chosen.0)
         };
         members.members().find(|member| !fit(member)).map(|member| member.node)
+    }
+}
+
+/// Tells the members of nodes that are to join them, which are strangers to all but the asker and the
+/// leader until then. The one that such a node was told of, and learns from, may be any of them.
+fn spread(ballot: Ballot, entry: &MembershipEntry, ctx: &mut Ctx<'_>) {
+    let members = ctx.history.newest();
+    if entry.membership.members().all(|member| members.of(member.node).is_some()) {
+        return;
+    }
+    let mut nodes: Vec<NodeId> = members.members().map(|member| member.node).collect();
+    nodes.retain(|node| *node != ctx.me.node);
+    let entry = Value::of_membership(entry);
+    for node in nodes {
+        ctx.send(node, Message::Change { ballot, entry: entry.clone() });
     }
 }
 

@@ -10,6 +10,7 @@
 //! without.
 
 mod ask;
+mod members;
 mod show;
 mod wait;
 

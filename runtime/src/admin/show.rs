@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use synod_core::{Ballot, GroupId};
+use synod_core::{Ballot, GroupId, Member};
 
-use crate::node::{GroupStatus, MasterState, NodeStatus};
+use crate::node::{GroupStatus, MasterState, MembershipView, NodeStatus};
 
 /// A node with its groups and peers.
 pub(super) fn node(status: &NodeStatus, masters: &BTreeMap<GroupId, MasterState>) -> Value {
@@ -48,6 +48,9 @@ fn group(status: &GroupStatus, master: Option<&MasterState>) -> Value {
             "chosen": core.chosen.0,
             "applied": core.applied.0,
             "first_kept": core.cleaned.0 + 1,
+            "checkpoint": core.checkpoint.0,
+            "membership": core.version.0,
+            "changing": core.changing,
             "proposals": core.proposals,
             "queued": core.queued,
             "window": core.window,
@@ -58,4 +61,25 @@ fn group(status: &GroupStatus, master: Option<&MasterState>) -> Value {
         }
     }
     shown
+}
+
+/// A membership. A member whose address is null listens where the settings of the others say.
+pub(super) fn membership(group: GroupId, view: &MembershipView) -> Value {
+    let addresses = view.addresses();
+    let member = |member: &Member, part: &str| {
+        json!({
+            "node": member.node.0,
+            "part": part,
+            "address": addresses.get(&member.node),
+            "memory": format!("{:016x}", member.incarnation.0),
+        })
+    };
+    let voters = view.membership.voters().iter().map(|it| member(it, "voter"));
+    let followers = view.membership.followers().iter().map(|it| member(it, "follower"));
+    json!({
+        "group": group.0,
+        "version": view.version.0,
+        "complete": view.complete,
+        "members": voters.chain(followers).collect::<Vec<Value>>(),
+    })
 }

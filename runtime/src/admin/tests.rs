@@ -57,6 +57,19 @@ async fn an_operator_sees_the_node_and_is_told_what_is_wrong_with_a_question() {
         (r#"{"do": "dance"}"#, "dance"),
         (r#"{"do": "transfer", "group": 7, "to": 2}"#, "[4]"),
         (r#"{"do": "master", "group": 4, "ask": "give"}"#, "release"),
+        (r#"{"do": "checkpoint", "group": 4, "ask": "later"}"#, "resume"),
+        (r#"{"do": "checkpoint", "group": 4, "ask": "now"}"#, "does not support checkpoints"),
+        (
+            r#"{"do": "checkpoint", "group": 4, "ask": "now", "ms": "x"}"#,
+            "\"ms\" is to be a number",
+        ),
+        (r#"{"do": "membership", "group": 4, "ask": "shrink"}"#, "promote"),
+        (r#"{"do": "membership", "group": 4, "ask": "remove", "node": 0}"#, "\"node\""),
+        (r#"{"do": "membership", "group": 4, "ask": "remove", "node": 9}"#, "node 9 is no member"),
+        (
+            r#"{"do": "membership", "group": 4, "ask": "add", "node": 2, "address": "host"}"#,
+            "host:port",
+        ),
     ] {
         let answer = ask(dir.path(), question);
         assert!(answer["error"].as_str().is_some_and(|error| error.contains(why)), "{answer}");

@@ -6,6 +6,7 @@
 //! then the disk, then the state machines.
 
 mod founding;
+mod meeting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use synod_core::{
     Config, Fetch, Forming, FormingInput, FormingOutbox, FormingState, Founding, Group, GroupId,
-    Input, MasterAsk, Member, Message, NodeId, Recovered, Start, Time, WriteBatch,
+    Input, MasterAsk, Member, Message, Recovered, Start, Time, WriteBatch,
 };
 use synod_proto::{Packet, Welcome};
 
@@ -21,13 +22,13 @@ use super::error::{NodeError, ProposeError, ReadError};
 use super::fetcher::{Fetcher, Want};
 use super::hosted::Hosted;
 use super::log_thread::LogThread;
-use super::membership::addresses;
 use super::note::{Note, REQUESTS_MAX, Request, Shared, answer};
 use super::observing::Seen;
 use super::refusal::LOOK_AGAIN;
 use super::rest::round;
 use super::status::{NodeState, NodeStatus};
 use crate::transport::{SharedIdentity, Transport};
+pub(super) use meeting::Meeting;
 
 /// Everything the protocol thread owns.
 pub(super) struct Driver {
@@ -51,10 +52,7 @@ pub(super) struct Driver {
     pub(super) fetcher: Fetcher,
     pub(super) checkpoint_every: Option<Duration>,
     pub(super) state: State,
-    /// Who is or was a member of some group, since this node started.
-    pub(super) met: BTreeSet<NodeId>,
-    /// Who had left all of them at the last change.
-    pub(super) left: BTreeSet<NodeId>,
+    pub(super) meeting: Meeting,
     pub(super) turn: Turn,
 }
 
@@ -162,8 +160,9 @@ impl Driver {
                     if let Message::Change { entry, .. } = &message
                         && let Some(entry) = entry.membership()
                     {
-                        // Who is to join is asked how much it holds, and learns from here.
-                        self.meet(entry.membership.book());
+                        // Who is to join is asked how much it holds, and learns from here. What it
+                        // says of members counts once it is chosen.
+                        self.meet_strangers(entry.membership.book());
                     }
                     self.mark(slot);
                     self.groups[slot].receive(now, Member { node: from, incarnation }, message);
@@ -386,9 +385,12 @@ impl Driver {
         for &slot in &dirty {
             let group = &mut self.groups[slot];
             group.dirty = false;
-            let turned = group.report(now);
+            let mut turned = group.report(now);
             group.show_master();
+            let waited = group.changes.len();
             group.execute();
+            // A change that was refused or given up leaves no addresses behind.
+            turned |= group.changes.len() < waited;
             let deadline = group.deadline(now).map(|at| round(now, at));
             // One that is armed too early is looked at in vain once, which is cheaper than moving it
             // at every heartbeat.
@@ -414,29 +416,6 @@ impl Driver {
         });
         self.turn.dirty = dirty;
         self.turn.dirty.clear();
-    }
-
-    /// Follows the membership of a group: connects to its members where it says they listen. Whoever
-    /// left all groups is known no longer from the next change on: until then it may still be told
-    /// that it was removed. Those that this node was told of at its start and that never were members
-    /// stay known: they may be on their way in.
-    fn follow(&mut self, slot: usize) {
-        let Some((_, book)) = self.groups[slot].members() else { return };
-        let book = addresses(book);
-        for (node, address) in &book {
-            self.transport.connect(*node, address);
-        }
-        if self.groups.iter().any(|group| group.members().is_none()) {
-            return;
-        }
-        let all = self.groups.iter().filter_map(Hosted::members).flat_map(|(members, _)| members);
-        let members: BTreeSet<NodeId> = all.map(|member| member.node).collect();
-        let left: BTreeSet<NodeId> = self.met.difference(&members).copied().collect();
-        for peer in std::mem::replace(&mut self.left, left).difference(&members) {
-            self.transport.disconnect(*peer);
-            self.met.remove(peer);
-        }
-        self.met.extend(members);
     }
 
     /// Begins to shut down: hands over, and waits for what is under way, at most half of the time.

@@ -160,7 +160,8 @@ pub enum ChangeError {
     /// The membership is of another version than the change was made for: somebody else has changed
     /// it. Nothing was done; look at it, and ask again if the change is still wanted.
     #[error(
-        "the membership was changed meanwhile and has version {version}: look at it and ask again"
+        "the membership has version {version} and not the one that the change was made for: look at \
+         it and ask again"
     )]
     VersionConflict {
         /// The version now.
@@ -185,7 +186,7 @@ pub enum ChangeError {
     /// The time given has passed. The change may still be made, once, or never: look at the
     /// membership. If a node is named, the leader waits for that one's log: see whether it runs and
     /// can be reached at its address.
-    #[error("not made in time, and may still be: waits for node {waits_for:?}")]
+    #[error("not made in time, and may still be: {}", awaited(*waits_for))]
     Unknown {
         /// Whose log the leader waits for; none if it said nothing, or another change comes first.
         waits_for: Option<NodeId>,
@@ -242,7 +243,7 @@ pub enum NodeError {
     #[error("not within the time given")]
     TimedOut,
     /// This node does not lead the group, so it cannot hand over: ask the leader.
-    #[error("this node does not lead the group: ask node {0:?}")]
+    #[error("this node does not lead the group: {}", leader(*.0))]
     NotLeader(Option<NodeId>),
     /// The checkpoint did not come about: a machine has none, or it could not be written.
     #[error("no checkpoint at {at}: {reason}")]
@@ -264,4 +265,18 @@ pub enum NodeError {
         /// Why.
         reason: Arc<str>,
     },
+}
+
+fn awaited(node: Option<NodeId>) -> String {
+    node.map_or_else(
+        || "no leader said what it waits for".to_owned(),
+        |node| format!("the leader waits until the disk of node {node} holds the log"),
+    )
+}
+
+fn leader(leader: Option<NodeId>) -> String {
+    leader.map_or_else(
+        || "nobody does, as far as it knows".to_owned(),
+        |node| format!("ask node {node}, which does"),
+    )
 }

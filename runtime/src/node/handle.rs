@@ -146,7 +146,7 @@ impl GroupHandle {
     /// Who votes and who follows, and changing it.
     #[must_use]
     pub const fn membership(&self) -> MembershipHandle<'_> {
-        MembershipHandle(self)
+        MembershipHandle::new(self)
     }
 
     /// What the group does on this node.

@@ -77,7 +77,7 @@ pub(super) struct Hosted {
     pub(super) front: Arc<Front>,
     proposals: Waiters<(Time, Ticket)>,
     reads: Waiters<PendingRead>,
-    changes: Waiters<ChangeReply>,
+    pub(super) changes: Waiters<ChangeReply>,
     owed_outputs: Owed<Ticket>,
     owed_answers: Owed<ReadReply>,
     /// What the core was told is applied.
@@ -500,6 +500,7 @@ impl Hosted {
                     tracing::info!(node, group, %instance, "the membership has changed");
                 }
                 Event::Removed(instance) => {
+                    moved = true;
                     tracing::warn!(node, group, %instance, "this node is no member any more");
                 }
                 Event::Checkpointed(at) => {
@@ -522,7 +523,7 @@ impl Hosted {
         if let Some((reason, instance)) = failed {
             self.fail(&format!("group {} at {instance}: {reason}", self.id).into());
         }
-        if moved {
+        if moved || turned {
             self.publish();
         }
         turned
@@ -541,6 +542,8 @@ impl Hosted {
             leader: self.leader(),
             role: core.map(|status| status.role),
             votes: core.is_some_and(|status| status.votes),
+            version: core.map_or(Instance::ZERO, |status| status.version),
+            changing: core.is_some_and(|status| status.changing),
             failed: self.failed.clone(),
         };
         self.front.stats.failed.set(u64::from(state.failed.is_some()));

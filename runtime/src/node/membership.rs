@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::error::{ChangeError, NodeError};
 use super::handle::GroupHandle;
 use super::note::{Note, REQUESTS_MAX, Request};
+use super::status::GroupState;
 
 /// Where the outcome of a change goes.
 pub(super) type ChangeReply = oneshot::Sender<Result<Instance, ChangeError>>;
@@ -38,13 +39,35 @@ impl MembershipView {
 /// The membership of one group: [`GroupHandle::membership`].
 ///
 /// Every change is one entry in the log, whatever it does to how many nodes, and is made for the
-/// version that this node knows: if somebody else is faster it fails with
+/// version that this node knows, or for [a given one](Self::at_version): if somebody else is faster it fails with
 /// [`ChangeError::VersionConflict`], and nothing is done. A change is answered when it is *complete*:
 /// a quorum of the new voters holds the log, and whoever was removed may be stopped.
 #[derive(Clone, Debug)]
-pub struct MembershipHandle<'a>(pub(super) &'a GroupHandle);
+pub struct MembershipHandle<'a> {
+    group: &'a GroupHandle,
+    version: Option<Instance>,
+    timeout: Option<Duration>,
+}
 
-impl MembershipHandle<'_> {
+impl<'a> MembershipHandle<'a> {
+    pub(super) const fn new(group: &'a GroupHandle) -> Self {
+        Self { group, version: None, timeout: None }
+    }
+
+    /// Makes changes of this version only: the one that whoever decided on the change has seen, which
+    /// may be older than what this node knows by now.
+    #[must_use]
+    pub const fn at_version(self, version: Instance) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    /// Gives changes this much time, instead of what the builder's
+    /// [`timeout`](crate::NodeBuilder::timeout) says: a node that is added learns the log first.
+    #[must_use]
+    pub const fn within(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
     /// Who votes and follows.
     ///
     /// # Errors
@@ -52,8 +75,8 @@ impl MembershipHandle<'_> {
     /// If the node has ended, or is not in a cluster yet.
     pub async fn show(&self) -> Result<MembershipView, NodeError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Members { slot: self.0.slot, reply })?;
-        answer.await.unwrap_or_else(|_| Err(self.0.shared.node_error()))
+        self.send(Request::Members { slot: self.group.slot, reply })?;
+        answer.await.unwrap_or_else(|_| Err(self.group.shared.node_error()))
     }
 
     /// Waits for a complete membership of another version than this, and shows it.
@@ -62,12 +85,16 @@ impl MembershipHandle<'_> {
     ///
     /// If the node ends. Waits for ever otherwise: wrap it in a timeout.
     pub async fn changed(&self, from: Instance) -> Result<MembershipView, NodeError> {
+        let mut state = self.group.state.clone();
         loop {
+            let is_other =
+                |now: &GroupState| now.role.is_some() && now.version != from && !now.changing;
+            let seen = state.wait_for(is_other).await.map(drop);
+            seen.map_err(|_| self.group.shared.node_error())?;
             let view = self.show().await?;
             if view.version != from && view.complete {
                 return Ok(view);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -160,7 +187,7 @@ impl MembershipHandle<'_> {
         .await
     }
 
-    /// Any change of several nodes at once, within the builder's timeout.
+    /// Any change of several nodes at once.
     ///
     /// # Errors
     ///
@@ -169,32 +196,23 @@ impl MembershipHandle<'_> {
         &self,
         edit: impl FnOnce(&mut Draft) -> Result<(), ChangeError> + Send,
     ) -> Result<Instance, ChangeError> {
-        self.change_within(self.0.front.timeout(), edit).await
-    }
-
-    /// As [`change`](Self::change), within this time.
-    ///
-    /// # Errors
-    ///
-    /// See [`ChangeError`].
-    pub async fn change_within(
-        &self,
-        timeout: Duration,
-        edit: impl FnOnce(&mut Draft) -> Result<(), ChangeError> + Send,
-    ) -> Result<Instance, ChangeError> {
+        let timeout = self.timeout.unwrap_or_else(|| self.group.front.timeout());
         let view = self.show().await?;
+        let version = view.version;
+        if self.version.is_some_and(|wanted| wanted != version) {
+            return Err(ChangeError::VersionConflict { version });
+        }
         let mut draft = Draft::of(&view);
         edit(&mut draft)?;
         let membership = draft.membership()?;
         let (reply, answer) = oneshot::channel();
-        let (slot, deadline) = (self.0.slot, self.0.shared.clock.now() + timeout);
-        let version = view.version;
+        let (slot, deadline) = (self.group.slot, self.group.shared.clock.now() + timeout);
         self.send(Request::Change { slot, version, membership, deadline, reply })?;
-        answer.await.unwrap_or_else(|_| Err(self.0.shared.node_error().into()))
+        answer.await.unwrap_or_else(|_| Err(self.group.shared.node_error().into()))
     }
 
     fn send(&self, request: Request) -> Result<(), NodeError> {
-        let shared = &self.0.shared;
+        let shared = &self.group.shared;
         let offered = shared.inbox.offer(Note::Request(request), REQUESTS_MAX);
         offered.map_err(|_| shared.node_refusal())
     }
@@ -268,9 +286,6 @@ pub(super) fn addresses(book: &[u8]) -> BTreeMap<NodeId, String> {
     };
     text.lines().filter_map(line).collect()
 }
-
-/// How often a node is asked whether its membership has changed.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

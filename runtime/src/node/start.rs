@@ -1,6 +1,6 @@
 //! From a builder to a running node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -16,7 +16,7 @@ use super::Node;
 use super::applier::Applier;
 use super::builder::{NodeBuilder, Valid};
 use super::clock::Clock;
-use super::driver::{Driver, Guard, State, Turn};
+use super::driver::{Driver, Guard, Meeting, State, Turn};
 use super::error::StartError;
 use super::fetcher::Fetcher;
 use super::front::Front;
@@ -267,8 +267,7 @@ async fn set_up(
         fetcher,
         checkpoint_every: builder.checkpoints.time,
         state: State::Forming(Vec::new()),
-        met: BTreeSet::new(),
-        left: BTreeSet::new(),
+        meeting: Meeting::new(peers),
         turn: Turn::default(),
     };
     Ok((driver, Parts { shared, groups: handles, local }))

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use synod_core::{ClusterId, GroupId, Member, NodeId, Role, Status};
+use synod_core::{ClusterId, GroupId, Instance, Member, NodeId, Role, Status};
 
 pub use crate::transport::{LinkStatus, Refused};
 
@@ -67,6 +67,10 @@ pub struct GroupState {
     pub role: Option<Role>,
     /// Whether this node's memory votes in the group.
     pub votes: bool,
+    /// The version of the newest membership; zero for the founding.
+    pub version: Instance,
+    /// Whether a change of the membership is known here that is not complete.
+    pub changing: bool,
     /// Why the group has stopped here, if it has. It stays so until the node is started again.
     pub failed: Option<Arc<str>>,
 }

@@ -41,6 +41,8 @@ pub(crate) struct Cluster {
     pub(crate) executed: Vec<Executed>,
     /// The first so many found the cluster, and are the ones that each is told of.
     pub(crate) founders: usize,
+    /// The only one that nodes are told of from now on, if not all founders.
+    pub(crate) told: Option<u64>,
 }
 
 impl Cluster {
@@ -54,6 +56,7 @@ impl Cluster {
             listeners: listeners.into_iter().map(Some).collect(),
             executed: vec![Executed::default(); nodes],
             founders: nodes,
+            told: None,
         }
     }
 
@@ -84,7 +87,7 @@ impl Cluster {
             None => builder.listen(self.addresses[index].clone()),
         };
         for (peer, address) in (1..).zip(&self.addresses).take(self.founders) {
-            if peer != id {
+            if peer != id && self.told.is_none_or(|told| told == peer) {
                 builder = builder.peer(peer, address.clone());
             }
         }

@@ -2,7 +2,6 @@
 
 use super::{
     Driver, FormingInput, FormingState, Founding, Group, Input, Packet, Start, State, Time,
-    addresses,
 };
 
 impl Driver {
@@ -66,13 +65,6 @@ impl Driver {
             for request in early {
                 self.request(now, request);
             }
-        }
-    }
-
-    /// Connects to everybody in an address book: members to be as well.
-    pub(super) fn meet(&mut self, book: &[u8]) {
-        for (node, address) in addresses(book) {
-            self.transport.connect(node, &address);
         }
     }
 }
