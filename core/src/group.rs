@@ -201,7 +201,7 @@ impl Group {
             Input::Propose { id, sm, command, deadline } => {
                 self.origin.propose(id, sm, command, deadline, ctx);
             }
-            Input::Read { id, deadline } => self.reads.read(id, deadline, ctx),
+            Input::Read { id, deadline, stale } => self.reads.read(id, deadline, stale, ctx),
             Input::Durable(proof) => ctx.durable(proof),
             Input::Fetched { id, entries } => self.fetched(id, entries, out),
             Input::Applied(instance) => self.executor.on_applied(instance),

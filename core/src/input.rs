@@ -1,6 +1,7 @@
 //! What goes into a group, and what it shows of itself.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -37,12 +38,15 @@ pub enum Input {
         /// When to give up: the outcome is then unknown.
         deadline: Time,
     },
-    /// A client wants to read the latest state.
+    /// A client wants to read.
     Read {
         /// Names the read until it is resolved.
         id: ReadId,
         /// When to give up.
         deadline: Time,
+        /// How old the state may be: it contains at least everything that was acknowledged, anywhere,
+        /// longer ago than that. Zero for the latest state (linearizable).
+        stale: Duration,
     },
     /// A batch reached the disk; in the order taken.
     Durable(Durable),

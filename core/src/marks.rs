@@ -308,6 +308,7 @@ marks! {
     READ_BEYOND_CHOSEN = "a read waits for values that a new leader took over and does not know chosen";
     READ_FORWARDED = "a read asks a leader elsewhere";
     READ_LATE = "a read's deadline passes";
+    READ_STALE = "a read that may be stale is served from the last answer";
     READ_REFUSED = "a read is refused, since too many wait";
 }
 

@@ -1,11 +1,21 @@
 //! Linearizable reads from any node: a batch of reads asks the leader up to where it must have
 //! applied, and the leader asks a quorum whether it still leads.
 //!
-//! A lease will let the leader answer without the round; it has its place in
-//! [`Questions::ask`], which then answers at once.
+//! A lease lets the leader answer without the round.
+//!
+//! # Reads that may be stale
+//!
+//! Whoever is content with a state that is at most so old is served at once, without anybody being asked,
+//! from the last answer: it is true of what was chosen when its question *left*, so the state there holds
+//! all that was acknowledged before that moment, wherever it was. The time since then goes by this
+//! node's own clock alone, and is counted as longer than it shows by the bound on clock rates. Nothing
+//! rests on a lease, on who leads, or on when the answer came. If the last answer is too old the read is
+//! like any other, and its answer serves those that follow.
 
 use alloc::collections::VecDeque;
+use core::time::Duration;
 
+use crate::clocks::lengthened;
 use crate::env::Ctx;
 use crate::ids::{Ballot, Instance, Member, NodeId, ReadId};
 use crate::message::Message;
@@ -24,8 +34,19 @@ pub(crate) struct Reads {
     asked: Option<Ballot>,
     /// When to ask again.
     retry: Time,
+    /// When the newest question was sent.
+    sent: Time,
+    /// The newest answer.
+    known: Option<Known>,
     /// No deadline passes before this.
     expiry: Time,
+}
+
+/// An answer: everything acknowledged before the question left is at or below the point.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    sent: Time,
+    point: Instance,
 }
 
 #[derive(Debug)]
@@ -50,6 +71,8 @@ impl Reads {
             unasked: 0,
             asked: None,
             retry: Time::MAX,
+            sent: Time::ZERO,
+            known: None,
             expiry: Time::MAX,
         }
     }
@@ -59,8 +82,14 @@ impl Reads {
         self.waiting.len()
     }
 
-    /// Takes a read; the question leaves with the next [`flush`](Self::flush).
-    pub(crate) fn read(&mut self, id: ReadId, deadline: Time, ctx: &mut Ctx<'_>) {
+    /// Takes a read; the question leaves with the next [`flush`](Self::flush), unless the last answer
+    /// is not too old for it.
+    pub(crate) fn read(&mut self, id: ReadId, deadline: Time, stale: Duration, ctx: &mut Ctx<'_>) {
+        if let Some(point) = self.known_within(stale, ctx) {
+            mark!(READ_STALE);
+            ctx.out.outcomes.push(Outcome::ReadAt(id, point));
+            return;
+        }
         if self.waiting.len() >= ctx.config.reads_max {
             mark!(READ_REFUSED);
             ctx.out.outcomes.push(Outcome::ReadFailed(id, ReadRefusal::Overloaded));
@@ -87,6 +116,7 @@ impl Reads {
         self.unasked = 0;
         self.asked = Some(leader);
         self.retry = ctx.now + ctx.config.retry_interval * 2;
+        self.sent = ctx.now;
         ctx.send(leader.node, Message::ReadIndex { round: self.round });
     }
 
@@ -105,7 +135,16 @@ impl Reads {
         }
         if round == self.round {
             self.asked = None;
+            // Of older questions it is not known any more when they left.
+            self.known = Some(Known { sent: self.sent, point: instance });
         }
+    }
+
+    /// The point of the last answer, if its question left no longer ago than that.
+    fn known_within(&self, stale: Duration, ctx: &Ctx<'_>) -> Option<Instance> {
+        let known = self.known?;
+        let age = lengthened(ctx.now.since(known.sent), ctx.config.clock_rate_bound_ppm);
+        (age <= stale).then_some(known.point)
     }
 
     /// Gives up on reads whose deadline has passed.

@@ -58,7 +58,8 @@ impl World<'_> {
                     (self.ids, self.now + Duration::from_millis(self.number() % 999));
                 let command = Bytes::from_static(b"command");
                 self.step(Input::Propose { id: ProposalId(id), sm: SmId(0), command, deadline });
-                self.step(Input::Read { id: ReadId(id), deadline });
+                let stale = Duration::from_millis(id % 3 * 100);
+                self.step(Input::Read { id: ReadId(id), deadline, stale });
                 self.step(Input::Tick);
             }
             4 => match self.byte() % 4 {

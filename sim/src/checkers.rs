@@ -33,6 +33,7 @@ pub mod values;
 pub mod voters;
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
@@ -468,6 +469,22 @@ impl Checkers {
     #[must_use]
     pub fn invoked(&self, group: usize) -> Position {
         self.order.invoked(group)
+    }
+
+    /// A read begins that may see a state which is so old: it must come out at or above the position
+    /// returned.
+    #[must_use]
+    pub fn answered_by(&self, group: usize, now: Time, stale: Duration) -> Position {
+        if !self.leases.is_bound() {
+            return Position::default(); // by whose clock?
+        }
+        let age = now.since(Time::ZERO).saturating_sub(stale);
+        self.order.answered_by(group, Time::ZERO + age)
+    }
+
+    /// Something was answered now.
+    pub fn answered(&mut self, now: Time) {
+        self.order.passes(now);
     }
 
     /// A client heard that its command was executed at a position, with an output.

@@ -55,6 +55,8 @@ pub enum Ask {
     Propose(Op, usize),
     /// To read a key, linearizably.
     Read(u16),
+    /// To read a key, in a state that is at most so old.
+    Stale(u16, #[serde(with = "text::duration")] Duration),
     /// To let a user's state machine execute a command.
     Guest(#[serde(with = "text::sm")] SmId, #[serde(with = "text::hex")] Bytes),
     /// To ask a user's state machine a question, linearizably.
@@ -203,7 +205,7 @@ impl Clients {
                 checkers.committed(group, op, after, at);
             }
             (Ask::Propose(op, _), End::Refused) => checkers.refused(group, op),
-            (Ask::Read(key), End::Read(at, output)) => {
+            (Ask::Read(key) | Ask::Stale(key, _), End::Read(at, output)) => {
                 checkers.read(group, *key, after, at, output);
             }
             (Ask::Guest(sm, command), End::Committed(at, _) | End::Skipped(at)) => {
@@ -214,7 +216,7 @@ impl Clients {
             }
             (Ask::Propose(..), End::Unknown)
             | (Ask::Guest(..), End::Refused | End::Unknown)
-            | (Ask::Read(_) | Ask::Query(..), End::Unread) => {}
+            | (Ask::Read(_) | Ask::Stale(..) | Ask::Query(..), End::Unread) => {}
             (ask, end) => {
                 let what = format!("request {} asked for {ask:?} and ended as {end:?}", id.0);
                 return Err(Violation::new("answers", what));
@@ -264,6 +266,8 @@ impl Clients {
                 let op = Op { key: *key, tag: 0, action: Action::Get };
                 Some(Seen { op, invoked, returned: returned(output) })
             }
+            // An answer that may be old is not part of a linearizable history.
+            (Ask::Stale(..), _) => None,
             (Ask::Propose(..) | Ask::Read(_) | Ask::Guest(..) | Ask::Query(..), _) => None,
         };
         if let Some(seen) = seen {
@@ -358,7 +362,12 @@ impl Clients {
         checkers: &Checkers,
     ) -> CallId {
         let id = CallId(to_u64(self.calls.len()));
-        let after = checkers.invoked(group);
+        let after = match ask {
+            Ask::Stale(_, stale) => checkers.answered_by(group, invoked, stale),
+            Ask::Propose(..) | Ask::Read(_) | Ask::Guest(..) | Ask::Query(..) => {
+                checkers.invoked(group)
+            }
+        };
         let call = Call {
             planned,
             node,
@@ -391,7 +400,7 @@ impl Ask {
     pub const fn unknown(&self) -> End {
         match self {
             Self::Propose(..) | Self::Guest(..) => End::Unknown,
-            Self::Read(_) | Self::Query(..) => End::Unread,
+            Self::Read(_) | Self::Stale(..) | Self::Query(..) => End::Unread,
         }
     }
 
@@ -399,7 +408,7 @@ impl Ask {
     #[must_use]
     pub const fn sm(&self) -> SmId {
         match self {
-            Self::Propose(..) | Self::Read(_) => STORE,
+            Self::Propose(..) | Self::Read(_) | Self::Stale(..) => STORE,
             Self::Guest(sm, _) | Self::Query(sm, _) => *sm,
         }
     }
@@ -409,7 +418,7 @@ impl Ask {
     pub const fn tag(&self) -> Option<u64> {
         match self {
             Self::Propose(op, _) => Some(op.tag),
-            Self::Read(_) | Self::Guest(..) | Self::Query(..) => None,
+            Self::Read(_) | Self::Stale(..) | Self::Guest(..) | Self::Query(..) => None,
         }
     }
 
@@ -417,7 +426,16 @@ impl Ask {
     pub(crate) const fn retag(&mut self, tag: u64) {
         match self {
             Self::Propose(op, _) => op.tag = tag,
-            Self::Read(_) | Self::Guest(..) | Self::Query(..) => {}
+            Self::Read(_) | Self::Stale(..) | Self::Guest(..) | Self::Query(..) => {}
+        }
+    }
+
+    /// How old the state may be that it reads.
+    #[must_use]
+    pub const fn stale(&self) -> Duration {
+        match self {
+            Self::Stale(_, stale) => *stale,
+            Self::Propose(..) | Self::Read(_) | Self::Guest(..) | Self::Query(..) => Duration::ZERO,
         }
     }
 
@@ -426,7 +444,7 @@ impl Ask {
     pub fn bytes(&self) -> Bytes {
         match self {
             Self::Propose(op, padding) => op.encode(*padding),
-            Self::Read(key) => Bytes::copy_from_slice(&key.to_le_bytes()),
+            Self::Read(key) | Self::Stale(key, _) => Bytes::copy_from_slice(&key.to_le_bytes()),
             Self::Guest(_, bytes) | Self::Query(_, bytes) => bytes.clone(),
         }
     }

@@ -11,7 +11,7 @@ fn node() -> (Kit, Reads) {
 
 impl Reads {
     fn take(&mut self, kit: &mut Kit, id: u64) {
-        self.read(ReadId(id), Time::from_millis(1_000), &mut kit.ctx());
+        self.read(ReadId(id), Time::from_millis(1_000), Duration::ZERO, &mut kit.ctx());
     }
 
     /// Lets a question leave to a leader, if one is due; returns its round.
@@ -107,8 +107,8 @@ fn a_question_is_repeated_when_its_time_is_up_or_the_leader_changed() {
 #[test]
 fn a_read_gives_up_at_its_deadline_and_the_others_wait_on() {
     let (mut kit, mut reads) = node();
-    reads.read(ReadId(1), Time::from_millis(500), &mut kit.ctx());
-    reads.read(ReadId(2), Time::from_millis(300), &mut kit.ctx());
+    reads.read(ReadId(1), Time::from_millis(500), Duration::ZERO, &mut kit.ctx());
+    reads.read(ReadId(2), Time::from_millis(300), Duration::ZERO, &mut kit.ctx());
     let round = reads.question(&mut kit, LEADER).unwrap();
     kit.at(299);
     reads.expire(&mut kit.ctx());
@@ -125,12 +125,35 @@ fn the_only_unasked_read_expires_and_nothing_is_asked_for_it() {
     let (mut kit, mut reads) = node();
     reads.take(&mut kit, 1);
     let round = reads.question(&mut kit, LEADER).unwrap();
-    reads.read(ReadId(2), Time::from_millis(10), &mut kit.ctx());
+    reads.read(ReadId(2), Time::from_millis(10), Duration::ZERO, &mut kit.ctx());
     kit.at(10);
     reads.expire(&mut kit.ctx());
     kit.outcomes();
     assert_eq!(reads.served(&mut kit, round), [1]);
     assert_eq!(reads.question(&mut kit, LEADER), None);
+}
+
+#[test]
+fn a_read_that_may_be_stale_is_served_by_an_answer_whose_question_is_young_enough() {
+    let (mut kit, mut reads) = node();
+    let stale = |reads: &mut Reads, kit: &mut Kit, millis| {
+        let stale = Duration::from_millis(millis);
+        reads.read(ReadId(9), Time::from_millis(9_000), stale, &mut kit.ctx());
+        kit.outcomes() == [Outcome::ReadAt(ReadId(9), Instance(7))]
+    };
+    assert!(!stale(&mut reads, &mut kit, 5_000), "nothing is known yet");
+    kit.at(100);
+    let round = reads.question(&mut kit, LEADER).unwrap();
+    kit.at(150);
+    assert_eq!(reads.served(&mut kit, round), [9]);
+    assert!(stale(&mut reads, &mut kit, 51), "the question left 50 ms ago");
+    assert!(!stale(&mut reads, &mut kit, 50), "by this clock, which may be slow");
+    let round = reads.question(&mut kit, LEADER).unwrap();
+    kit.at(400);
+    assert!(!stale(&mut reads, &mut kit, 299), "from when it was asked, not answered");
+    assert!(stale(&mut reads, &mut kit, 301), "the last answer still does");
+    assert_eq!(reads.served(&mut kit, round), [9], "asked before the second one came");
+    assert!(stale(&mut reads, &mut kit, 251));
 }
 
 #[test]

@@ -76,7 +76,8 @@ impl Script {
                 self.ids += 1;
                 let deadline =
                     self.now + self.nodes[node()].ahead + duration(args.get(1).unwrap_or(&"60s"));
-                self.input(node(), Input::Read { id: ReadId(self.ids), deadline });
+                let stale = args.get(2).map_or(Duration::ZERO, |stale| duration(stale));
+                self.input(node(), Input::Read { id: ReadId(self.ids), deadline, stale });
             }
             "deliver" => {
                 let taken = take(&mut self.net, args);

@@ -255,9 +255,9 @@ impl Driver {
                 self.mark(slot);
                 self.groups[slot].propose(now, sm, command, deadline, reply);
             }
-            Request::Read { slot, sm, query, deadline, reply } => {
+            Request::Read { slot, read } => {
                 self.mark(slot);
-                self.groups[slot].read(now, sm, query, deadline, reply);
+                self.groups[slot].read(now, read);
             }
             Request::Checkpoint { slot, reply } => {
                 self.mark(slot);

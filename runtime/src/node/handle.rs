@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::error::{NodeError, ReadError};
 use super::front::Front;
 use super::membership::MembershipHandle;
-use super::note::{Note, REQUESTS_MAX, Request, Shared};
+use super::note::{Note, REQUESTS_MAX, ReadRequest, Request, Shared};
 use super::status::{GroupState, GroupStatus, NodeStatus};
 
 /// A command was chosen, and executed here.
@@ -67,6 +67,42 @@ impl GroupHandle {
         query: impl Into<Bytes>,
         timeout: Duration,
     ) -> Result<Bytes, ReadError> {
+        self.read_stale_with(sm, query, Duration::ZERO, timeout).await
+    }
+
+    /// As [`read`](Self::read), at a state that may be old: it contains at least everything that was
+    /// acknowledged anywhere longer than `stale` before this call, by this machine's clock.
+    ///
+    /// Answered here, without asking anybody, as long as this node has had an answer from the leader
+    /// that recently, whoever's read it was for; otherwise as any other read, which then serves those
+    /// that follow. So with `stale` at some hundred milliseconds nearly all reads are local, on
+    /// followers as well, and a node that is cut off goes on answering for that long, and not longer.
+    /// What this client itself has written may be missing, and two such reads on different nodes may
+    /// see the past in the wrong order.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    pub async fn read_stale(
+        &self,
+        query: impl Into<Bytes>,
+        stale: Duration,
+    ) -> Result<Bytes, ReadError> {
+        self.read_stale_with(self.machines[0], query, stale, self.front.timeout()).await
+    }
+
+    /// As [`read_stale`](Self::read_stale), of this state machine and within this time.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    pub async fn read_stale_with(
+        &self,
+        sm: SmId,
+        query: impl Into<Bytes>,
+        stale: Duration,
+        timeout: Duration,
+    ) -> Result<Bytes, ReadError> {
         if !self.machines.contains(&sm) {
             return Err(ReadError::NoMachine(sm));
         }
@@ -75,7 +111,8 @@ impl GroupHandle {
         }
         let (reply, answer) = oneshot::channel();
         let (slot, deadline, query) = (self.slot, self.deadline(timeout), query.into());
-        let request = Request::Read { slot, sm, query, deadline, reply };
+        let request =
+            Request::Read { slot, read: ReadRequest { sm, query, deadline, stale, reply } };
         if self.shared.inbox.offer(Note::Request(request), REQUESTS_MAX).is_err() {
             return Err(self.shared.read_refusal());
         }

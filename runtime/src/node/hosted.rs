@@ -25,7 +25,7 @@ use super::fetcher::{Fetcher, Want};
 use super::front::Front;
 use super::keeping::Keeping;
 use super::membership::{ChangeReply, MembershipView};
-use super::note::answer;
+use super::note::{ReadRequest, answer};
 use super::observing::Seen;
 use super::refusal::{change_refused, read_refused, reason, refused};
 use super::reply::{Owed, Sink};
@@ -35,15 +35,6 @@ use super::ticket::Ticket;
 use super::waiters::Waiters;
 use crate::machines::panic_message;
 use crate::transport::Transport;
-
-/// A read that waits for its read point.
-#[derive(Debug)]
-struct PendingRead {
-    sm: SmId,
-    query: Bytes,
-    deadline: Time,
-    reply: ReadReply,
-}
 
 /// Who waits for a checkpoint; released by being dropped.
 type CheckpointReply = oneshot::Sender<Result<Instance, NodeError>>;
@@ -76,7 +67,7 @@ pub(super) struct Hosted {
     jobs: Vec<Job>,
     pub(super) front: Arc<Front>,
     proposals: Waiters<(Time, Ticket)>,
-    reads: Waiters<PendingRead>,
+    reads: Waiters<ReadRequest>,
     pub(super) changes: Waiters<ChangeReply>,
     owed_outputs: Owed<Ticket>,
     owed_answers: Owed<ReadReply>,
@@ -183,24 +174,18 @@ impl Hosted {
         self.step(now, Input::Propose { id, sm, command, deadline });
     }
 
-    pub(super) fn read(
-        &mut self,
-        now: Time,
-        sm: SmId,
-        query: Bytes,
-        deadline: Time,
-        reply: ReadReply,
-    ) {
+    pub(super) fn read(&mut self, now: Time, read: ReadRequest) {
         if let Some(reason) = &self.failed {
-            return answer(reply, Err(ReadError::Failed { reason: Arc::clone(reason) }));
+            return answer(read.reply, Err(ReadError::Failed { reason: Arc::clone(reason) }));
         }
         if self.applier.reads() >= self.limits.reads_max {
-            return answer(reply, Err(ReadError::Overloaded));
+            return answer(read.reply, Err(ReadError::Overloaded));
         }
         self.front.stats.reads.add(1);
         self.stirred = true;
-        let id = ReadId(self.reads.insert(PendingRead { sm, query, deadline, reply }));
-        self.step(now, Input::Read { id, deadline });
+        let ReadRequest { deadline, stale, .. } = read;
+        let id = ReadId(self.reads.insert(read));
+        self.step(now, Input::Read { id, deadline, stale });
     }
 
     /// Shows what was chosen at an instance; what is not in memory is asked of the disk.
@@ -362,7 +347,8 @@ impl Hosted {
                     }
                 }
                 Outcome::ReadAt(ReadId(id), instance) => {
-                    if let Some(PendingRead { sm, query, deadline, reply }) = self.reads.remove(id)
+                    if let Some(ReadRequest { sm, query, deadline, reply, .. }) =
+                        self.reads.remove(id)
                     {
                         let reply = self.owed_answers.push(deadline, reply);
                         self.jobs.push(Job::Read(instance, sm, query, reply));
@@ -370,7 +356,7 @@ impl Hosted {
                 }
                 Outcome::ReadFailed(ReadId(id), refusal) => {
                     self.front.stats.reads_failed.add(1);
-                    if let Some(PendingRead { reply, .. }) = self.reads.remove(id) {
+                    if let Some(ReadRequest { reply, .. }) = self.reads.remove(id) {
                         answer(reply, Err(read_refused(refusal, self.failed.as_ref())));
                     }
                 }

@@ -98,10 +98,7 @@ pub(super) enum Request {
     },
     Read {
         slot: usize,
-        sm: SmId,
-        query: Bytes,
-        deadline: Time,
-        reply: ReadReply,
+        read: ReadRequest,
     },
     Get {
         slot: usize,
@@ -155,7 +152,7 @@ impl Request {
     pub(super) const fn deadline(&self) -> Option<Time> {
         match self {
             Self::Propose { deadline, .. }
-            | Self::Read { deadline, .. }
+            | Self::Read { read: ReadRequest { deadline, .. }, .. }
             | Self::Get { deadline, .. }
             | Self::Change { deadline, .. } => Some(*deadline),
             Self::Members { .. }
@@ -171,7 +168,7 @@ impl Request {
             Self::Propose { reply, .. } => reply.give(Err(propose)),
             Self::Change { reply, .. } => answer(reply, Err(propose.into())),
             Self::Members { reply, .. } => answer(reply, Err(other)),
-            Self::Read { reply, .. } => answer(reply, Err(read)),
+            Self::Read { read: request, .. } => answer(request.reply, Err(read)),
             Self::Get { reply, .. } => answer(reply, Err(other.into())),
             Self::Transfer { reply, .. } | Self::Cleaning { reply, .. } => {
                 answer(reply, Err(other));
@@ -179,6 +176,17 @@ impl Request {
             Self::Checkpoint { reply, .. } => answer(reply, Err(other)),
         }
     }
+}
+
+/// A read, until it has its read point.
+#[derive(Debug)]
+pub(super) struct ReadRequest {
+    pub(super) sm: SmId,
+    pub(super) query: Bytes,
+    pub(super) deadline: Time,
+    /// How old the state may be.
+    pub(super) stale: Duration,
+    pub(super) reply: ReadReply,
 }
 
 /// Answers; whoever asked may have gone, and then nobody is told.

@@ -38,6 +38,12 @@ impl Leases {
         self.is_bound = false;
     }
 
+    /// Whether clocks keep their bound.
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.is_bound
+    }
+
     /// A process holds a lease until this true time, if at all, as the leader of a ballot.
     ///
     /// # Errors

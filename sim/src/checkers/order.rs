@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use synod_core::Position;
+use synod_core::{Position, Time};
 
 use super::{Verdict, Violation};
 
@@ -15,19 +15,38 @@ use super::{Verdict, Violation};
 #[derive(Debug)]
 pub struct Order {
     answered: Vec<Position>,
+    /// When it was which, ascending.
+    past: Vec<Vec<(Time, Position)>>,
 }
 
 impl Order {
     /// Nothing was answered.
     #[must_use]
     pub fn new(groups: usize) -> Self {
-        Self { answered: vec![Position::default(); groups] }
+        Self { answered: vec![Position::default(); groups], past: vec![Vec::new(); groups] }
     }
 
     /// An operation begins: it must come out above the position returned.
     #[must_use]
     pub fn invoked(&self, group: usize) -> Position {
         self.answered[group]
+    }
+
+    /// The highest position that was answered before `then`.
+    #[must_use]
+    pub fn answered_by(&self, group: usize, then: Time) -> Position {
+        let past = &self.past[group];
+        let before = past.partition_point(|(at, _)| *at < then);
+        before.checked_sub(1).map_or_else(Position::default, |last| past[last].1)
+    }
+
+    /// What was answered so far was answered by now.
+    pub fn passes(&mut self, now: Time) {
+        for (answered, past) in self.answered.iter().zip(&mut self.past) {
+            if past.last().map_or_else(Position::default, |(_, last)| *last) < *answered {
+                past.push((now, *answered));
+            }
+        }
     }
 
     /// A command that began `after` was executed at `at`.
@@ -108,5 +127,20 @@ mod tests {
         order.written(0, &op(1), one, at(2, 0)).unwrap();
         let two = order.invoked(0);
         assert!(order.read(0, &0, two, at(1, 9)).is_err());
+    }
+
+    #[test]
+    fn a_read_older_than_it_may_be_is_found() {
+        let mut order = Order::new(1);
+        for (n, millis) in [(1, 10), (2, 20)] {
+            let after = order.invoked(0);
+            order.written(0, &op(n), after, at(n, 0)).unwrap();
+            order.passes(Time::from_millis(millis));
+        }
+        for (millis, least) in [(10, Position::default()), (11, at(1, 0)), (21, at(2, 0))] {
+            let after = order.answered_by(0, Time::from_millis(millis));
+            assert_eq!(after, least);
+            assert_eq!(order.read(0, &0, after, at(1, 0)).is_err(), least == at(2, 0));
+        }
     }
 }

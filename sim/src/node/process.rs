@@ -250,9 +250,9 @@ impl Process {
                 command: ask.bytes(),
                 deadline,
             },
-            Ask::Read(_) | Ask::Query(..) => {
+            Ask::Read(_) | Ask::Stale(..) | Ask::Query(..) => {
                 self.groups[group].asked(id, ask.clone());
-                Input::Read { id: ReadId(id.0), deadline }
+                Input::Read { id: ReadId(id.0), deadline, stale: ask.stale() }
             }
         };
         self.step(machine, group, input, env);

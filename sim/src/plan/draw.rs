@@ -62,6 +62,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let (mut clients, mut requests) = load.expand(seed, nodes, groups);
     let bursts = if preset == Preset::RestartsInWindow { 80 } else { 15 };
     requests::burst(&mut clients, &mut requests, seed, bursts);
+    requests::relax(&mut requests, seed, election);
     let mut ending = Ending::draw(seed, nodes, is_forming);
     if preset == Preset::Copies {
         // Whoever could tell that a disk is an older one is there to the end.

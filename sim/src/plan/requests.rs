@@ -174,6 +174,22 @@ pub(super) fn burst(clients: &mut Vec<Client>, requests: &mut [Request], seed: u
     }
 }
 
+/// On some seeds, lets half of all reads be content with a state that is a little old.
+pub(super) fn relax(requests: &mut [Request], seed: u64, election: Duration) {
+    let mut rng = Rng::stream(seed, "stale reads");
+    if !rng.percent(40) {
+        return;
+    }
+    for request in requests {
+        if let Ask::Read(key) = request.ask
+            && rng.percent(50)
+        {
+            let stale = election * u32::try_from(rng.spread(1, 100)).unwrap_or(1) / 20;
+            request.ask = Ask::Stale(key, stale);
+        }
+    }
+}
+
 /// Lets all requests be to a user's state machines, if there are any. When, and of whom, stays.
 pub(super) fn invite(requests: &mut [Request], guests: &Guests, seed: u64) {
     let mut rng = Rng::stream(seed, "guests");

@@ -62,7 +62,7 @@ pub(super) const FEATURES: &[(&str, Change)] = &[
         for request in &mut plan.requests {
             match &mut request.ask {
                 Ask::Propose(op, _) => op.key = 0,
-                Ask::Read(key) => *key = 0,
+                Ask::Read(key) | Ask::Stale(key, _) => *key = 0,
                 Ask::Guest(..) | Ask::Query(..) => {}
             }
         }

@@ -67,7 +67,7 @@ impl<M: StateMachine> Guest for Hosting<M> {
         let work = match ask {
             Ask::Guest(_, command) => Work::Command(command.clone()),
             Ask::Query(_, query) => Work::Query(query.clone()),
-            Ask::Propose(..) | Ask::Read(_) => return,
+            Ask::Propose(..) | Ask::Read(_) | Ask::Stale(..) => return,
         };
         self.on_answer.iter().for_each(|look| look(&work, answer));
     }

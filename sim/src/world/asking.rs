@@ -70,7 +70,7 @@ impl World {
         if !is_put {
             let end = match ask {
                 Ask::Propose(..) | Ask::Guest(..) => End::Refused,
-                Ask::Read(_) | Ask::Query(..) => End::Unread,
+                Ask::Read(_) | Ask::Stale(..) | Ask::Query(..) => End::Unread,
             };
             self.env.answers.push((id, Answer::End(end)));
         }
@@ -86,6 +86,7 @@ impl World {
         if !is_waiting || self.walls[node].answers > 0 {
             let verdict = self.clients.unheard(id, end, checkers);
             checkers.note(verdict);
+            checkers.answered(now);
             self.env.line(node, || format!("answers request {} unheard: {end:?}", id.0));
             if is_waiting {
                 self.env.queue.push(due.max(now), Event::GiveUp(id));
@@ -94,6 +95,7 @@ impl World {
         }
         let verdict = self.clients.end(id, end, now, checkers);
         checkers.note(verdict);
+        checkers.answered(now);
         self.env.line(node, || Note::answered(id, &end));
         if let Some(client) = client {
             self.go_on(client, false);

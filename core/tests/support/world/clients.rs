@@ -27,7 +27,7 @@ impl World {
                 let (id, deadline) = (self.next_id, self.now + patience);
                 self.checks.read_starts(id);
                 self.nodes[i].waiting.insert((Asked::Read, id), deadline);
-                self.step(i, Input::Read { id: ReadId(id), deadline });
+                self.step(i, Input::Read { id: ReadId(id), deadline, stale: Duration::ZERO });
             }
             _ => self.propose(i, patience),
         }

@@ -2,7 +2,7 @@
 
 use super::super::reply::Sink;
 use super::{
-    Arc, ChangeError, Hosted, Master, Outbox, PendingRead, ProposeError, ReadError, Seen, answer,
+    Arc, ChangeError, Hosted, Master, Outbox, ProposeError, ReadError, ReadRequest, Seen, answer,
 };
 
 impl Hosted {
@@ -48,7 +48,7 @@ impl Hosted {
         for (_, reply) in self.proposals.clear() {
             reply.give(Err(propose.clone()));
         }
-        for PendingRead { reply, .. } in self.reads.clear() {
+        for ReadRequest { reply, .. } in self.reads.clear() {
             answer(reply, Err(read.clone()));
         }
         let change = ChangeError::from(propose.clone());
