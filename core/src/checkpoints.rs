@@ -41,6 +41,12 @@ impl Checkpoints {
         self.last
     }
 
+    /// The newest, durable or on its way there.
+    pub(crate) fn newest(&self) -> Instance {
+        let writing = self.writing.map_or(self.last, |(_, instance)| instance);
+        self.taking.as_ref().map_or(writing, |(taking, _)| writing.max(*taking))
+    }
+
     /// One is to be taken as soon as possible.
     pub(crate) const fn want(&mut self) {
         self.wanted = true;

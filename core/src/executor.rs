@@ -81,6 +81,14 @@ impl Executor {
         &mut self.checkpoints
     }
 
+    /// A peer needs a checkpoint at or above `next`.
+    pub(crate) fn checkpoint_for(&mut self, next: Instance) {
+        if self.handed >= next && self.checkpoints.newest() < next {
+            mark!(CHECKPOINT_FOR_A_PEER);
+            self.checkpoints.want();
+        }
+    }
+
     /// Where the newest durable checkpoint is.
     pub(crate) const fn checkpoint(&self) -> Instance {
         self.checkpoints.last()

@@ -206,6 +206,7 @@ impl Group {
             Input::Fetched { id, entries } => self.fetched(id, entries, out),
             Input::Applied(instance) => self.executor.on_applied(instance),
             Input::Checkpoint => self.executor.checkpoints().want(),
+            Input::CheckpointFor(next) => self.executor.checkpoint_for(next),
             Input::Checkpointed(at) => self.executor.checkpoints().on_taken(at, ctx),
             Input::CheckpointFailed(at) => self.executor.checkpoints().on_failed(at),
             Input::CleanLimit(limit) => self.executor.checkpoints().limit(limit),
@@ -567,6 +568,7 @@ fn refuse(input: Input, out: &mut Outbox) {
         | Input::Fetched { .. }
         | Input::Applied(_)
         | Input::Checkpoint
+        | Input::CheckpointFor(_)
         | Input::Checkpointed(_)
         | Input::CheckpointFailed(_)
         | Input::CleanLimit(_)

@@ -67,6 +67,10 @@ pub enum Input {
     Applied(Instance),
     /// Take a checkpoint now: at what is handed out, once none is being written any more.
     Checkpoint,
+    /// A peer needs a checkpoint at or above this instance, since it has lost its own: one is taken if so
+    /// much is handed out here and there is none as high. Without that a peer would wait for the next one
+    /// that is due, which in a group without work is never.
+    CheckpointFor(Instance),
     /// Answers [`Apply::Checkpoint`](crate::Apply): the checkpoint of every state machine at this
     /// instance is durable. Once the group has written that down, it starts from it, and cleans its
     /// log below it.

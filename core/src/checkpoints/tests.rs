@@ -82,6 +82,16 @@ fn one_that_is_asked_for_waits_for_the_last_and_leads_further() {
 }
 
 #[test]
+fn one_that_is_on_its_way_is_known_to_come() {
+    let (mut kit, _, mut checkpoints) = checkpoints(0);
+    assert_eq!(checkpoints.newest(), Instance::ZERO);
+    checkpoints.take(Instance(5), Bytes::new());
+    assert_eq!(checkpoints.newest(), Instance(5));
+    checkpoints.on_taken(Instance(5), &mut kit.ctx());
+    assert_eq!((checkpoints.newest(), checkpoints.last()), (Instance(5), Instance::ZERO));
+}
+
+#[test]
 fn one_that_was_overtaken_by_an_installed_one_does_not_count() {
     let (mut kit, _, mut checkpoints) = checkpoints(0);
     checkpoints.take(Instance(5), Bytes::new());

@@ -29,6 +29,9 @@ pub enum SenderAction {
         /// So many bytes.
         len: u32,
     },
+    /// Somebody needs a checkpoint at or above this, and there is none: see
+    /// [`Input::CheckpointFor`](crate::Input::CheckpointFor).
+    Want(Instance),
 }
 
 /// Serves the newest checkpoint, and older ones to those who have begun to read them.
@@ -100,6 +103,9 @@ impl Sender {
         match message {
             TransferMessage::Ask { next } => {
                 let newest = self.newest.clone().filter(|(id, _)| id.at >= *next);
+                if newest.is_none() {
+                    out.push(SenderAction::Want(*next));
+                }
                 let message = match newest {
                     Some((id, manifest)) if self.pin(now, from, id) => {
                         TransferMessage::Offer { id, manifest }

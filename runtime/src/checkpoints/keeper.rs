@@ -153,6 +153,7 @@ impl<V: Vfs> Keeper<V> {
         for action in sends {
             match action {
                 SenderAction::Send(to, message) => self.messages.push((to, message)),
+                SenderAction::Want(next) => self.inputs.push(Input::CheckpointFor(next)),
                 SenderAction::Read { to, id, file, offset, len } => {
                     let message = self.chunk(id, file, offset, len);
                     self.messages.push((to, message));

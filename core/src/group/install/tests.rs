@@ -252,3 +252,20 @@ fn who_has_lost_its_checkpoint_leaves_leading_to_others() {
     }
     panic!("it never canvasses");
 }
+
+#[test]
+fn a_checkpoint_is_taken_for_a_peer_that_has_lost_its_own() {
+    let mut node = node(Recovered { chosen: Instance(4), ..with_checkpoint(4) });
+    let taken = |node: &mut Node, next| {
+        node.out.applies.clear();
+        node.step(Input::CheckpointFor(Instance(next)));
+        node.out.applies.iter().any(|apply| matches!(apply, Apply::Checkpoint { .. }))
+    };
+    assert!(!taken(&mut node, 4), "it is there");
+    node.accept(3, 5);
+    node.hear(2, Message::Heartbeat { ballot: ballot(3, 2), probe: 0, chosen: Instance(5) });
+    node.sync();
+    assert!(!taken(&mut node, 6), "nobody here is that far");
+    assert!(taken(&mut node, 5));
+    assert!(!taken(&mut node, 5), "it is being taken");
+}

@@ -155,6 +155,7 @@ impl World {
         for answer in answers {
             let message = match answer {
                 SenderAction::Send(_, message) => message,
+                SenderAction::Want(_) => continue,
                 SenderAction::Read { id, file, offset, len, .. } => {
                     let size = manifest.files[usize::try_from(file).unwrap()].size;
                     let len = u64::from(len).min(size - offset);

@@ -42,7 +42,9 @@ fn nothing(to: u64, id: CheckpointId) -> [SenderAction; 1] {
 fn only_what_leads_further_is_offered() {
     let mut sender = sender();
     let none = CheckpointId::default();
-    assert_eq!(hear(&mut sender, 0, 2, ask(10)), nothing(2, none));
+    let [nothing] = nothing(2, none);
+    let want = SenderAction::Want(Instance(10));
+    assert_eq!(hear(&mut sender, 0, 2, ask(10)), [want, nothing], "and one will be taken");
     let offer = TransferMessage::Offer { id: ID, manifest: Bytes::from_static(b"manifest") };
     assert_eq!(hear(&mut sender, 0, 2, ask(9)), [SenderAction::Send(NodeId(2), offer)]);
 }
