@@ -60,7 +60,7 @@ impl Checkpoints {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         let is_boundary = interval > 0 && at.0.is_multiple_of(interval);
         let is_due = is_boundary || (bytes_max > 0 && self.bytes >= bytes_max);
-        if is_due && self.taking.is_some() {
+        if is_due && self.is_busy() {
             mark!(CHECKPOINT_PUT_OFF);
             self.wanted = true;
             return false;
@@ -70,12 +70,17 @@ impl Checkpoints {
 
     /// Whether one that was asked for can be taken at `at`.
     pub(crate) fn is_wanted(&mut self, at: Instance) -> bool {
-        if !self.wanted || self.taking.is_some() {
+        if !self.wanted || self.is_busy() {
             return false;
         }
         self.wanted = false;
-        let newest = self.writing.map_or(self.last, |(_, instance)| instance);
-        at > newest
+        at > self.last
+    }
+
+    /// Whether the last one is not durable yet, record and all: one at a time, so that a disk that takes
+    /// its time has no more than one record of them in flight (I9).
+    const fn is_busy(&self) -> bool {
+        self.taking.is_some() || self.writing.is_some()
     }
 
     /// One is handed out.

@@ -70,12 +70,15 @@ fn checkpoints_are_due_at_multiples_and_after_bytes() {
 
 #[test]
 fn one_that_is_asked_for_waits_for_the_last_and_leads_further() {
-    let (mut kit, _, mut checkpoints) = checkpoints(0);
+    let (mut kit, mut entries, mut checkpoints) = checkpoints(0);
     assert!(!checkpoints.is_wanted(Instance(5)));
     checkpoints.want();
     checkpoints.take(Instance(5), Bytes::new());
     assert!(!checkpoints.is_wanted(Instance(6)), "one is being taken");
     checkpoints.on_taken(Instance(5), &mut kit.ctx());
+    assert!(!checkpoints.is_wanted(Instance(6)), "its record is being written");
+    kit.sync();
+    checkpoints.settle(Instance(6), &mut entries, &mut kit.ctx());
     assert!(checkpoints.is_wanted(Instance(6)));
     checkpoints.want();
     assert!(!checkpoints.is_wanted(Instance(5)), "it is there already");

@@ -175,6 +175,25 @@ fn a_peer_that_does_not_answer_is_followed_by_another() {
 }
 
 #[test]
+fn who_knows_less_is_asked_before_those_that_did_not_answer_are_asked_again() {
+    let mut bench = bench(chosen(1));
+    for (node, chosen) in [(2, 9), (3, 8), (4, 5)] {
+        bench.knows(node, chosen);
+    }
+    bench.learner.note_cleaned(NodeId(5), Instance(7), true);
+    let step = bench.kit.env.config.retry_interval * 2;
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        assert_eq!(bench.learner.cleaned_by(Instance(2)), [], "somebody may still teach it");
+        asked.extend(bench.asks());
+        bench.kit.env.now = bench.kit.env.now + step;
+    }
+    assert_eq!(asked, [(2, 2), (3, 2), (4, 2)]);
+    bench.asks();
+    assert_eq!(bench.learner.cleaned_by(Instance(2)), [NodeId(5)], "a checkpoint is needed");
+}
+
+#[test]
 fn everybody_is_asked_if_the_only_peer_ahead_has_nothing_to_give() {
     let mut bench = bench(chosen(1));
     bench.kit = Kit::new(4);
