@@ -25,6 +25,8 @@ pub(crate) struct Checkpoints {
     writing: Option<(WriteSeq, Instance)>,
     /// One was asked for.
     wanted: bool,
+    /// The files of the last one are not what was written.
+    is_lost: bool,
     /// Bytes of values handed out since the last one.
     bytes: u64,
     /// Nothing above this is cleaned.
@@ -33,7 +35,15 @@ pub(crate) struct Checkpoints {
 
 impl Checkpoints {
     pub(crate) const fn new(last: Instance) -> Self {
-        Self { last, taking: None, writing: None, wanted: false, bytes: 0, limit: Instance::MAX }
+        Self {
+            last,
+            taking: None,
+            writing: None,
+            wanted: false,
+            is_lost: false,
+            bytes: 0,
+            limit: Instance::MAX,
+        }
     }
 
     /// The newest checkpoint that a restart would start from.
@@ -74,7 +84,16 @@ impl Checkpoints {
             return false;
         }
         self.wanted = false;
-        at > self.last
+        at > self.last || (self.is_lost && at == self.last)
+    }
+
+    /// The files at `at` are not what was written. A restart would find no beginning, and a peer gets
+    /// none.
+    pub(crate) fn lose(&mut self, at: Instance) {
+        if at == self.last {
+            mark!(CHECKPOINT_TAKEN_AGAIN);
+            (self.is_lost, self.wanted) = (true, true);
+        }
     }
 
     /// Whether the last one is not durable yet, record and all: one at a time, so that a disk that takes
@@ -124,6 +143,7 @@ impl Checkpoints {
         {
             self.writing = None;
             self.last = at;
+            self.is_lost = false;
             ctx.event(Event::Checkpointed(at));
         }
         if self.last > entries.cleaned() {

@@ -207,6 +207,7 @@ impl Group {
             Input::Applied(instance) => self.executor.on_applied(instance),
             Input::Checkpoint => self.executor.checkpoints().want(),
             Input::CheckpointFor(next) => self.executor.checkpoint_for(next),
+            Input::CheckpointLost(at) => self.executor.checkpoints().lose(at),
             Input::Checkpointed(at) => self.executor.checkpoints().on_taken(at, ctx),
             Input::CheckpointFailed(at) => self.executor.checkpoints().on_failed(at),
             Input::CleanLimit(limit) => self.executor.checkpoints().limit(limit),
@@ -569,6 +570,7 @@ fn refuse(input: Input, out: &mut Outbox) {
         | Input::Applied(_)
         | Input::Checkpoint
         | Input::CheckpointFor(_)
+        | Input::CheckpointLost(_)
         | Input::Checkpointed(_)
         | Input::CheckpointFailed(_)
         | Input::CleanLimit(_)

@@ -71,6 +71,9 @@ pub enum Input {
     /// much is handed out here and there is none as high. Without that a peer would wait for the next one
     /// that is due, which in a group without work is never.
     CheckpointFor(Instance),
+    /// The files of the checkpoint at this instance are not what was written, though the state machines
+    /// are well: another one is taken in its place, at the same instance if need be.
+    CheckpointLost(Instance),
     /// Answers [`Apply::Checkpoint`](crate::Apply): the checkpoint of every state machine at this
     /// instance is durable. Once the group has written that down, it starts from it, and cleans its
     /// log below it.

@@ -7,6 +7,8 @@ synod_core::marks! {
     LAST_BATCH_REPAIRED = "the last batch has one bad place, counts, and is written whole again";
     LAST_BATCH_CUT = "the last batch has a good header and two bad places, and is cut as torn";
     LOG_REFUSED = "a log is too damaged to vote with";
+    FREED_IN_DOUBT = "a torn batch says that segments are not needed, and they are kept";
+    MARKS_FALL_BACK = "marks are lost where they were carried to, and found where they were";
     OBSOLETE_SEGMENT_REMOVED = "recovery finds a segment that was freed";
     TAIL_TORN = "recovery cuts a torn tail";
     TORN_SEGMENT_REMOVED = "recovery finds a last segment without a header";

@@ -85,6 +85,23 @@ fn one_that_is_asked_for_waits_for_the_last_and_leads_further() {
 }
 
 #[test]
+fn one_whose_files_went_bad_is_taken_again_at_the_same_instance() {
+    let (mut kit, mut entries, mut checkpoints) = checkpoints(0);
+    take(&mut checkpoints, 5, &mut kit);
+    kit.sync();
+    checkpoints.settle(Instance(5), &mut entries, &mut kit.ctx());
+    checkpoints.lose(Instance(4));
+    assert!(!checkpoints.is_wanted(Instance(5)), "an older one");
+    checkpoints.lose(Instance(5));
+    assert!(checkpoints.is_wanted(Instance(5)));
+    take(&mut checkpoints, 5, &mut kit);
+    kit.sync();
+    checkpoints.settle(Instance(5), &mut entries, &mut kit.ctx());
+    checkpoints.want();
+    assert!(!checkpoints.is_wanted(Instance(5)), "it is whole again");
+}
+
+#[test]
 fn one_that_is_on_its_way_is_known_to_come() {
     let (mut kit, _, mut checkpoints) = checkpoints(0);
     assert_eq!(checkpoints.newest(), Instance::ZERO);

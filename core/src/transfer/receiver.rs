@@ -47,6 +47,8 @@ pub struct Receiver {
     silence: u32,
     /// The next chunk that is missing of what was begun.
     coming: Option<Coming>,
+    /// What the last one asked had nothing of any more.
+    gone: Option<CheckpointId>,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,7 @@ impl Receiver {
             unanswered: 0,
             silence: 0,
             coming: None,
+            gone: None,
         }
     }
 
@@ -178,6 +181,7 @@ impl Receiver {
             {
                 // It has another one by now.
                 mark!(TRANSFER_GONE);
+                self.gone = Some(id);
                 self.ask(now, out);
             }
             // Late, doubled, or for the other side.
@@ -274,7 +278,9 @@ impl Receiver {
         let manifest = Manifest::decode(bytes).filter(|manifest| {
             manifest.id() == id && id.at >= next && is_checkpoint_state(id.at, &manifest.state)
         });
-        let Some(manifest) = manifest else {
+        // What cannot be had there is not asked for there again at once.
+        let is_gone = self.gone.take() == Some(id);
+        let Some(manifest) = manifest.filter(|_| !is_gone) else {
             mark!(TRANSFER_OFFER_REFUSED);
             return self.turn_to_another(now, out);
         };

@@ -29,6 +29,16 @@ pub enum SenderAction {
         /// So many bytes.
         len: u32,
     },
+    /// Read all of this checkpoint and compare it with its manifest, since somebody who had it offered
+    /// before asks again. Send the offer if it is whole, otherwise [`TransferMessage::Nothing`].
+    Check {
+        /// For whom.
+        to: NodeId,
+        /// Which checkpoint.
+        id: CheckpointId,
+        /// Its manifest.
+        manifest: Bytes,
+    },
     /// Somebody needs a checkpoint at or above this, and there is none: see
     /// [`Input::CheckpointFor`](crate::Input::CheckpointFor).
     Want(Instance),
@@ -64,6 +74,13 @@ impl Sender {
     /// There is a newer checkpoint; this is its manifest.
     pub fn has(&mut self, id: CheckpointId, manifest: Bytes) {
         self.newest = Some((id, manifest));
+    }
+
+    /// The files of this checkpoint are not what they should be.
+    pub fn lost(&mut self, id: CheckpointId) {
+        self.newest.take_if(|(newest, _)| *newest == id);
+        self.readers.retain(|reader| reader.id != id);
+        self.queue.retain(|(_, queued, ..)| *queued != id);
     }
 
     /// The checkpoints that somebody is reading: they stay, and so does the log above them.
@@ -105,6 +122,11 @@ impl Sender {
                 let newest = self.newest.clone().filter(|(id, _)| id.at >= *next);
                 if newest.is_none() {
                     out.push(SenderAction::Want(*next));
+                }
+                let had_it = |id| self.readers.iter().any(|it| it.node == from && it.id == id);
+                if let Some((id, manifest)) = newest.clone().filter(|(id, _)| had_it(*id)) {
+                    self.pin(now, from, id);
+                    return out.push(SenderAction::Check { to: from, id, manifest });
                 }
                 let message = match newest {
                     Some((id, manifest)) if self.pin(now, from, id) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
 use synod_core::{
     CheckpointId, Event, Input, Instance, Manifest, NodeId, Receiver, ReceiverAction, Sender,
     SenderAction, SmId, Time, TransferConfig, TransferMessage, Wanted,
@@ -154,6 +155,10 @@ impl<V: Vfs> Keeper<V> {
             match action {
                 SenderAction::Send(to, message) => self.messages.push((to, message)),
                 SenderAction::Want(next) => self.inputs.push(Input::CheckpointFor(next)),
+                SenderAction::Check { to, id, manifest } => {
+                    let message = self.checked(id, manifest);
+                    self.messages.push((to, message));
+                }
                 SenderAction::Read { to, id, file, offset, len } => {
                     let message = self.chunk(id, file, offset, len);
                     self.messages.push((to, message));
@@ -178,13 +183,42 @@ impl<V: Vfs> Keeper<V> {
         }
     }
 
-    fn chunk(&self, id: CheckpointId, file: u32, offset: u64, len: u32) -> TransferMessage {
-        let manifest = self.complete.get(&id.at).filter(|manifest| manifest.id() == id);
-        let bytes = manifest.and_then(|manifest| self.store.read(manifest, file, offset, len).ok());
-        match bytes.filter(|bytes| !bytes.is_empty()) {
-            Some(bytes) => TransferMessage::Chunk { id, file, offset, bytes },
+    fn chunk(&mut self, id: CheckpointId, file: u32, offset: u64, len: u32) -> TransferMessage {
+        let Some(manifest) = self.complete.get(&id.at).filter(|manifest| manifest.id() == id)
+        else {
+            return TransferMessage::Nothing { id };
+        };
+        let place = usize::try_from(file).ok();
+        let is_there = place.and_then(|place| manifest.files.get(place));
+        if is_there.is_none_or(|file| offset >= file.size) {
+            return TransferMessage::Nothing { id };
+        }
+        match self.store.read(manifest, file, offset, len) {
+            Ok(bytes) if !bytes.is_empty() => TransferMessage::Chunk { id, file, offset, bytes },
+            Ok(_) | Err(_) => self.lost(id),
+        }
+    }
+
+    /// Offers a checkpoint that is whole.
+    fn checked(&mut self, id: CheckpointId, bytes: Bytes) -> TransferMessage {
+        match self.complete.get(&id.at).filter(|manifest| manifest.id() == id) {
+            Some(manifest) if self.store.is_intact(manifest) => {
+                TransferMessage::Offer { id, manifest: bytes }
+            }
+            Some(_) => self.lost(id),
             None => TransferMessage::Nothing { id },
         }
+    }
+
+    /// The files of a checkpoint are not what they should be: nobody gets them, and the group takes
+    /// another.
+    fn lost(&mut self, id: CheckpointId) -> TransferMessage {
+        self.sender.lost(id);
+        self.complete.remove(&id.at);
+        if id.at == self.recorded {
+            self.inputs.push(Input::CheckpointLost(id.at));
+        }
+        TransferMessage::Nothing { id }
     }
 
     fn work(

@@ -252,6 +252,11 @@ impl<V: Vfs> Store<V> {
         Ok((u32::try_from(manifest.files.len()).unwrap_or(u32::MAX), 0))
     }
 
+    /// Whether all files of a checkpoint hold what was written.
+    pub fn is_intact(&self, manifest: &Manifest) -> bool {
+        self.is_whole(Some(manifest), |_| true).unwrap_or(false)
+    }
+
     fn is_whole(
         &self,
         manifest: Option<&Manifest>,

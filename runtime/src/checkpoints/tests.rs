@@ -2,9 +2,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use bytes::Bytes;
-use synod_core::{Instance, Manifest, SmId};
+use synod_core::{Input, Instance, Manifest, NodeId, SmId, Time, TransferConfig, TransferMessage};
 
-use super::Store;
+use super::{Keeper, Store};
 use crate::state_machine::{Checkpoint, CheckpointError, Directory, Stream};
 use crate::vfs::StdVfs;
 
@@ -95,6 +95,42 @@ fn a_checksum_stands_for_what_the_machine_wrote() {
     let written = store.write(Instance(5), Bytes::new(), vec![(SmId(0), Box::new(Astray))]);
     assert!(matches!(written, Err(CheckpointError::Contents(_))), "{written:?}");
     assert_eq!(open(dir.path(), 5).1, None);
+}
+
+#[test]
+fn a_checkpoint_that_went_bad_while_the_node_runs_is_offered_no_more_and_taken_again() {
+    let peer = NodeId(2);
+    let ask = TransferMessage::Ask { next: Instance(1) };
+    for is_gone in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = open(dir.path(), 0);
+        let manifest = write(&store, 5);
+        let config = TransferConfig::default();
+        let (mut keeper, is_whole) =
+            Keeper::open(StdVfs, dir.path(), Some(Instance(5)), |_| true, config).unwrap();
+        assert!(is_whole);
+        keeper.receive(Time::ZERO, peer, ask.clone());
+        let offer = TransferMessage::Offer { id: manifest.id(), manifest: manifest.encode() };
+        assert_eq!(std::mem::take(&mut keeper.messages), [(peer, offer.clone())]);
+        keeper.receive(Time::ZERO, peer, ask.clone());
+        assert_eq!(std::mem::take(&mut keeper.messages), [(peer, offer)], "checked, and whole");
+        keeper.inputs.clear();
+        let file = dir.path().join("5/0/a");
+        if is_gone {
+            // What a peer is to be read shows that it is not there.
+            std::fs::remove_file(file).unwrap();
+            let fetch = TransferMessage::Fetch { id: manifest.id(), file: 0, offset: 0, len: 9 };
+            keeper.receive(Time::ZERO, peer, fetch);
+        } else {
+            // The peer found that it is not what was announced, and asks again.
+            std::fs::write(file, "fIrst").unwrap();
+            keeper.receive(Time::ZERO, peer, ask.clone());
+        }
+        let nothing = TransferMessage::Nothing { id: manifest.id() };
+        assert_eq!(std::mem::take(&mut keeper.messages), [(peer, nothing)]);
+        let lost = |input: &Input| matches!(input, Input::CheckpointLost(Instance(5)));
+        assert!(keeper.inputs.iter().any(lost), "{:?}", keeper.inputs);
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The record of a checkpoint: a group's own state, without which a cleaned log has no beginning.
 //!
 //! So it is written twice, wherever it is written: the second time behind a block of zeros, such that
-//! one bad block never costs both. Like the founding it is kept in memory, to be carried along when
+//! one bad block never costs both. The zeros are a record of their own: as part of the second they would
+//! be under its checksum, and a block with the end of the first in it holds some of them. Like the founding it is kept in memory, to be carried along when
 //! its segment is freed.
 
 use bytes::{Bytes, BytesMut};
@@ -19,9 +20,8 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     /// What was written with a record, if that is one of a checkpoint.
     pub(crate) fn read(entry: &Entry, payload: &Bytes) -> Option<Self> {
-        let zeros = match entry.kind {
-            Kind::Checkpoint => 0,
-            Kind::CheckpointAgain => index(BLOCK),
+        match entry.kind {
+            Kind::Checkpoint | Kind::CheckpointAgain => {}
             Kind::Boot
             | Kind::Formatted
             | Kind::Founded
@@ -34,21 +34,24 @@ impl Checkpoint {
             | Kind::Lease
             | Kind::Membership
             | Kind::Lost
+            | Kind::Padding
             | Kind::Renewed => return None,
-        };
-        let state = (payload.len() >= zeros).then(|| payload.slice(zeros..))?;
-        Some(Self { instance: Instance(entry.instance), state })
+        }
+        Some(Self { instance: Instance(entry.instance), state: payload.clone() })
     }
 
-    /// Both records, with their payloads.
-    pub(crate) fn records(&self, group: GroupId) -> [(Entry, Bytes); 2] {
-        let mut again = BytesMut::zeroed(index(BLOCK));
-        again.extend_from_slice(&self.state);
+    /// Both records and what stands between them, with their payloads.
+    pub(crate) fn records(&self, group: GroupId) -> [(Entry, Bytes); 3] {
+        let zeros = BytesMut::zeroed(index(BLOCK)).freeze();
         let entry = |kind, payload: Bytes| {
             let entry = Entry::bare(kind, group, self.instance.0, Ballot::ZERO);
             (entry.with_payload(&payload), payload)
         };
-        let state = self.state.clone();
-        [entry(Kind::Checkpoint, state), entry(Kind::CheckpointAgain, again.freeze())]
+        let state = || self.state.clone();
+        [
+            entry(Kind::Checkpoint, state()),
+            entry(Kind::Padding, zeros),
+            entry(Kind::CheckpointAgain, state()),
+        ]
     }
 }

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use synod_core::{Ballot, GroupId, Instance, Record, mark};
+use synod_core::{Ballot, GroupId, History, Instance, Record, mark};
 
 use super::error::LogError;
 use super::format::{Entry, Kind, Layout};
@@ -183,7 +183,8 @@ impl<V: Vfs> Log<V> {
                 }
                 marks.push(Entry::bare(Kind::Cleaned, group, of.cleaned.0, zero));
                 if let Some(history) = &of.history {
-                    let entry = Entry::bare(Kind::Membership, group, 0, zero);
+                    let version = History::decode(history).map_or(0, |held| held.version().0);
+                    let entry = Entry::bare(Kind::Membership, group, version, zero);
                     payloads.push((entry.with_payload(history), history.clone()));
                 }
                 marks.push(Entry::bare(Kind::Chosen, group, of.sure_hint().0, zero));

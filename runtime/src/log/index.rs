@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Ballot, Founding, GroupId, Incarnation, Instance, mark};
+use synod_core::{Ballot, Founding, GroupId, History, Incarnation, Instance, mark};
 
 use super::checkpoint::Checkpoint;
 use super::format::{Entry, Kind};
@@ -125,7 +125,7 @@ impl<F> Index<F> {
     pub(crate) fn apply(&mut self, entry: &Entry, place: Place) {
         match entry.kind {
             Kind::Boot => self.boot = self.boot.max(entry.instance),
-            Kind::Founded | Kind::Oldest => {}
+            Kind::Founded | Kind::Oldest | Kind::Padding => {}
             Kind::Formatted
             | Kind::Promised
             | Kind::Lease
@@ -212,14 +212,22 @@ impl<F> Index<F> {
             Kind::Accepted | Kind::Learned | Kind::Lost => {}
             // Its payload is kept by `remember`.
             Kind::Membership => group.marks = group.marks.min(place.segment),
-            Kind::Boot | Kind::Founded | Kind::Oldest => unreachable!("no record of a group"),
+            Kind::Boot | Kind::Founded | Kind::Oldest | Kind::Padding => {
+                unreachable!("no record of a group")
+            }
         }
     }
 
     /// Keeps the payload of a membership record: like a promise, the last one counts, and it is carried
-    /// ahead when its segment is freed.
+    /// ahead when its segment is freed. A lost one costs nothing if it is the same as the one before.
     pub(crate) fn remember(&mut self, entry: &Entry, payload: Option<Bytes>) {
         if let Some(group) = self.groups.get_mut(&entry.group) {
+            let held = group.history.as_ref().and_then(|held| History::decode(held));
+            let is_held = held.is_some_and(|held| held.version() == Instance(entry.instance));
+            if payload.is_none() && is_held {
+                mark!(MARKS_FALL_BACK);
+                return;
+            }
             group.history_lost = payload.is_none();
             group.history = payload;
         }
@@ -291,6 +299,7 @@ impl GroupIndex {
             | Kind::Membership
             | Kind::Checkpoint
             | Kind::CheckpointAgain
+            | Kind::Padding
             | Kind::Renewed => {}
         }
     }

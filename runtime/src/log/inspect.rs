@@ -256,6 +256,7 @@ const fn name(kind: Kind) -> &'static str {
         Kind::Membership => "membership",
         Kind::Checkpoint => "checkpoint",
         Kind::CheckpointAgain => "checkpoint again",
+        Kind::Padding => "padding",
     }
 }
 

@@ -304,21 +304,35 @@ fn first_claim(file: &impl VfsFile, number: u32) -> std::io::Result<Option<u64>>
 ///
 /// The newest segment knows which is the oldest one needed: its header says so, and what was freed
 /// since then is recorded in its own batches.
+///
+/// A record of the last batch that is not whole is believed only if something that it frees is gone
+/// already, which shows that the batch was synced. Otherwise its sync may have been overtaken by a power
+/// loss, and what it carried ahead is to be found where it was.
 fn split_obsolete<F: VfsFile>(
     dir: &Path,
     disk: &mut BTreeMap<u32, OnDisk<F>>,
     newest: SegmentHeader,
 ) -> Result<Vec<PathBuf>, OpenError> {
     let mut oldest = newest.oldest.segment;
+    let mut doubtful = oldest;
     if let Some(on_disk) = disk.get(&newest.start.segment) {
         let mut note = |batch: &Batch| {
-            for entry in batch.header.entries.iter().filter(|entry| entry.kind == Kind::Oldest) {
-                oldest = oldest.max(u32::try_from(entry.instance).unwrap_or(u32::MAX));
+            oldest = doubtful; // vouched for by this batch
+            let freed = batch.header.entries.iter().filter(|entry| entry.kind == Kind::Oldest);
+            let freed = freed.map(|entry| u32::try_from(entry.instance).unwrap_or(u32::MAX));
+            doubtful = freed.fold(doubtful, u32::max);
+            if batch.places == 0 {
+                oldest = doubtful;
             }
             Ok(())
         };
         walk(on_disk, newest.salt, newest.start, None, &mut note)?;
     }
+    let is_there = |number| disk.get(&number).is_some_and(|on_disk| on_disk.header().is_some());
+    if doubtful <= newest.start.segment && !(oldest..doubtful).all(is_there) {
+        oldest = doubtful;
+    }
+    mark!(FREED_IN_DOUBT if oldest < doubtful);
     if oldest > newest.start.segment {
         let path = segment::path(dir, newest.start.segment);
         return Err(damaged(&path, 0, "the newest segment says that it is not needed"));
@@ -474,6 +488,11 @@ fn apply<F: VfsFile>(
         } else {
             let founding = bytes.as_deref().and_then(founding::decode);
             let (Some(founding), Some(bytes)) = (founding, bytes) else {
+                // Carried ahead, it is still where it was.
+                mark!(MARKS_FALL_BACK if index.founding.is_some());
+                if index.founding.is_some() {
+                    continue;
+                }
                 return Err(damaged(&on_disk.path, batch.at, "the founding is lost"));
             };
             index.founding = Some(Founded { founding, bytes, segment });

@@ -262,7 +262,7 @@ impl Need {
                 }
                 // The same: without it nothing is cleaned, and a full disk stays full. Written twice.
                 Record::Checkpoint { state, .. } => {
-                    self.records = self.records.saturating_add(1);
+                    self.records = self.records.saturating_add(2);
                     self.payload = self.payload.saturating_add(twice(bytes(state.len())));
                 }
                 Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) | Record::Lease(_) => {
@@ -283,7 +283,7 @@ const fn twice(state: u64) -> u64 {
 }
 
 /// Marks of each group, and those of the log itself, in one batch.
-const MARKS_PER_GROUP: u32 = 8;
+const MARKS_PER_GROUP: u32 = 9;
 const MARKS: u32 = 3;
 
 /// How long a full disk is left alone at first, and at most.

@@ -156,6 +156,7 @@ impl World {
             let message = match answer {
                 SenderAction::Send(_, message) => message,
                 SenderAction::Want(_) => continue,
+                SenderAction::Check { id, manifest, .. } => TransferMessage::Offer { id, manifest },
                 SenderAction::Read { id, file, offset, len, .. } => {
                     let size = manifest.files[usize::try_from(file).unwrap()].size;
                     let len = u64::from(len).min(size - offset);
@@ -291,4 +292,24 @@ fn nobody_is_asked_once_nothing_is_wanted() {
     assert!(!world.run(6));
     world.receiver.want(None);
     assert_eq!(world.receiver.deadline(), None);
+}
+
+#[test]
+fn who_offers_and_has_nothing_is_not_asked_again_at_once() {
+    let manifest = manifest(5, &[30]);
+    let id = manifest.id();
+    let (mut receiver, mut out) = (Receiver::new(config()), Vec::new());
+    receiver.want(wanted(1, &[2]));
+    let offer = TransferMessage::Offer { id, manifest: manifest.encode() };
+    receiver.tick(Time::ZERO, &mut out);
+    receiver.receive(Time::ZERO, NodeId(2), offer.clone(), &mut out);
+    receiver.begun(Time::ZERO, 0, 0, &mut out);
+    out.clear();
+    receiver.receive(Time::ZERO, NodeId(2), TransferMessage::Nothing { id }, &mut out);
+    let ask = ReceiverAction::Send(NodeId(2), TransferMessage::Ask { next: Instance(1) });
+    assert_eq!(out, [ask], "it may have another one");
+    out.clear();
+    receiver.receive(Time::ZERO, NodeId(2), offer, &mut out);
+    assert_eq!(out, [], "the same");
+    assert_eq!(receiver.deadline(), Some(Time::ZERO + config().patience));
 }

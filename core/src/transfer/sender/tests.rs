@@ -50,6 +50,20 @@ fn only_what_leads_further_is_offered() {
 }
 
 #[test]
+fn who_asks_again_gets_an_offer_only_of_what_was_checked() {
+    let mut sender = sender();
+    assert!(matches!(hear(&mut sender, 0, 2, ask(1))[..], [SenderAction::Send(..)]));
+    let check =
+        [SenderAction::Check { to: NodeId(2), id: ID, manifest: Bytes::from_static(b"manifest") }];
+    assert_eq!(hear(&mut sender, 1, 2, ask(1)), check);
+    assert!(matches!(hear(&mut sender, 1, 3, ask(1))[..], [SenderAction::Send(..)]), "another one");
+    sender.lost(ID);
+    assert_eq!(sender.pinned().count(), 0);
+    let [nothing] = nothing(2, CheckpointId::default());
+    assert_eq!(hear(&mut sender, 2, 2, ask(1)), [SenderAction::Want(Instance(1)), nothing]);
+}
+
+#[test]
 fn who_has_begun_to_read_an_old_one_may_finish_it() {
     let mut sender = sender();
     hear(&mut sender, 0, 2, ask(1));
