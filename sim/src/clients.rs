@@ -293,10 +293,16 @@ impl Clients {
         open
     }
 
-    /// Whether some node still works on a request.
+    /// Whether some node still works on a request. Nobody waits for a read any more whose client has
+    /// given up, and whose point lies where nothing comes to be chosen: it was that of a leader which
+    /// fell before its own first instances were.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        self.open.iter().any(|open| !open.is_empty())
+        let is_idle = |id: &CallId| {
+            let call = &self.calls[to_index(id.0)];
+            call.is_handed_out && call.end.is_some()
+        };
+        self.open.iter().flatten().any(|id| !is_idle(id))
     }
 
     /// The core has done its part: the command is with the state machine, the read has its point.

@@ -122,6 +122,10 @@ impl World {
     pub(super) fn due(&mut self, id: CallId, deadline: Time) -> Result<(), Violation> {
         let call = self.clients.call(id);
         if call.is_settled() {
+            // A read waits for its point no longer than its client does.
+            if call.answer.is_none() && call.ask.unknown() == End::Unread {
+                self.give_up(id);
+            }
             return Ok(());
         }
         let late = self.nodes[call.node].due(deadline, self.env.now) + GRACE;
