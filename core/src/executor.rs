@@ -7,7 +7,7 @@ use crate::checkpoints::Checkpoints;
 use crate::entries::Entries;
 use crate::env::{Ctx, Env};
 use crate::fetches::{Fetches, Purpose};
-use crate::ids::{Instance, Position, SmId, WriteSeq};
+use crate::ids::{Ballot, Instance, Position, SmId, WriteSeq};
 use crate::master::{Mastership, Steward};
 use crate::origin::Origin;
 use crate::outbox::{Apply, Event};
@@ -33,6 +33,8 @@ pub(crate) struct Executor {
     ahead_bytes: usize,
     /// Up to here the disk has lost what is to be executed next: it comes from a peer.
     lost: Option<Instance>,
+    /// The ballots in which what is lost was accepted here, from the next instance on.
+    lost_ballots: VecDeque<Ballot>,
     sessions: Sessions,
     /// The machine of the group's own.
     steward: Steward,
@@ -68,6 +70,7 @@ impl Executor {
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             lost: None,
+            lost_ballots: VecDeque::new(),
             sessions,
             steward,
             checkpoints: Checkpoints::new(start),
@@ -123,6 +126,7 @@ impl Executor {
     ) {
         self.checkpoints.install(at, ctx);
         (self.lost, self.is_stateless) = (None, false);
+        self.lost_ballots.clear();
         let record = ctx.journal.written();
         self.installing = Some(Installing { at, sessions, mastership, record });
     }
@@ -224,8 +228,9 @@ impl Executor {
                 break; // asked for again when there is
             }
             let Some(value) = entry.value else {
-                let more = stored.take_while(|next| next.value.is_none()).last();
-                self.lose(entry.instance, more.map_or(entry.instance, |last| last.instance), ctx);
+                let more = stored.take_while(|next| next.value.is_none()).map(|next| next.ballot);
+                self.lost_ballots = core::iter::once(entry.ballot).chain(more).collect();
+                self.lose(entry.instance, ctx);
                 break;
             };
             self.hand_out(entry.instance, &value, origin, ctx);
@@ -249,6 +254,7 @@ impl Executor {
                 ctx.write(Record::Learned { instance, value: value.clone() });
                 self.hand_out(instance, value, origin, ctx);
                 self.lost = self.lost.filter(|last| instance < *last);
+                self.lost_ballots.pop_front();
             }
         }
         self.through(before, ctx);
@@ -262,6 +268,12 @@ impl Executor {
     /// The next instance, if it is to be executed and the disk has lost it.
     pub(crate) fn missing(&self, env: &Env) -> Option<Instance> {
         self.lost.filter(|_| self.room(env)).map(|_| self.handed.next())
+    }
+
+    /// The same, and the ballot in which it was accepted here.
+    pub(crate) fn lost(&self, env: &Env) -> Option<(Instance, Ballot)> {
+        let ballot = self.lost_ballots.front().copied().unwrap_or(Ballot::ZERO);
+        self.missing(env).map(|instance| (instance, ballot))
     }
 
     /// The state machines are this far.
@@ -323,8 +335,10 @@ impl Executor {
         entries.evict(settled, ctx.config.cache_bytes_max);
     }
 
-    /// The disk gives no values from here to there; execution goes on when a peer does.
-    fn lose(&mut self, first: Instance, last: Instance, ctx: &mut Ctx<'_>) {
+    /// The disk gives no values from here on, as many as there are ballots; execution goes on when a peer does.
+    fn lose(&mut self, first: Instance, ctx: &mut Ctx<'_>) {
+        let more = u64::try_from(self.lost_ballots.len()).map_or(0, |count| count - 1);
+        let last = Instance(first.0.saturating_add(more));
         if ctx.peers().next().is_none() {
             ctx.fail("the disk lost a chosen value, and nobody else has it", first);
         }

@@ -454,7 +454,7 @@ impl Group {
     fn mend(&mut self, stored: &[Stored]) {
         let lost = stored.iter().find(|entry| entry.value.is_none());
         if let Some(lost) = lost.filter(|lost| lost.instance <= self.executor.handed()) {
-            self.mender.want(lost.instance, &self.env);
+            self.mender.want(lost.instance, lost.ballot, &self.env);
         }
     }
 
@@ -497,7 +497,7 @@ impl Group {
         self.asking.expire(ctx);
         self.executor.run(&mut self.entries, &mut self.origin, &mut self.fetches, ctx);
         self.learner.ask(&self.entries, ctx);
-        self.mender.ask(self.executor.missing(ctx), ctx);
+        self.mender.ask(self.executor.lost(ctx), ctx);
         if let Some((to, ballot, enough)) = self.owed
             && let held = self.held()
             && held >= enough

@@ -134,10 +134,17 @@ impl Learner {
     }
 
     /// Teaches chosen values, a page at a time, from memory or from disk.
+    ///
+    /// And a value that is not known to be chosen here, if it is held from the very ballot in which the
+    /// asker had accepted the one that its disk lost. In one ballot one value is proposed at an instance
+    /// (P2b), and the asker knows that what it held there is what was chosen: the log of an instance that
+    /// is chosen, executed or left to the disk holds the chosen value and no other. So this is it. Nothing
+    /// is marked as chosen here. Without that it could be lost for ever: who knows it to be chosen asks
+    /// for it and leads, and who holds it as a vote hears no phase 1 that would find it.
     pub(crate) fn on_learn(
         &self,
         to: NodeId,
-        from: Instance,
+        (from, lost): (Instance, Ballot),
         entries: &Entries,
         fetches: &mut Fetches,
         ctx: &mut Ctx<'_>,
@@ -157,6 +164,13 @@ impl Learner {
                 values.push(value.clone());
                 instance = instance.next();
             }
+        }
+        if from > entries.chosen()
+            && lost != Ballot::ZERO
+            && let Some(slot) = entries.slot(from).filter(|slot| slot.ballot == lost)
+        {
+            mark!(VOTE_TAUGHT if slot.value.is_some());
+            values.extend(slot.value.clone());
         }
         mark!(LEARN_BELOW_CLEANED if from <= entries.cleaned());
         teach(to, from, values, entries, ctx);
@@ -211,7 +225,7 @@ impl Learner {
         let until = ctx.now + ctx.config.retry_interval * 2;
         self.asked = Some(Question { to, from, until });
         self.has_nothing = false;
-        ctx.send(to, Message::Learn { from });
+        ctx.send(to, Message::Learn { from, lost: Ballot::ZERO });
     }
 
     /// Who is to be asked: of those known to be ahead the one that knows most, but for the one that

@@ -214,6 +214,7 @@ marks! {
     // learner.rs
     CHOSEN_UNKNOWN_HERE = "a leader says that an instance is chosen where an acceptor holds another ballot's value";
     EXECUTED_WHAT_WAS_LOST = "what the disk lost before it was executed comes from a peer";
+    VOTE_TAUGHT = "a value held as a vote is taught to a node that knows it to be chosen, and lost it";
     LEARN_BELOW_CLEANED = "a node asks for values that were cleaned";
     LEARN_FROM_ANOTHER = "a node that asked a silent peer asks another one";
     LEARN_FROM_ANYBODY = "the only peer known to be ahead had nothing to give, so another one is asked";

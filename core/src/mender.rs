@@ -2,7 +2,7 @@
 //! peer had them.
 
 use crate::env::{Ctx, Env};
-use crate::ids::{Instance, NodeId};
+use crate::ids::{Ballot, Instance, NodeId};
 use crate::message::Message;
 use crate::time::Time;
 use crate::value::Value;
@@ -27,6 +27,8 @@ pub(crate) struct Mender {
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
     instance: Instance,
+    /// In which ballot it was accepted here.
+    lost: Ballot,
     /// How many peers are still to be asked.
     left: usize,
 }
@@ -39,10 +41,10 @@ struct Question {
 
 impl Mender {
     /// A peer asked for a chosen value that is executed here, and that the disk no longer gives.
-    pub(crate) fn want(&mut self, instance: Instance, env: &Env) {
+    pub(crate) fn want(&mut self, instance: Instance, lost: Ballot, env: &Env) {
         if self.wanted.is_none_or(|wanted| wanted.instance != instance) {
             mark!(WANTED_WHAT_WAS_LOST);
-            self.wanted = Some(Wanted { instance, left: env.peers().count() });
+            self.wanted = Some(Wanted { instance, lost, left: env.peers().count() });
         }
     }
 
@@ -60,7 +62,7 @@ impl Mender {
     /// Asks for what is missing, if something is: the next peer once the last one had its time. What
     /// is to be executed here comes first.
     #[inline]
-    pub(crate) fn ask(&mut self, missing: Option<Instance>, ctx: &mut Ctx<'_>) {
+    pub(crate) fn ask(&mut self, missing: Option<(Instance, Ballot)>, ctx: &mut Ctx<'_>) {
         if self.asked.is_some() || missing.is_some() || self.wanted.is_some() {
             self.ask_next(missing, ctx);
         }
@@ -71,9 +73,9 @@ impl Mender {
         self.asked.filter(|_| !env.takes_no_values()).map(|question| question.until)
     }
 
-    fn ask_next(&mut self, missing: Option<Instance>, ctx: &mut Ctx<'_>) {
-        let wanted = self.wanted.map(|wanted| wanted.instance);
-        let Some(from) = missing.or(wanted) else {
+    fn ask_next(&mut self, missing: Option<(Instance, Ballot)>, ctx: &mut Ctx<'_>) {
+        let wanted = self.wanted.map(|wanted| (wanted.instance, wanted.lost));
+        let Some((from, lost)) = missing.or(wanted) else {
             self.asked = None;
             return;
         };
@@ -93,7 +95,7 @@ impl Mender {
         let Some(to) = ctx.peer_after(self.last) else { return };
         self.last = to;
         self.asked = Some(Question { from, until: ctx.now + ctx.config.retry_interval * 2 });
-        ctx.send(to, Message::Learn { from });
+        ctx.send(to, Message::Learn { from, lost });
     }
 }
 
@@ -102,12 +104,14 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::testing::{Kit, value};
+    use crate::testing::{Kit, ballot, value};
 
     fn asks(kit: &mut Kit, mender: &mut Mender, missing: Option<u64>) -> Vec<(u64, u64)> {
-        mender.ask(missing.map(Instance), &mut kit.ctx());
+        let lost = ballot(3, 1);
+        mender.ask(missing.map(|missing| (Instance(missing), lost)), &mut kit.ctx());
         let question = |(to, message)| {
-            let Message::Learn { from } = message else { panic!("{message:?}") };
+            let Message::Learn { from, lost: named } = message else { panic!("{message:?}") };
+            assert_eq!(named, lost);
             (to, from.0)
         };
         kit.sent().into_iter().map(question).collect()
@@ -140,10 +144,10 @@ mod tests {
     fn what_a_peer_needs_is_asked_of_each_peer_once() {
         let (mut kit, mut mender) = (Kit::new(3), Mender::default());
         for round in 0..2 {
-            mender.want(Instance(4), &kit.env);
+            mender.want(Instance(4), ballot(3, 1), &kit.env);
             for peer in [2, 3] {
                 assert_eq!(asks(&mut kit, &mut mender, None), [(peer, 4)], "round {round}");
-                mender.want(Instance(4), &kit.env);
+                mender.want(Instance(4), ballot(3, 1), &kit.env);
                 assert_eq!(asks(&mut kit, &mut mender, None), [], "one at a time");
                 kit.env.now = mender.deadline(&kit.env).unwrap();
             }
@@ -155,7 +159,7 @@ mod tests {
     #[test]
     fn what_a_peer_needs_is_written_again_and_what_is_executed_here_goes_before_it() {
         let (mut kit, mut mender) = (Kit::new(3), Mender::default());
-        mender.want(Instance(4), &kit.env);
+        mender.want(Instance(4), ballot(3, 1), &kit.env);
         assert_eq!(asks(&mut kit, &mut mender, Some(9)), [(2, 9)]);
         mender.on_learned(Instance(9), &[value(9)], &mut kit.ctx());
         assert_eq!(kit.out.take_writes().map(|batch| batch.records().len()), None);

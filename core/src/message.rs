@@ -143,6 +143,9 @@ pub enum Message {
     Learn {
         /// The first instance wanted.
         from: Instance,
+        /// The ballot in which the asker had accepted what was chosen there, if its disk lost the value
+        /// and knows that much; else [`Ballot::ZERO`].
+        lost: Ballot,
     },
     /// Chosen values, without gaps. No values means that none are to be had here now.
     Learned {

@@ -251,7 +251,10 @@ fn message(body: Option<GroupBody>) -> Result<Message> {
         GroupBody::Nack(nack) => {
             Message::Nack { ballot: ballot(nack.ballot)?, promised: ballot(nack.promised)? }
         }
-        GroupBody::Learn(learn) => Message::Learn { from: instance("learn from", learn.from)? },
+        GroupBody::Learn(learn) => Message::Learn {
+            from: instance("learn from", learn.from)?,
+            lost: learn.lost.map_or(Ok(Ballot::ZERO), |lost| ballot(Some(lost)))?,
+        },
         GroupBody::Learned(learned) => Message::Learned {
             from: instance("learned from", learned.from)?,
             chosen: prefix("learned chosen", learned.chosen)?,

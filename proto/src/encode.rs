@@ -321,7 +321,12 @@ impl Encode for Fields<'_, Message> {
                 sink.message(1, ballot);
                 sink.message(2, promised);
             }
-            Message::Learn { from } => sink.uint(1, from.0),
+            Message::Learn { from, lost } => {
+                sink.uint(1, from.0);
+                if *lost != Ballot::ZERO {
+                    sink.message(2, lost);
+                }
+            }
             Message::Learned { from, values, chosen, cleaned } => {
                 sink.uint(1, from.0);
                 sink.uint(2, chosen.0);

@@ -350,6 +350,8 @@ pub(crate) struct Nack {
 pub(crate) struct Learn {
     #[prost(uint64, tag = "1")]
     pub(crate) from: u64,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) lost: Option<Ballot>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -123,9 +123,9 @@ impl Group {
                     self.questions.answer(leadership.confirmed(ctx), ctx);
                 }
             }
-            Message::Learn { from: first } => {
+            Message::Learn { from: first, lost } => {
                 let (entries, fetches) = (&self.entries, &mut self.fetches);
-                self.learner.on_learn(from.node, first, entries, fetches, ctx);
+                self.learner.on_learn(from.node, (first, lost), entries, fetches, ctx);
             }
             Message::Learned { from: first, values, chosen, cleaned } => {
                 self.learner.note(from.node, chosen);

@@ -1,3 +1,5 @@
+use alloc::vec;
+
 use super::*;
 use crate::outbox::Event;
 use crate::testing::{Kit, accepted, ballot, chosen, value};
@@ -8,11 +10,13 @@ struct Bench {
     entries: Entries,
     learner: Learner,
     fetches: Fetches,
+    /// The ballot that node 2 names when it asks.
+    lost: Ballot,
 }
 
 fn bench(entries: Entries) -> Bench {
     let (learner, fetches) = (Learner::default(), Fetches::default());
-    Bench { kit: Kit::new(3), entries, learner, fetches }
+    Bench { kit: Kit::new(3), entries, learner, fetches, lost: Ballot::ZERO }
 }
 
 impl Bench {
@@ -32,7 +36,7 @@ impl Bench {
     fn asks(&mut self) -> Vec<(u64, u64)> {
         self.learner.ask(&self.entries, &mut self.kit.ctx());
         let question = |(to, message)| {
-            let Message::Learn { from } = message else { panic!("{message:?}") };
+            let Message::Learn { from, .. } = message else { panic!("{message:?}") };
             (to, from.0)
         };
         self.kit.sent().into_iter().map(question).collect()
@@ -45,7 +49,8 @@ impl Bench {
     /// What it teaches node 2 that asks from an instance on; none if nothing is said.
     fn teaches(&mut self, from: u64) -> Option<Vec<Value>> {
         let ctx = &mut self.kit.ctx();
-        self.learner.on_learn(NodeId(2), Instance(from), &self.entries, &mut self.fetches, ctx);
+        let asked = (Instance(from), self.lost);
+        self.learner.on_learn(NodeId(2), asked, &self.entries, &mut self.fetches, ctx);
         self.taught(from)
     }
 
@@ -297,4 +302,20 @@ fn what_left_memory_is_fetched_and_what_was_cleaned_is_not_taught() {
     let ctx = &mut bench.kit.ctx();
     bench.learner.on_fetched(NodeId(2), Instance(3), stored.to_vec(), &bench.entries, ctx);
     assert_eq!(bench.taught(3), Some([value(3)].to_vec()), "up to what the disk lost");
+}
+
+#[test]
+fn a_vote_is_taught_to_who_lost_the_value_of_that_very_ballot() {
+    let mut bench = bench(chosen(1));
+    bench.entries.put(Instance(2), accepted(ballot(4, 2), value(2)));
+    bench.entries.put(Instance(3), accepted(ballot(4, 2), value(3)));
+    assert_eq!(bench.teaches(2), Some(vec![]), "nothing is known to be chosen");
+    for (lost, taught) in [(ballot(3, 2), vec![]), (ballot(5, 2), vec![]), (ballot(4, 2), vec![2])]
+    {
+        bench.lost = lost;
+        let values: Vec<Value> = taught.into_iter().map(value).collect();
+        assert_eq!(bench.teaches(2), Some(values), "lost in {lost}");
+        assert_eq!(bench.entries.chosen(), Instance(1));
+    }
+    assert_eq!(bench.teaches(1).map(|values| values.len()), Some(1), "what is chosen, as ever");
 }

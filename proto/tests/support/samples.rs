@@ -228,7 +228,8 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("no probe", Message::Heartbeat { ballot, probe: 0, chosen: ten }),
         ("", Message::HeartbeatAck { ballot, probe: 300, chosen: ten }),
         ("none", Message::HeartbeatAck { ballot, probe: 0, chosen: Instance::ZERO }),
-        ("", Message::Learn { from: ten }),
+        ("", Message::Learn { from: ten, lost: Ballot::ZERO }),
+        ("lost", Message::Learn { from: ten, lost: ballot }),
         (
             "",
             Message::Learned {

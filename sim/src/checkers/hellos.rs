@@ -190,7 +190,7 @@ impl Hellos {
 mod tests {
     use super::super::testing::{ballot, place};
     use super::*;
-    use synod_core::{ClusterId, Instance, Membership};
+    use synod_core::{Ballot, ClusterId, Instance, Membership};
 
     const ELECTION: Duration = Duration::from_millis(100);
 
@@ -270,7 +270,10 @@ mod tests {
         assert!(it.said(place(1), group, me, &vote).is_err());
         let new = Member { incarnation: Incarnation(8), ..me };
         assert_eq!(it.said(place(1), group, new, &vote), Ok(()));
-        assert_eq!(it.said(place(1), group, me, &Message::Learn { from: one }), Ok(()));
+        assert_eq!(
+            it.said(place(1), group, me, &Message::Learn { from: one, lost: Ballot::ZERO }),
+            Ok(())
+        );
     }
 
     #[test]

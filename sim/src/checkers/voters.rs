@@ -85,7 +85,7 @@ pub const fn speaks_as_acceptor(message: &Message) -> bool {
 mod tests {
     use super::super::testing::{ballot, place};
     use super::*;
-    use synod_core::Instance;
+    use synod_core::{Ballot, Instance};
 
     #[test]
     fn a_vote_of_another_incarnation_is_heard() {
@@ -96,6 +96,9 @@ mod tests {
         voters.outside(place(1));
         assert!(voters.said(place(1), &accepted).is_err());
         assert_eq!(voters.said(place(2), &accepted), Ok(()), "another node");
-        assert_eq!(voters.said(place(1), &Message::Learn { from: one }), Ok(()));
+        assert_eq!(
+            voters.said(place(1), &Message::Learn { from: one, lost: Ballot::ZERO }),
+            Ok(())
+        );
     }
 }

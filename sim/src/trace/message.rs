@@ -36,7 +36,7 @@ pub fn facts(message: &Message) -> Facts {
         }
         Message::Heartbeat { ballot, .. } => ("heartbeat", Some(*ballot), None),
         Message::HeartbeatAck { ballot, .. } => ("heartbeat ack", Some(*ballot), None),
-        Message::Learn { from } => ("learn", None, Some((*from, *from))),
+        Message::Learn { from, .. } => ("learn", None, Some((*from, *from))),
         Message::Learned { from, values, .. } => {
             let count = u64::try_from(values.len()).unwrap_or(u64::MAX);
             let last = Instance(from.0.saturating_add(count)).prev();
