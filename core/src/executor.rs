@@ -31,10 +31,9 @@ pub(crate) struct Executor {
     /// How large the values in between are, ascending by instance; no-ops are left out.
     ahead: VecDeque<(Instance, usize)>,
     ahead_bytes: usize,
-    /// Up to here the disk has lost what is to be executed next: it comes from a peer.
-    lost: Option<Instance>,
-    /// The ballots in which what is lost was accepted here, from the next instance on.
-    lost_ballots: VecDeque<Ballot>,
+    /// What the disk has lost of what is to be executed, from the next instance on, by the ballot in which
+    /// each was accepted here: it comes from a peer.
+    lost: VecDeque<Ballot>,
     sessions: Sessions,
     /// The machine of the group's own.
     steward: Steward,
@@ -69,8 +68,7 @@ impl Executor {
             jump: (start, start),
             ahead: VecDeque::new(),
             ahead_bytes: 0,
-            lost: None,
-            lost_ballots: VecDeque::new(),
+            lost: VecDeque::new(),
             sessions,
             steward,
             checkpoints: Checkpoints::new(start),
@@ -99,7 +97,7 @@ impl Executor {
 
     /// The instance that is next, and that the disk has lost, whether or not there is room for it.
     pub(crate) fn lost_next(&self) -> Option<Instance> {
-        self.lost.map(|_| self.handed.next())
+        self.is_missing_some().then(|| self.handed.next())
     }
 
     /// Whether the state machines wait for any checkpoint that is at or above what was handed out.
@@ -125,8 +123,8 @@ impl Executor {
         ctx: &mut Ctx<'_>,
     ) {
         self.checkpoints.install(at, ctx);
-        (self.lost, self.is_stateless) = (None, false);
-        self.lost_ballots.clear();
+        self.lost.clear();
+        self.is_stateless = false;
         let record = ctx.journal.written();
         self.installing = Some(Installing { at, sessions, mastership, record });
     }
@@ -229,8 +227,11 @@ impl Executor {
             }
             let Some(value) = entry.value else {
                 let more = stored.take_while(|next| next.value.is_none()).map(|next| next.ballot);
-                self.lost_ballots = core::iter::once(entry.ballot).chain(more).collect();
-                self.lose(entry.instance, ctx);
+                self.lose(
+                    entry.instance,
+                    core::iter::once(entry.ballot).chain(more).collect(),
+                    ctx,
+                );
                 break;
             };
             self.hand_out(entry.instance, &value, origin, ctx);
@@ -253,27 +254,25 @@ impl Executor {
                 mark!(EXECUTED_WHAT_WAS_LOST);
                 ctx.write(Record::Learned { instance, value: value.clone() });
                 self.hand_out(instance, value, origin, ctx);
-                self.lost = self.lost.filter(|last| instance < *last);
-                self.lost_ballots.pop_front();
+                self.lost.pop_front();
             }
         }
         self.through(before, ctx);
     }
 
     /// Whether the disk has lost something that is still to be executed.
-    pub(crate) const fn is_missing_some(&self) -> bool {
-        self.lost.is_some()
+    pub(crate) fn is_missing_some(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     /// The next instance, if it is to be executed and the disk has lost it.
     pub(crate) fn missing(&self, env: &Env) -> Option<Instance> {
-        self.lost.filter(|_| self.room(env)).map(|_| self.handed.next())
+        self.lost_next().filter(|_| self.room(env))
     }
 
     /// The same, and the ballot in which it was accepted here.
     pub(crate) fn lost(&self, env: &Env) -> Option<(Instance, Ballot)> {
-        let ballot = self.lost_ballots.front().copied().unwrap_or(Ballot::ZERO);
-        self.missing(env).map(|instance| (instance, ballot))
+        self.missing(env).zip(self.lost.front().copied())
     }
 
     /// The state machines are this far.
@@ -315,7 +314,7 @@ impl Executor {
         while self.handed < entries.chosen() && self.room(ctx) && !is_held {
             let next = self.handed.next();
             if next <= entries.base() {
-                if self.lost.is_some() {
+                if self.is_missing_some() {
                     break;
                 }
                 mark!(EXECUTE_FROM_DISK);
@@ -335,14 +334,14 @@ impl Executor {
         entries.evict(settled, ctx.config.cache_bytes_max);
     }
 
-    /// The disk gives no values from here on, as many as there are ballots; execution goes on when a peer does.
-    fn lose(&mut self, first: Instance, ctx: &mut Ctx<'_>) {
-        let more = u64::try_from(self.lost_ballots.len()).map_or(0, |count| count - 1);
-        let last = Instance(first.0.saturating_add(more));
+    /// The disk gives no values from here on, of what was accepted in these ballots; execution goes on
+    /// when a peer does.
+    fn lose(&mut self, first: Instance, lost: VecDeque<Ballot>, ctx: &mut Ctx<'_>) {
         if ctx.peers().next().is_none() {
             ctx.fail("the disk lost a chosen value, and nobody else has it", first);
         }
-        self.lost = Some(last);
+        let last = lost.iter().skip(1).fold(first, |last, _| last.next());
+        self.lost = lost;
         ctx.event(Event::ValuesLost(first, last));
     }
 

@@ -133,6 +133,8 @@ marks! {
     PROMISE_REPORTS_LOST = "a promise reports a vote for a value that the disk lost";
 
     // checkpoints.rs, group/install.rs
+    CHECKPOINT_FOR_A_PEER = "a checkpoint is taken since a peer has lost its own";
+    CHECKPOINT_TAKEN_AGAIN = "the files of a checkpoint went bad while its node runs, and it is taken again";
     CHECKPOINT_PUT_OFF = "a checkpoint is due while the last is still being written";
     CLEANING_HELD_BACK = "the log is not cleaned as far as it could be, since cleaning is paused or a transfer needs it";
     INSTALL_CHANGES_MEMBERSHIP = "a checkpoint is installed that skips a membership entry";
@@ -160,8 +162,6 @@ marks! {
     CANVASS_REFUSED_COURTED = "a canvass is refused, since another candidate was promised a moment ago";
     CANVASS_REFUSED_LEADER_HEARD = "a canvass is refused by one who hears a leader";
     CANVASS_REFUSED_LEASE = "a canvass is refused, since the voter granted a lease";
-    CHECKPOINT_TAKEN_AGAIN = "the files of a checkpoint went bad while its node runs, and it is taken again";
-    CHECKPOINT_FOR_A_PEER = "a checkpoint is taken since a peer has lost its own";
     CANVASS_LEFT_TO_OTHERS = "a node whose state machines lost what they start from does not canvass";
     CANVASS_PUT_OFF_DISK_FULL = "a node does not canvass, since its disk is full";
     CANVASS_PUT_OFF_DISK_STALLED = "a node does not canvass, since its disk is stuck";

@@ -16,6 +16,16 @@ pub(crate) struct Running {
     dir: PathBuf,
 }
 
+/// A group of a running node.
+#[derive(Debug, Args)]
+pub(crate) struct GroupOf {
+    /// Which group.
+    #[arg(long, value_name = "N")]
+    pub(crate) group: u32,
+    #[command(flatten)]
+    pub(crate) node: Running,
+}
+
 /// A conversation with a node.
 pub(crate) struct Talk {
     reader: BufReader<UnixStream>,

@@ -1,9 +1,9 @@
 //! `synodctl checkpoint`: a running node's checkpoints.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::json;
 
-use crate::admin::Running;
+use crate::admin::GroupOf;
 use crate::out::Out;
 
 /// What can be asked about checkpoints.
@@ -18,7 +18,7 @@ pub(crate) enum Checkpoint {
         #[arg(long, value_name = "SECONDS", default_value_t = 600)]
         timeout: u64,
         #[command(flatten)]
-        of: Of,
+        of: GroupOf,
     },
     /// Leaves the log as it is, checkpoints or not: for a backup, or to look at it.
     ///
@@ -26,28 +26,18 @@ pub(crate) enum Checkpoint {
     #[command(
         after_help = "Example:  synodctl checkpoint pause --group 0 /var/lib/your-service/log"
     )]
-    Pause(Of),
+    Pause(GroupOf),
     /// Lets the log be cleaned again below checkpoints, and cleans it.
     #[command(
         after_help = "Example:  synodctl checkpoint resume --group 0 /var/lib/your-service/log"
     )]
-    Resume(Of),
-}
-
-/// Whose checkpoints.
-#[derive(Debug, Args)]
-pub(crate) struct Of {
-    /// Which group.
-    #[arg(long, value_name = "N")]
-    group: u32,
-    #[command(flatten)]
-    node: Running,
+    Resume(GroupOf),
 }
 
 impl Checkpoint {
     /// Does it.
     pub(crate) fn run(self, out: &mut Out) -> Result<bool, String> {
-        let (ask, timeout, Of { group, node }) = match self {
+        let (ask, timeout, GroupOf { group, node }) = match self {
             Self::Now { timeout, of } => ("now", Some(timeout), of),
             Self::Pause(of) => ("pause", None, of),
             Self::Resume(of) => ("resume", None, of),

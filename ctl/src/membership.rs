@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::admin::Running;
+use crate::admin::GroupOf;
 use crate::out::Out;
 use crate::table::{table, word};
 
@@ -14,7 +14,7 @@ pub(crate) enum Membership {
     #[command(
         after_help = "Example:  synodctl membership show --group 0 /var/lib/your-service/log"
     )]
-    Show(Of),
+    Show(GroupOf),
     /// Adds a node. It has to run already, with nodes of the cluster as its peers: it learns the log first.
     #[command(
         after_help = "Example:  synodctl membership add --group 0 --node 4 --address host4:7001 DIR
@@ -85,16 +85,6 @@ The node itself is told by its own settings where to listen."
     },
 }
 
-/// Whose membership.
-#[derive(Debug, Args)]
-pub(crate) struct Of {
-    /// Which group.
-    #[arg(long, value_name = "N")]
-    group: u32,
-    #[command(flatten)]
-    node: Running,
-}
-
 /// Which member.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
@@ -114,14 +104,14 @@ pub(crate) struct Change {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
     #[command(flatten)]
-    of: Of,
+    of: GroupOf,
 }
 
 impl Membership {
     /// Does it.
     pub(crate) fn run(self, out: &mut Out) -> Result<bool, String> {
         let (mut question, change) = match self {
-            Self::Show(Of { group, node }) => {
+            Self::Show(GroupOf { group, node }) => {
                 let question = json!({"do": "membership", "group": group, "ask": "show"});
                 let answer = node.ask(&question)?;
                 out.say(|| shown(&answer), || answer.clone());
@@ -149,7 +139,7 @@ impl Membership {
                 (json!({"ask": "address", "node": which.node, "address": address}), change)
             }
         };
-        let Change { version, timeout, of: Of { group, node } } = change;
+        let Change { version, timeout, of: GroupOf { group, node } } = change;
         question["do"] = json!("membership");
         question["group"] = json!(group);
         question["version"] = json!(version);

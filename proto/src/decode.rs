@@ -238,10 +238,7 @@ fn message(body: Option<GroupBody>) -> Result<Message> {
         GroupBody::CanvassReply(reply) => Message::CanvassReply {
             ballot: ballot(reply.ballot)?,
             granted: reply.granted,
-            promised: match reply.promised {
-                None => Ballot::ZERO,
-                promised => ballot(promised)?,
-            },
+            promised: ballot_or_zero(reply.promised)?,
             chosen: prefix("canvass reply chosen", reply.chosen)?,
         },
         GroupBody::Behind(behind) => Message::Behind {
@@ -253,7 +250,7 @@ fn message(body: Option<GroupBody>) -> Result<Message> {
         }
         GroupBody::Learn(learn) => Message::Learn {
             from: instance("learn from", learn.from)?,
-            lost: learn.lost.map_or(Ok(Ballot::ZERO), |lost| ballot(Some(lost)))?,
+            lost: ballot_or_zero(learn.lost)?,
         },
         GroupBody::Learned(learned) => Message::Learned {
             from: instance("learned from", learned.from)?,
@@ -352,6 +349,11 @@ fn command_key(wire: &wire::CommandKey) -> Result<CommandKey> {
         boot: wire.boot,
         seq: at_least_one("command seq", wire.seq)?,
     })
+}
+
+/// A ballot that is left out where there is none.
+fn ballot_or_zero(wire: Option<wire::Ballot>) -> Result<Ballot> {
+    if wire.is_none() { Ok(Ballot::ZERO) } else { ballot(wire) }
 }
 
 /// A ballot in use: its round and incarnation are at least 1.

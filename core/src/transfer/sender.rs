@@ -119,20 +119,21 @@ impl Sender {
     ) {
         match message {
             TransferMessage::Ask { next } => {
-                let newest = self.newest.clone().filter(|(id, _)| id.at >= *next);
-                if newest.is_none() {
-                    out.push(SenderAction::Want(*next));
-                }
                 let had_it = |id| self.readers.iter().any(|it| it.node == from && it.id == id);
-                if let Some((id, manifest)) = newest.clone().filter(|(id, _)| had_it(*id)) {
-                    self.pin(now, from, id);
-                    return out.push(SenderAction::Check { to: from, id, manifest });
-                }
-                let message = match newest {
+                let message = match self.newest.clone().filter(|(id, _)| id.at >= *next) {
+                    Some((id, manifest)) if had_it(id) => {
+                        self.pin(now, from, id);
+                        return out.push(SenderAction::Check { to: from, id, manifest });
+                    }
                     Some((id, manifest)) if self.pin(now, from, id) => {
                         TransferMessage::Offer { id, manifest }
                     }
-                    Some(_) | None => TransferMessage::Nothing { id: CheckpointId::default() },
+                    newest => {
+                        if newest.is_none() {
+                            out.push(SenderAction::Want(*next));
+                        }
+                        TransferMessage::Nothing { id: CheckpointId::default() }
+                    }
                 };
                 out.push(SenderAction::Send(from, message));
             }

@@ -2,8 +2,8 @@
 //!
 //! So it is written twice, wherever it is written: the second time behind a block of zeros, such that
 //! one bad block never costs both. The zeros are a record of their own: as part of the second they would
-//! be under its checksum, and a block with the end of the first in it holds some of them. Like the founding it is kept in memory, to be carried along when
-//! its segment is freed.
+//! be under its checksum, and a block with the end of the first in it holds some of them. Like the
+//! founding it is kept in memory, to be carried along when its segment is freed.
 
 use bytes::{Bytes, BytesMut};
 use synod_core::{Ballot, GroupId, Instance};

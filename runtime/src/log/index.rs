@@ -222,9 +222,9 @@ impl<F> Index<F> {
     /// ahead when its segment is freed. A lost one costs nothing if it is the same as the one before.
     pub(crate) fn remember(&mut self, entry: &Entry, payload: Option<Bytes>) {
         if let Some(group) = self.groups.get_mut(&entry.group) {
-            let held = group.history.as_ref().and_then(|held| History::decode(held));
-            let is_held = held.is_some_and(|held| held.version() == Instance(entry.instance));
-            if payload.is_none() && is_held {
+            let version = Instance(entry.instance);
+            let held = || History::decode(group.history.as_ref()?);
+            if payload.is_none() && held().is_some_and(|held| held.version() == version) {
                 mark!(MARKS_FALL_BACK);
                 return;
             }

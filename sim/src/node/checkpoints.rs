@@ -3,6 +3,7 @@
 //! The production [`Keeper`] over the machine's own disk, beside the log. So whatever is done to the
 //! disk is done to both, and a process may stop between any two changes of either.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use synod::checkpoints::Keeper;
@@ -28,7 +29,7 @@ pub(super) fn open(
     needs: impl Fn(SmId, Instance) -> bool,
     env: &mut Env,
 ) -> Result<Keeper<SimVfs>, Failed> {
-    let dir = PathBuf::from(CHECKPOINTS).join(place.group.to_string());
+    let dir = directory(place.group);
     let vfs = machine.files.vfs();
     let recorded = recovered.checkpoint.as_ref().map(|(at, _)| *at);
     let needs = |sm| recorded.is_some_and(|at| needs(sm, at));
@@ -190,6 +191,10 @@ fn show(message: &TransferMessage) -> String {
     }
 }
 
-/// Beside the log.
+/// Where those of a group are.
+pub(super) fn directory(group: impl Display) -> PathBuf {
+    PathBuf::from(CHECKPOINTS).join(group.to_string())
+}
+
 /// Where they are, on every machine.
 pub const CHECKPOINTS: &str = "/checkpoints";

@@ -8,7 +8,7 @@ use synod_core::{GroupId, Incarnation, Instance, Recovered};
 use synod_proto::{Hello, VERSION};
 
 use super::Node;
-use super::checkpoints::CHECKPOINTS;
+use super::checkpoints::directory;
 use super::disk::{DIR, Opened};
 use crate::checkers::excuse::Voter;
 use crate::checkers::files::{self, Belief};
@@ -92,24 +92,24 @@ impl Node {
         (belief.usage.writes_in_flight == 0).then_some(belief)
     }
 
+    /// The log, and of each group whether the files of its last checkpoint are lost.
     fn open_durable(&self) -> Option<Opened> {
-        self.open(self.machine.files.durable())
+        let disk = self.machine.files.durable();
+        let mut opened = self.open(disk.clone())?;
+        for (group, log) in &mut opened.groups {
+            let recorded = log.recovered.checkpoint.as_ref().map(|(at, _)| *at);
+            let found = Store::open(disk.clone(), &directory(group), recorded, |_| true);
+            log.recovered.files_lost =
+                recorded.is_some() && !found.is_ok_and(|(_, manifest)| manifest.is_some());
+        }
+        Some(opened)
     }
 
     fn open(&self, disk: SimVfs) -> Option<Opened> {
         // A directory without a format is formatted as nobody's.
         let nobody: Vec<(GroupId, Incarnation)> =
             self.machine.memory.voters().iter().map(|(group, _)| (*group, NOBODY)).collect();
-        let log = Log::open(disk.clone(), Path::new(DIR), self.machine.files.config(), &nobody);
-        let mut opened = log.ok()?;
-        for (group, log) in &mut opened.groups {
-            let recorded = log.recovered.checkpoint.as_ref().map(|(at, _)| *at);
-            let dir = Path::new(CHECKPOINTS).join(group.0.to_string());
-            let found = Store::open(disk.clone(), &dir, recorded, |_| true);
-            log.recovered.files_lost =
-                recorded.is_some() && !found.is_ok_and(|(_, manifest)| manifest.is_some());
-        }
-        Some(opened)
+        Log::open(disk, Path::new(DIR), self.machine.files.config(), &nobody).ok()
     }
 }
 

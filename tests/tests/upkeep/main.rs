@@ -128,29 +128,62 @@ fn incoming(dir: &Path) -> Option<u64> {
 
 #[test]
 fn all_nodes_are_replaced_by_others_under_load() {
-    replacements(3, 200);
+    replacements(3, 200, Changes::Alone);
 }
 
 #[test]
 #[ignore = "long"]
 fn all_nodes_are_replaced_by_others_again_and_again_under_load() {
-    replacements(15, 2000);
+    replacements(15, 2000, Changes::Alone);
 }
 
-fn replacements(count: u64, commands: u64) {
+#[test]
+fn all_nodes_are_replaced_while_leaders_are_killed() {
+    replacements(3, 200, Changes::UnderKills);
+}
+
+#[test]
+#[ignore = "long"]
+fn all_nodes_are_replaced_again_and_again_while_leaders_are_killed() {
+    replacements(15, 1000, Changes::UnderKills);
+}
+
+/// What happens while a change is made.
+#[derive(Clone, Copy)]
+enum Changes {
+    Alone,
+    /// The leader is killed, and started again.
+    UnderKills,
+}
+
+impl Changes {
+    /// Has a change made by way of one node.
+    fn make(self, cluster: &mut Cluster, load: &Load, by: u64, question: Value) {
+        match self {
+            Self::Alone => cluster.change(by, question),
+            Self::UnderKills => made_under_kills(cluster, load, by, question),
+        }
+    }
+}
+
+fn replacements(count: u64, commands: u64, changes: Changes) {
     let nodes = usize::try_from(count).unwrap() + 3;
     let (mut cluster, load) = three(nodes, 1 << 16, false);
     for old in 1..=count {
         let new = old + 3;
         cluster.start(new);
         let address = cluster.address(new).to_owned();
-        cluster.change(old + 1, json!({"ask": "add", "node": new, "address": address}));
+        let add = json!({"ask": "add", "node": new, "address": address});
+        changes.make(&mut cluster, &load, old + 1, add);
         load.follow(&cluster);
         cluster.until("the new node to vote", |cluster| cluster.votes(new));
         load.more(commands, &mut cluster);
-        // Whichever is asked, also the one that is to go.
-        let by = if old % 2 == 0 { new } else { old };
-        cluster.change(by, json!({"ask": "remove", "node": old}));
+        // Whichever is asked, also the one that is to go, if the leader lives.
+        let by = match changes {
+            Changes::Alone if old % 2 == 1 => old,
+            Changes::Alone | Changes::UnderKills => new,
+        };
+        changes.make(&mut cluster, &load, by, json!({"ask": "remove", "node": old}));
         // It may be stopped, and nobody goes on asking it.
         cluster.kill(old);
         load.follow(&cluster);
@@ -160,39 +193,8 @@ fn replacements(count: u64, commands: u64) {
     load.verify(&mut cluster);
 }
 
-#[test]
-fn all_nodes_are_replaced_while_leaders_are_killed() {
-    replacements_with_kills(3, 200);
-}
-
-#[test]
-#[ignore = "long"]
-fn all_nodes_are_replaced_again_and_again_while_leaders_are_killed() {
-    replacements_with_kills(15, 1000);
-}
-
-/// The leader is killed, and started again, while it makes a change.
-fn replacements_with_kills(count: u64, commands: u64) {
-    let nodes = usize::try_from(count).unwrap() + 3;
-    let (mut cluster, load) = three(nodes, 1 << 16, false);
-    for old in 1..=count {
-        let new = old + 3;
-        cluster.start(new);
-        let address = cluster.address(new).to_owned();
-        made(&mut cluster, &load, old + 1, json!({"ask": "add", "node": new, "address": address}));
-        cluster.until("the new node to vote", |cluster| cluster.votes(new));
-        load.more(commands, &mut cluster);
-        made(&mut cluster, &load, new, json!({"ask": "remove", "node": old}));
-        cluster.kill(old);
-        load.follow(&cluster);
-        load.more(commands, &mut cluster);
-    }
-    assert_eq!(members(&cluster, count + 1), [count + 1, count + 2, count + 3]);
-    load.verify(&mut cluster);
-}
-
 /// Has a change made by way of one node, and kills the leader meanwhile if it is another one.
-fn made(cluster: &mut Cluster, load: &Load, by: u64, question: Value) {
+fn made_under_kills(cluster: &mut Cluster, load: &Load, by: u64, question: Value) {
     let leader = cluster.leader(by).filter(|&leader| leader != by);
     let change = cluster.begin_change(by, question);
     if let Some(leader) = leader {
