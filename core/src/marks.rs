@@ -235,6 +235,7 @@ marks! {
     MASTER_OF_EARLIER_LIFE = "the mastership is that of an earlier process of this node";
     MASTER_RELEASED = "the master releases the mastership";
     MASTER_RENEWS = "the master renews its lease";
+    MASTER_WAITS_FOR_ITS_ORDER = "a node does not ask for the mastership again, since its last order is still under way";
     MASTER_TOO_LATE = "an acquisition or release builds on a mastership that is over";
     // mender.rs
     WANTED_WHAT_WAS_LOST = "a peer asks for a value that the disk lost after it was executed";

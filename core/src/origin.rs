@@ -122,6 +122,13 @@ impl Origin {
         Some(self.add(None, sm, payload, deadline))
     }
 
+    /// Whether what becomes of a proposal of this process is still open.
+    pub(crate) fn is_open(&self, key: CommandKey) -> bool {
+        let is_own = key.origin == self.incarnation && key.boot == self.boot;
+        let index = key.seq.checked_sub(self.low).and_then(|index| usize::try_from(index).ok());
+        is_own && index.and_then(|index| self.unresolved.get(index)?.as_ref()).is_some()
+    }
+
     fn add(
         &mut self,
         id: Option<ProposalId>,

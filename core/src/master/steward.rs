@@ -18,7 +18,7 @@ pub(crate) struct Steward {
     boot: u64,
     /// When the lease of now ends, by this node's clock and from this node's side.
     until: Time,
-    /// Acquisitions that may still be chosen, oldest first, each with when it was *about to be* proposed.
+    /// Acquisitions that may still be chosen, newest last, each with when it was *about to be* proposed.
     asked: [Option<(CommandKey, Time)>; ASKED_MAX],
     campaigns: bool,
     lease: Duration,
@@ -123,9 +123,11 @@ impl Steward {
             let holder = self.state.holder.map(|holder| holder.member);
             ctx.event(Event::Master(holder, self.state.version));
         }
-        if by == me && asked.is_some() {
+        if by == me
+            && let Some(asked) = asked
+        {
             // Answered: the holder renews in good time, whoever lost looks at the lease anew.
-            self.next = self.renewal(ctx);
+            self.next = self.renewal(asked, ctx);
         }
     }
 
@@ -154,6 +156,15 @@ impl Steward {
         if !self.is_candidate(ctx) || ctx.now < self.due(leader, ctx) {
             return;
         }
+        let wait = self.lease / 4 + self.random(self.lease / 8);
+        self.next = ctx.now + wait;
+        if self.asked[ASKED_MAX - 1].is_some_and(|(last, _)| origin.is_open(last)) {
+            // It is handed to every leader until its deadline. One more would stand behind it and build
+            // on a version that is over by then; and where few commands fit into a lease, such orders
+            // would fill the queues for good, so that whoever wins has won too late.
+            mark!(MASTER_WAITS_FOR_ITS_ORDER);
+            return;
+        }
         mark!(MASTER_RENEWS if self.view(ctx.me).is_master(ctx.now));
         mark!(MASTER_ASKS if !self.view(ctx.me).is_master(ctx.now));
         let (expected, lease) = (self.state.version, self.lease);
@@ -163,8 +174,6 @@ impl Steward {
             self.asked.rotate_left(1);
             self.asked[ASKED_MAX - 1] = Some((key, ctx.now));
         }
-        let wait = lease / 4 + self.random(lease / 8);
-        self.next = ctx.now + wait;
     }
 
     /// When to tick next.
@@ -190,10 +199,11 @@ impl Steward {
         self.next.max(self.until + patience)
     }
 
-    /// When a lease that was just taken is renewed.
-    fn renewal(&mut self, env: &Env) -> Time {
+    /// When a lease that was asked for then, and is taken now, is renewed: a third of it was a long way
+    /// for the order already, perhaps.
+    fn renewal(&mut self, asked: Time, env: &Env) -> Time {
         if self.view(env.me).is_master(env.now) {
-            env.now + self.lease / 3
+            asked + self.lease / 3
         } else {
             env.now + self.random(self.lease / 8)
         }
@@ -214,9 +224,9 @@ impl Steward {
     }
 }
 
-/// Acquisitions of one process that may be under way at once: each is given up after a lease, and they
-/// are a quarter of one apart.
-const ASKED_MAX: usize = 8;
+/// Acquisitions of one process that may still be chosen: one is under way, and those before it were
+/// given up after a lease, or refused by one leader and taken by another.
+const ASKED_MAX: usize = 4;
 
 /// Longer than anybody wants to wait for a dead master.
 const LEASE_MAX: Duration = Duration::from_secs(86_400);

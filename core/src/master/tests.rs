@@ -70,6 +70,11 @@ impl Node {
         self.origin.resolve(chosen.key);
     }
 
+    /// Gives up what is due.
+    fn give_up(&mut self) {
+        self.origin.expire(&mut self.kit.ctx());
+    }
+
     fn is_master(&self) -> bool {
         self.steward.view(self.kit.env.me).is_master(self.kit.env.now)
     }
@@ -123,6 +128,32 @@ fn a_master_renews_before_its_lease_ends() {
 }
 
 #[test]
+fn a_lease_that_took_long_to_get_is_renewed_soon() {
+    let mut one = node(1, 1);
+    let asked = one.tick(LEADER).unwrap();
+    one.at(300).execute(1, asked);
+    assert!(one.is_master());
+    assert!(one.at(330).tick(LEADER).is_none());
+    assert!(one.at(340).tick(LEADER).is_some(), "a third of the lease after it was asked for");
+}
+
+#[test]
+fn one_order_is_under_way_until_it_is_given_up() {
+    let mut one = node(1, 1);
+    let first = one.tick(LEADER).unwrap();
+    for at in [300, 600, 900] {
+        assert!(one.at(at).tick(LEADER).is_none(), "at {at} ms");
+    }
+    one.at(1000).give_up();
+    let second = one.at(1300).tick(LEADER).unwrap();
+    one.at(1310).execute(1, first);
+    assert!(one.at(1400).tick(LEADER).is_none(), "it came late, and the second is under way");
+    one.execute(2, second);
+    assert!(!one.is_master(), "it builds on what was before the first");
+    assert!(one.at(1600).tick(LEADER).is_some());
+}
+
+#[test]
 fn a_process_that_starts_anew_is_no_master_and_need_not_wait_for_itself() {
     let mut one = node(1, 1);
     let asked = one.tick(LEADER).unwrap();
@@ -140,9 +171,10 @@ fn whoever_forgot_when_it_asked_is_no_master() {
     let mut one = node(1, 1);
     let first = one.tick(LEADER).unwrap();
     for n in 1..=8 {
-        assert!(one.at(n * 400).tick(LEADER).is_some());
+        one.at(n * 1000).give_up();
+        assert!(one.tick(LEADER).is_some());
     }
-    one.at(3300).execute(1, first);
+    one.at(8300).execute(1, first);
     assert!(!one.is_master());
 }
 

@@ -47,8 +47,8 @@ pub struct Receiver {
     silence: u32,
     /// The next chunk that is missing of what was begun.
     coming: Option<Coming>,
-    /// What the last one asked had nothing of any more.
-    gone: Option<CheckpointId>,
+    /// What a peer offered and had nothing of any more.
+    gone: Option<(NodeId, CheckpointId)>,
 }
 
 #[derive(Debug)]
@@ -181,7 +181,7 @@ impl Receiver {
             {
                 // It has another one by now.
                 mark!(TRANSFER_GONE);
-                self.gone = Some(id);
+                self.gone = Some((from, id));
                 self.ask(now, out);
             }
             // Late, doubled, or for the other side.
@@ -279,7 +279,7 @@ impl Receiver {
             manifest.id() == id && id.at >= next && is_checkpoint_state(id.at, &manifest.state)
         });
         // What cannot be had there is not asked for there again at once.
-        let is_gone = self.gone.take() == Some(id);
+        let is_gone = self.gone.take() == Some((self.from, id));
         let Some(manifest) = manifest.filter(|_| !is_gone) else {
             mark!(TRANSFER_OFFER_REFUSED);
             return self.turn_to_another(now, out);

@@ -1,7 +1,7 @@
 //! After the faults: the cluster is healed, first in part, and must serve; then as a whole, and must
 //! agree; and then it has nothing to do, and must do nothing.
 
-use synod_core::{MasterAsk, Time};
+use synod_core::{Instance, MasterAsk, Time};
 
 use super::World;
 use super::asking::Wall;
@@ -21,6 +21,10 @@ pub(super) struct Recovery {
     since: Time,
     /// The world's own requests: a proposal and a read at every node in every group.
     probes: Vec<Probe>,
+    /// What was chosen in each group when the last of them was answered: everyone must get that far.
+    /// Not further, since masters renew their leases for ever: where a round trip takes most of the time
+    /// between two renewals, some of it is always on its way.
+    goal: Option<Vec<Instance>>,
     /// Groups in which a command was acknowledged since the faults ended.
     written: Vec<bool>,
 }
@@ -120,6 +124,7 @@ impl World {
             (0..groups).flat_map(move |group| [false, true].map(|read| probe(node, group, read)))
         });
         self.recovery.probes = probes.collect();
+        self.recovery.goal = None;
         (self.recovery.stage, self.recovery.since) = (stage, self.env.now);
         self.env.trace.line(self.env.now, None, || format!("stage: {stage:?}"));
         self.env.after(self.plan.core.election_timeout / 8, Event::Check);
@@ -145,6 +150,10 @@ impl World {
         let election = self.plan.core.election_timeout;
         let (now, since) = (self.env.now, self.recovery.since);
         let took = now.since(since);
+        if self.recovery.goal.is_none() && self.is_answered() {
+            let goal = |group| self.env.checkers.choices.prefix(group);
+            self.recovery.goal = Some((0..self.plan.groups).map(goal).collect());
+        }
         match self.recovery.stage {
             Stage::Faults | Stage::Stuck => return Ok(false),
             Stage::Part if self.part_serves() => {
@@ -208,11 +217,13 @@ impl World {
         Ok(false)
     }
 
-    fn whole_agrees(&self) -> bool {
+    fn is_answered(&self) -> bool {
         let is_done = |p: &Probe| p.is_done || self.cannot(p.node, p.group, p.is_read);
         self.recovery.probes.iter().all(is_done)
-            && self.lagging().is_none()
-            && self.masterless().is_none()
+    }
+
+    fn whole_agrees(&self) -> bool {
+        self.is_answered() && self.lagging().is_none() && self.masterless().is_none()
     }
 
     /// A group that should have a master, and has none.
@@ -263,13 +274,19 @@ impl World {
         })
     }
 
-    /// A node and group that are not where the log is.
+    /// Up to where everyone must be in a group.
+    fn goal(&self, group: usize) -> Instance {
+        let goal = self.recovery.goal.as_ref().map(|goal| goal[group]);
+        goal.unwrap_or_else(|| self.env.checkers.choices.prefix(group))
+    }
+
+    /// A node and group that are not where they must be.
     fn lagging(&self) -> Option<(usize, usize)> {
         let all = (0..self.plan.nodes).flat_map(|n| (0..self.plan.groups).map(move |g| (n, g)));
         all.into_iter().find(|&(node, group)| {
-            let prefix = self.env.checkers.choices.prefix(group);
+            let goal = self.goal(group);
             let status = self.nodes[node].status(group);
-            status.is_none_or(|status| status.chosen != prefix || status.applied != prefix)
+            status.is_none_or(|status| status.chosen < goal || status.applied < goal)
         })
     }
 
@@ -355,7 +372,7 @@ impl World {
         format!(
             "{took} n{} is behind in group {group}, where {} is chosen: {:?}",
             node + 1,
-            self.env.checkers.choices.prefix(group),
+            self.goal(group),
             self.nodes[node].status(group)
         )
     }
