@@ -12,6 +12,7 @@ use crate::entries::Entries;
 use crate::env::Ctx;
 use crate::ids::{Instance, WriteSeq};
 use crate::outbox::Event;
+use crate::proposer::Proposer;
 use crate::write::Record;
 
 /// The checkpoints of one group on this node.
@@ -137,7 +138,13 @@ impl Checkpoints {
 
     /// Cleans the log as far as it may be.
     #[inline]
-    pub(crate) fn settle(&mut self, handed: Instance, entries: &mut Entries, ctx: &mut Ctx<'_>) {
+    pub(crate) fn settle(
+        &mut self,
+        handed: Instance,
+        proposer: &Proposer,
+        entries: &mut Entries,
+        ctx: &mut Ctx<'_>,
+    ) {
         if let Some((seq, at)) = self.writing
             && ctx.journal.is_durable(seq)
         {
@@ -147,14 +154,22 @@ impl Checkpoints {
             ctx.event(Event::Checkpointed(at));
         }
         if self.last > entries.cleaned() {
-            self.clean(handed, entries, ctx);
+            self.clean(handed, proposer.reported(ctx), entries, ctx);
         }
     }
 
-    fn clean(&self, handed: Instance, entries: &mut Entries, ctx: &mut Ctx<'_>) {
+    fn clean(
+        &self,
+        handed: Instance,
+        reported: Instance,
+        entries: &mut Entries,
+        ctx: &mut Ctx<'_>,
+    ) {
         let kept = Instance(self.last.0.saturating_sub(ctx.config.keep_instances));
         mark!(CLEANING_HELD_BACK if kept > self.limit);
         let upto = kept.min(self.limit).min(handed);
+        mark!(CLEANING_WAITS_FOR_A_PEER if upto > reported && upto > entries.cleaned());
+        let upto = upto.min(reported);
         if upto > entries.cleaned() && !ctx.writes_full() {
             mark!(LOG_CLEANED);
             entries.clean(upto, handed);

@@ -11,6 +11,7 @@ use crate::ids::{Ballot, Instance, Position, SmId, WriteSeq};
 use crate::master::{Mastership, Steward};
 use crate::origin::Origin;
 use crate::outbox::{Apply, Event};
+use crate::proposer::Proposer;
 use crate::sessions::Sessions;
 use crate::snapshot;
 use crate::value::{Command, Value, ValueKind};
@@ -132,7 +133,13 @@ impl Executor {
     /// Goes on from the checkpoint that was installed, once its record is durable; and takes and
     /// cleans what is due.
     #[inline]
-    pub(crate) fn settle(&mut self, entries: &mut Entries, origin: &mut Origin, ctx: &mut Ctx<'_>) {
+    pub(crate) fn settle(
+        &mut self,
+        proposer: &Proposer,
+        entries: &mut Entries,
+        origin: &mut Origin,
+        ctx: &mut Ctx<'_>,
+    ) {
         let is_durable = |it: &mut Installing| ctx.env.journal.is_durable(it.record);
         if let Some(Installing { at, sessions, mastership, .. }) =
             self.installing.take_if(is_durable)
@@ -142,11 +149,11 @@ impl Executor {
             self.jump = (self.handed, at);
             self.handed = at;
             let sessions = &self.sessions;
-            origin.give_up(|key| sessions.met(key) || sessions.past(key), ctx);
+            origin.skip(at, |key| sessions.met(key), ctx);
             ctx.out.applies.push(Apply::Install(at));
             ctx.event(Event::Installed(at));
         }
-        self.checkpoints.settle(self.handed, entries, ctx);
+        self.checkpoints.settle(self.handed, proposer, entries, ctx);
     }
 
     /// This node's part in the mastership.

@@ -493,7 +493,7 @@ impl Group {
         let ctx = &mut Ctx { env: &mut self.env, out };
         self.origin.expire(ctx);
         self.reads.expire(ctx);
-        self.executor.settle(&mut self.entries, &mut self.origin, ctx);
+        self.executor.settle(&self.proposer, &mut self.entries, &mut self.origin, ctx);
         self.asking.expire(ctx);
         self.executor.run(&mut self.entries, &mut self.origin, &mut self.fetches, ctx);
         self.learner.ask(&self.entries, ctx);

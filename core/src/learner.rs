@@ -230,15 +230,23 @@ impl Learner {
 
     /// Who is to be asked: of those known to be ahead the one that knows most, but for the one that
     /// did not help last; and before those that did not help when they were asked, whoever knows less:
-    /// only when all of them were asked in vain is it clear that a checkpoint is needed. If that is the
+    /// only when all of them were asked in vain is it clear that a checkpoint is needed. Then all are
+    /// asked again in turn, since it may have been the network: by what they know, the two that know
+    /// most would be asked for ever. If that is the
     /// only one, and it answered, somebody else in turn: its disk may have lost what others still have,
     /// and who is ahead is often known of the leader only. The same if all that are known to be ahead
     /// have cleaned what is needed: somebody may have kept it.
     fn source(&mut self, chosen: Instance, env: &Env) -> Option<NodeId> {
         let ahead = || self.peers.iter().filter(move |p| p.chosen > chosen && p.cleaned <= chosen);
-        let other = ahead().filter(|peer| Some(peer.node) != self.silent);
-        if let Some(best) = other.max_by_key(|peer| (!peer.is_mute, peer.chosen)) {
+        let other = || ahead().filter(|peer| Some(peer.node) != self.silent);
+        if let Some(best) = other().filter(|peer| !peer.is_mute).max_by_key(|peer| peer.chosen) {
             return Some(best.node);
+        }
+        let nodes = || other().map(|peer| peer.node);
+        if let Some(next) = nodes().filter(|node| Some(*node) > self.silent).min().or(nodes().min())
+        {
+            mark!(LEARN_FROM_THE_MUTE);
+            return Some(next);
         }
         match ahead().next() {
             Some(only) if !self.has_nothing => return Some(only.node),

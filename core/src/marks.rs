@@ -136,6 +136,7 @@ marks! {
     CHECKPOINT_FOR_A_PEER = "a checkpoint is taken since a peer has lost its own";
     CHECKPOINT_TAKEN_AGAIN = "the files of a checkpoint went bad while its node runs, and it is taken again";
     CHECKPOINT_PUT_OFF = "a checkpoint is due while the last is still being written";
+    CLEANING_WAITS_FOR_A_PEER = "a leader keeps a part of the log that a live peer lacks";
     CLEANING_HELD_BACK = "the log is not cleaned as far as it could be, since cleaning is paused or a transfer needs it";
     INSTALL_CHANGES_MEMBERSHIP = "a checkpoint is installed that skips a membership entry";
     INSTALL_DEPOSES = "a leader or candidate installs a checkpoint, and gives up";
@@ -217,6 +218,7 @@ marks! {
     VOTE_TAUGHT = "a value held as a vote is taught to a node that knows it to be chosen, and lost it";
     LEARN_BELOW_CLEANED = "a node asks for values that were cleaned";
     LEARN_FROM_ANOTHER = "a node that asked a silent peer asks another one";
+    LEARN_FROM_THE_MUTE = "all who are ahead were asked in vain, and are asked again in turn";
     LEARN_FROM_ANYBODY = "the only peer known to be ahead had nothing to give, so another one is asked";
     LEARN_FROM_DISK = "a peer asks for values that have left memory";
     LEARN_NOTHING_NEW = "a peer that was asked has nothing to give";

@@ -6,7 +6,7 @@ use alloc::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::env::{Ctx, Env};
-use crate::ids::{Ballot, Incarnation, ProposalId, SmId};
+use crate::ids::{Ballot, Incarnation, Instance, ProposalId, SmId};
 use crate::message::Message;
 use crate::outbox::{Outcome, Refusal};
 use crate::proposer::Proposer;
@@ -206,14 +206,22 @@ impl Origin {
         }
     }
 
-    /// What becomes of some commands is not heard here any more: a checkpoint that has them was
-    /// installed.
-    pub(crate) fn give_up(&mut self, gone: impl Fn(CommandKey) -> bool, ctx: &mut Ctx<'_>) {
+    /// A checkpoint at `at` was installed, whose sessions have met some commands: each was executed once,
+    /// at or below `at`, and what it gave is not heard here any more.
+    ///
+    /// Those that it has not met are still to be executed, if they are chosen at all: an unresolved
+    /// command is never below the `low` that a later one told.
+    pub(crate) fn skip(
+        &mut self,
+        at: Instance,
+        met: impl Fn(CommandKey) -> bool,
+        ctx: &mut Ctx<'_>,
+    ) {
         for seq in self.low..self.next_seq() {
-            let is_gone = self.entry(seq).is_some_and(|entry| gone(entry.command.key));
-            if is_gone && let Some(id) = self.remove(seq) {
+            let is_met = self.entry(seq).is_some_and(|entry| met(entry.command.key));
+            if is_met && let Some(id) = self.remove(seq) {
                 mark!(PROPOSAL_IN_INSTALLED_CHECKPOINT);
-                ctx.out.outcomes.push(Outcome::Unknown(id));
+                ctx.out.outcomes.push(Outcome::Executed(id, at));
             }
         }
     }

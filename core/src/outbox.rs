@@ -97,6 +97,9 @@ pub enum Outcome {
     Refused(ProposalId, Refusal),
     /// The deadline passed. The command may still be executed, once, or never.
     Unknown(ProposalId),
+    /// The command was executed, once, at or below this instance, and not here: this node was too far
+    /// behind and got a checkpoint in its place. What the command gave is not known.
+    Executed(ProposalId, Instance),
     /// The read may be served from a state machine that has applied this instance.
     ReadAt(ReadId, Instance),
     /// The read's deadline passed, or too many wait (`Overloaded`).

@@ -180,6 +180,7 @@ impl Display for Outcome {
         match self {
             Self::Refused(id, why) => write!(f, "proposal {} refused: {why:?}", id.0),
             Self::Unknown(id) => write!(f, "proposal {} unknown", id.0),
+            Self::Executed(id, at) => write!(f, "proposal {} executed by {at}", id.0),
             Self::ReadAt(id, at) => write!(f, "read {} at {at}", id.0),
             Self::ReadFailed(id, why) => write!(f, "read {} failed: {why:?}", id.0),
             Self::Changed(id, at) => write!(f, "change {} made at {at}", id.0),

@@ -496,6 +496,14 @@ impl Checkers {
         self.note(verdict);
     }
 
+    /// A client heard that its command was executed at or below an instance.
+    pub fn committed_within(&mut self, group: usize, op: &Op, after: Position, last: Instance) {
+        match self.reference.executed_by(&self.choices, group, op.tag, last) {
+            Ok(at) => self.committed(group, op, after, at),
+            broken @ Err(_) => self.note(broken.map(|_| ())),
+        }
+    }
+
     /// A client heard that its command was not taken, and never will be.
     pub fn refused(&mut self, group: usize, op: &Op) {
         let verdict = self.acknowledged.refused(&self.reference, group, op);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use synod_core::{Position, SmId, Time};
+use synod_core::{Instance, Position, SmId, Time};
 
 use crate::checkers::search::{Call as Seen, Histories};
 use crate::checkers::{Checkers, Violation};
@@ -70,6 +70,8 @@ pub enum End {
     Committed(Position, u64),
     /// The command was executed there; the output was lost with an earlier life of the process.
     Skipped(Position),
+    /// The command was executed at or below there; the output is in a checkpoint that its node got.
+    Within(Instance),
     /// The key held this in a state that had executed everything up to there; or a user's machine
     /// gave an answer with this hash.
     Read(Position, u64),
@@ -204,6 +206,9 @@ impl Clients {
             (Ask::Propose(op, _), End::Committed(at, _) | End::Skipped(at)) => {
                 checkers.committed(group, op, after, at);
             }
+            (Ask::Propose(op, _), End::Within(at)) => {
+                checkers.committed_within(group, op, after, at);
+            }
             (Ask::Propose(op, _), End::Refused) => checkers.refused(group, op),
             (Ask::Read(key) | Ask::Stale(key, _), End::Read(at, output)) => {
                 checkers.read(group, *key, after, at, output);
@@ -215,7 +220,7 @@ impl Clients {
                 checkers.guest_read(group, query, after, at);
             }
             (Ask::Propose(..), End::Unknown)
-            | (Ask::Guest(..), End::Refused | End::Unknown)
+            | (Ask::Guest(..), End::Within(_) | End::Refused | End::Unknown)
             | (Ask::Read(_) | Ask::Stale(..) | Ask::Query(..), End::Unread) => {}
             (ask, end) => {
                 let what = format!("request {} asked for {ask:?} and ended as {end:?}", id.0);
@@ -259,7 +264,7 @@ impl Clients {
             (Ask::Propose(op, _), End::Committed(_, output)) => {
                 Some(Seen { op: *op, invoked, returned: returned(output) })
             }
-            (Ask::Propose(op, _), End::Skipped(_) | End::Unknown) => {
+            (Ask::Propose(op, _), End::Skipped(_) | End::Within(_) | End::Unknown) => {
                 Some(Seen { op: *op, invoked, returned: None })
             }
             (Ask::Read(key), End::Read(_, output)) => {

@@ -131,7 +131,9 @@ impl World {
         stats.executed = to_u64(env.checkers.reference.commands());
         for call in clients.calls() {
             match call.end {
-                Some(End::Committed(..) | End::Skipped(_)) => stats.acknowledged += 1,
+                Some(End::Committed(..) | End::Skipped(_) | End::Within(_)) => {
+                    stats.acknowledged += 1
+                }
                 Some(End::Read(..)) => stats.reads += 1,
                 Some(End::Refused) => stats.refused += 1,
                 Some(End::Unknown | End::Unread) | None => stats.unknown += 1,

@@ -16,10 +16,10 @@ fn take(checkpoints: &mut Checkpoints, at: u64, kit: &mut Kit) {
 fn nothing_is_cleaned_before_the_record_of_the_checkpoint_is_durable() {
     let (mut kit, mut entries, mut checkpoints) = checkpoints(0);
     take(&mut checkpoints, 7, &mut kit);
-    checkpoints.settle(Instance(9), &mut entries, &mut kit.ctx());
+    checkpoints.settle(Instance(9), &Proposer::Idle, &mut entries, &mut kit.ctx());
     assert_eq!((checkpoints.last(), entries.cleaned()), (Instance::ZERO, Instance::ZERO));
     kit.sync();
-    checkpoints.settle(Instance(9), &mut entries, &mut kit.ctx());
+    checkpoints.settle(Instance(9), &Proposer::Idle, &mut entries, &mut kit.ctx());
     assert_eq!((checkpoints.last(), entries.cleaned()), (Instance(7), Instance(7)));
     assert_eq!(kit.written(), [Record::Cleaned(Instance(7))]);
     assert_eq!(kit.events(), [Event::Checkpointed(Instance(7)), Event::Cleaned(Instance(7))]);
@@ -30,7 +30,7 @@ fn what_is_to_be_kept_stays_below_the_checkpoint() {
     let (mut kit, mut entries, mut checkpoints) = checkpoints(5);
     take(&mut checkpoints, 7, &mut kit);
     kit.sync();
-    checkpoints.settle(Instance(9), &mut entries, &mut kit.ctx());
+    checkpoints.settle(Instance(9), &Proposer::Idle, &mut entries, &mut kit.ctx());
     assert_eq!(entries.cleaned(), Instance(2));
 }
 
@@ -40,10 +40,10 @@ fn a_limit_holds_cleaning_back_until_it_is_lifted() {
     checkpoints.limit(Instance(3));
     take(&mut checkpoints, 7, &mut kit);
     kit.sync();
-    checkpoints.settle(Instance(9), &mut entries, &mut kit.ctx());
+    checkpoints.settle(Instance(9), &Proposer::Idle, &mut entries, &mut kit.ctx());
     assert_eq!(entries.cleaned(), Instance(3));
     checkpoints.limit(Instance::MAX);
-    checkpoints.settle(Instance(9), &mut entries, &mut kit.ctx());
+    checkpoints.settle(Instance(9), &Proposer::Idle, &mut entries, &mut kit.ctx());
     assert_eq!(entries.cleaned(), Instance(7));
 }
 
@@ -78,7 +78,7 @@ fn one_that_is_asked_for_waits_for_the_last_and_leads_further() {
     checkpoints.on_taken(Instance(5), &mut kit.ctx());
     assert!(!checkpoints.is_wanted(Instance(6)), "its record is being written");
     kit.sync();
-    checkpoints.settle(Instance(6), &mut entries, &mut kit.ctx());
+    checkpoints.settle(Instance(6), &Proposer::Idle, &mut entries, &mut kit.ctx());
     assert!(checkpoints.is_wanted(Instance(6)));
     checkpoints.want();
     assert!(!checkpoints.is_wanted(Instance(5)), "it is there already");
@@ -89,14 +89,14 @@ fn one_whose_files_went_bad_is_taken_again_at_the_same_instance() {
     let (mut kit, mut entries, mut checkpoints) = checkpoints(0);
     take(&mut checkpoints, 5, &mut kit);
     kit.sync();
-    checkpoints.settle(Instance(5), &mut entries, &mut kit.ctx());
+    checkpoints.settle(Instance(5), &Proposer::Idle, &mut entries, &mut kit.ctx());
     checkpoints.lose(Instance(4));
     assert!(!checkpoints.is_wanted(Instance(5)), "an older one");
     checkpoints.lose(Instance(5));
     assert!(checkpoints.is_wanted(Instance(5)));
     take(&mut checkpoints, 5, &mut kit);
     kit.sync();
-    checkpoints.settle(Instance(5), &mut entries, &mut kit.ctx());
+    checkpoints.settle(Instance(5), &Proposer::Idle, &mut entries, &mut kit.ctx());
     checkpoints.want();
     assert!(!checkpoints.is_wanted(Instance(5)), "it is whole again");
 }

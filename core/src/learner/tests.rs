@@ -319,3 +319,22 @@ fn a_vote_is_taught_to_who_lost_the_value_of_that_very_ballot() {
     }
     assert_eq!(bench.teaches(1).map(|values| values.len()), Some(1), "what is chosen, as ever");
 }
+
+#[test]
+fn those_who_were_all_asked_in_vain_are_asked_in_turn() {
+    let mut bench = bench(chosen(1));
+    bench.kit = Kit::new(5);
+    for (node, knows) in [(2, 5), (3, 9), (4, 8), (5, 5)] {
+        bench.knows(node, knows);
+    }
+    let mut asked = Vec::new();
+    for _ in 0..12 {
+        asked.extend(bench.asks().into_iter().map(|(to, _)| to));
+        bench.kit.env.now = bench.learner.deadline(&bench.kit.env).unwrap();
+    }
+    assert_eq!(asked[..2], [3, 4], "who knows most first");
+    for node in 2..=5 {
+        let times = asked[4..].iter().filter(|&&to| to == node).count();
+        assert_eq!(times, 2, "{asked:?}");
+    }
+}

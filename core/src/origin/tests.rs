@@ -315,3 +315,17 @@ fn a_group_that_failed_knows_nothing_of_what_it_handed_over() {
     assert_eq!(bench.kit.outcomes(), [unknown(1), unknown(3)]);
     assert_eq!(bench.origin.len(), 0);
 }
+
+#[test]
+fn what_an_installed_checkpoint_has_met_was_executed_and_the_rest_waits_on() {
+    let mut bench = bench();
+    for seq in 1..=3 {
+        bench.propose(seq);
+    }
+    bench.handed(FIRST);
+    let met = |key: CommandKey| key.seq == 2;
+    bench.origin.skip(Instance(9), met, &mut bench.kit.ctx());
+    assert_eq!(bench.kit.outcomes(), [Outcome::Executed(ProposalId(2), Instance(9))]);
+    assert_eq!(bench.origin.resolve(key(2)), None, "once");
+    assert_eq!(bench.handed(SECOND), [(true, [1, 3].to_vec())]);
+}

@@ -70,7 +70,7 @@ impl Leadership {
     /// has seen all that was chosen before it only when an entry of its own ballot is chosen.
     pub(crate) fn start(phase1: Phase1, entries: &Entries, ctx: &mut Ctx<'_>) -> Self {
         let chosen = entries.chosen();
-        let peers = Peers::of(ctx.history.members_since(chosen), ctx.me);
+        let peers = Peers::of(ctx.history.members_since(chosen), ctx);
         let mut leadership = Self {
             ballot: phase1.ballot(),
             barrier: Instance::ZERO,
@@ -226,6 +226,11 @@ impl Leadership {
     pub(crate) fn close(&mut self) {
         let open = self.window.pop_front().expect("an instance that was proposed is open");
         self.window_bytes -= open.bytes;
+    }
+
+    /// Up to where the log may be cleaned for the peers' sake.
+    pub(crate) fn reported(&self, env: &Env) -> Instance {
+        self.peers.reported(env)
     }
 
     /// Whether the leader proposed at an instance.

@@ -9,7 +9,8 @@ mod turn;
 
 use alloc::boxed::Box;
 
-use crate::ids::Ballot;
+use crate::env::Env;
+use crate::ids::{Ballot, Instance};
 use leadership::Leadership;
 use phase1::Phase1;
 
@@ -31,6 +32,16 @@ impl Proposer {
             Self::Idle => None,
             Self::Preparing(phase1) => Some(phase1.ballot()),
             Self::Leading(leadership) => Some(leadership.ballot()),
+        }
+    }
+
+    /// Up to where the log may be cleaned for the sake of those whom this node leads.
+    ///
+    /// A full disk keeps nothing for them: what it needs most is room.
+    pub(crate) fn reported(&self, env: &Env) -> Instance {
+        match self {
+            Self::Leading(leadership) if env.has_room => leadership.reported(env),
+            Self::Leading(_) | Self::Idle | Self::Preparing(_) => Instance::MAX,
         }
     }
 

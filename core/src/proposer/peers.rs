@@ -21,6 +21,8 @@ pub(crate) struct Peer {
     pub(crate) answered: u64,
     /// The chosen prefix it reported last; none before its first answer.
     chosen: Option<Instance>,
+    /// When it did, or became a peer of this leadership.
+    heard: Time,
     /// Too far behind for accepts to reach it: it catches up by learning.
     learning: bool,
     /// When to repeat what it has not acknowledged; [`Time::MAX`] while nothing is open.
@@ -29,17 +31,17 @@ pub(crate) struct Peer {
 }
 
 impl Peers {
-    pub(crate) fn of(members: impl IntoIterator<Item = Member>, me: Member) -> Self {
-        let others = members.into_iter().filter(|member| *member != me);
-        Self(others.map(Peer::new).collect())
+    pub(crate) fn of(members: impl IntoIterator<Item = Member>, env: &Env) -> Self {
+        let others = members.into_iter().filter(|member| *member != env.me);
+        Self(others.map(|member| Peer::new(member, env.now)).collect())
     }
 
     /// These are the members now: who stays keeps what is known of it.
-    pub(crate) fn update(&mut self, members: &[Member], me: Member) {
+    pub(crate) fn update(&mut self, members: &[Member], env: &Env) {
         self.0.retain(|peer| members.contains(&peer.member));
         for &member in members {
-            if member != me && self.find(member).is_none() {
-                self.0.push(Peer::new(member));
+            if member != env.me && self.find(member).is_none() {
+                self.0.push(Peer::new(member, env.now));
             }
         }
     }
@@ -78,6 +80,17 @@ impl Peers {
         best
     }
 
+    /// Up to where the log may be cleaned for the peers' sake: those that were heard a moment ago and
+    /// get accepts need nothing below what they reported. One message that was lost there must not cost
+    /// a whole checkpoint. Nothing is kept for those that are silent, or too far behind: the log would
+    /// grow for as long.
+    pub(crate) fn reported(&self, env: &Env) -> Instance {
+        let live =
+            |peer: &&Peer| !peer.learning && env.now <= peer.heard + env.config.election_timeout;
+        let reports = self.0.iter().filter(live).map(|peer| peer.chosen.unwrap_or(Instance::ZERO));
+        reports.min().unwrap_or(Instance::MAX)
+    }
+
     /// The peer to hand over to when no one was named: who answered last, and knows most.
     pub(crate) fn freshest(&self, membership: &Membership) -> Option<&Peer> {
         let voters = self.0.iter().filter(|peer| membership.slot(peer.member).is_some());
@@ -86,11 +99,12 @@ impl Peers {
 }
 
 impl Peer {
-    const fn new(member: Member) -> Self {
+    const fn new(member: Member, now: Time) -> Self {
         Self {
             member,
             answered: 0,
             chosen: None,
+            heard: now,
             learning: false,
             retry: Time::MAX,
             backoff: Duration::ZERO,
@@ -133,7 +147,7 @@ impl Peer {
     /// It reported its chosen prefix. Far behind, it would only drop accepts, so it is left to learn
     /// until it is within a window again.
     pub(crate) fn report(&mut self, chosen: Instance, ours: Instance, ctx: &mut Ctx<'_>) {
-        self.chosen = Some(chosen);
+        (self.chosen, self.heard) = (Some(chosen), ctx.now);
         let behind = ours.above(chosen);
         let window = u64::try_from(ctx.config.window_instances_max).unwrap_or(u64::MAX);
         if self.learning && behind <= window {

@@ -86,7 +86,7 @@ impl Leadership {
         match &self.turning {
             Turning::Entry if self.window.is_empty() => {
                 mark!(ERA_OPENED);
-                self.peers.update(&ctx.history.members_since(entries.chosen()), ctx.me);
+                self.peers.update(&ctx.history.members_since(entries.chosen()), ctx);
                 let from = entries.chosen().next();
                 let opening = Phase1::start(self.ballot, from, ctx);
                 self.turning = Turning::Opening(Box::new(opening));
@@ -94,7 +94,7 @@ impl Leadership {
             }
             Turning::Barrier if self.barrier <= entries.chosen() => {
                 self.turning = Turning::No;
-                self.peers.update(&ctx.history.members_since(entries.chosen()), ctx.me);
+                self.peers.update(&ctx.history.members_since(entries.chosen()), ctx);
             }
             Turning::No | Turning::Entry | Turning::Opening(_) | Turning::Barrier => {}
         }

@@ -481,8 +481,6 @@ impl World {
         node.removed = group.status().removed;
         self.checks.members(me, group.history());
         let mut completed = Vec::new();
-        // What was executed within a checkpoint that its origin installs has no outcome that is known.
-        let installs = node.out.events.iter().any(|event| matches!(event, Event::Installed(_)));
         for event in node.out.events.drain(..) {
             // By the first who knows: later ones may speak of members that have gone since.
             if let Event::MembershipChanged(at) = event
@@ -503,12 +501,16 @@ impl World {
         for outcome in node.out.outcomes.drain(..) {
             let (key, certain) = match outcome {
                 Outcome::Refused(id, _) => ((Asked::Proposal, id.0), true),
-                Outcome::Unknown(id) => {
+                Outcome::Executed(id, at) => {
                     assert!(
-                        installs || id.0 < self.must_commit,
-                        "c{} did not commit in calm weather",
+                        id.0 < self.must_commit,
+                        "c{} came within checkpoint {at} in calm weather",
                         id.0
                     );
+                    ((Asked::Proposal, id.0), false)
+                }
+                Outcome::Unknown(id) => {
+                    assert!(id.0 < self.must_commit, "c{} did not commit in calm weather", id.0);
                     ((Asked::Proposal, id.0), false)
                 }
                 Outcome::ReadAt(id, at) => {

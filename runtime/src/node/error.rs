@@ -108,6 +108,16 @@ pub enum ProposeError {
     /// quorum of the group could be reached: see the status of the nodes.
     #[error("no answer in time: the command may still be executed, once, or never")]
     Unknown,
+    /// The command was executed, once, and its output is not known here: this node was too far behind
+    /// for the log and went on from a checkpoint that the command is part of. Do not propose it again;
+    /// read what it did.
+    #[error(
+        "executed, but this node got it within a checkpoint and has no output: read what it did"
+    )]
+    OutputLost {
+        /// The command stands at or below this instance.
+        by: Instance,
+    },
     /// The node is being shut down. A command that it had taken may still be executed, once.
     #[error("the node is shutting down: the command may still be executed, once, or never")]
     ShuttingDown,
@@ -213,6 +223,7 @@ impl From<ProposeError> for ChangeError {
             | ProposeError::NoMachine(_)
             | ProposeError::Rejected { .. }
             | ProposeError::NotMember
+            | ProposeError::OutputLost { .. }
             | ProposeError::Unknown => Self::Unknown { waits_for: None },
         }
     }

@@ -120,7 +120,7 @@ impl Front {
                 self.stats.commit.record(took);
                 self.observing.tell(|| Seen::Committed(self.group, done.position, took));
             }
-            Err(ProposeError::Unknown) => {
+            Err(ProposeError::Unknown | ProposeError::OutputLost { .. }) => {
                 self.stats.unknown.add(1);
                 self.observing.tell(|| Seen::Unknown(self.group, took));
             }

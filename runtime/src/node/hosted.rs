@@ -331,6 +331,11 @@ impl Hosted {
                         reply.give(Err(ProposeError::Unknown));
                     }
                 }
+                Outcome::Executed(ProposalId(id), by) => {
+                    if let Some((_, reply)) = self.proposals.remove(id) {
+                        reply.give(Err(ProposeError::OutputLost { by }));
+                    }
+                }
                 Outcome::Changed(ChangeId(id), at) => {
                     if let Some(reply) = self.changes.remove(id) {
                         answer(reply, Ok(at));

@@ -69,7 +69,9 @@ impl Sink for Ticket {
         let took = now.saturating_sub(self.since);
         self.until = Some(now);
         self.ended = match &outcome {
-            Ok(_) | Err(ProposeError::Unknown) => Ended::After(took),
+            Ok(_) | Err(ProposeError::Unknown | ProposeError::OutputLost { .. }) => {
+                Ended::After(took)
+            }
             Err(ProposeError::Overloaded { .. }) => Ended::Refused,
             Err(_) => Ended::Otherwise,
         };

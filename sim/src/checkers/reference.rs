@@ -181,6 +181,27 @@ impl Reference {
         self.groups[group].tags.get(&tag).copied()
     }
 
+    /// Where the operation with this tag was executed, which must be at or below `last`.
+    ///
+    /// # Errors
+    ///
+    /// If it was not.
+    pub fn executed_by(
+        &mut self,
+        choices: &Choices,
+        group: usize,
+        tag: u64,
+        last: Instance,
+    ) -> Result<Position, Violation> {
+        let found = self.upto(choices, group, last).tags.get(&tag).copied();
+        found.filter(|at| at.instance <= last).ok_or_else(|| {
+            let what = format!(
+                "operation {tag} of group {group} was said to be executed by {last}, and was at {found:?}"
+            );
+            Violation::new("acknowledged", what)
+        })
+    }
+
     /// Replays everything that is chosen.
     pub fn catch_up(&mut self, choices: &Choices) {
         for group in 0..self.groups.len() {

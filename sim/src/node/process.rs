@@ -519,6 +519,7 @@ impl Process {
             let (id, answer) = match outcome {
                 Outcome::Refused(ProposalId(id), _) => (id, Answer::End(End::Refused)),
                 Outcome::Unknown(ProposalId(id)) => (id, Answer::End(End::Unknown)),
+                Outcome::Executed(ProposalId(id), at) => (id, Answer::End(End::Within(at))),
                 Outcome::ReadFailed(ReadId(id), _) => {
                     hosted.unread(CallId(id));
                     (id, Answer::End(End::Unread))

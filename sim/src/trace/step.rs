@@ -241,6 +241,7 @@ impl Note {
                 ("committed", format!("executed at {at}, output {output}"))
             }
             End::Skipped(at) => ("skipped", format!("executed at {at} in an earlier life")),
+            End::Within(at) => ("executed", format!("executed by {at}, within a checkpoint")),
             End::Read(at, held) => ("read", format!("{held}, as of {}", at.instance)),
             End::Refused => ("refused", "refused".to_owned()),
             End::Unknown => ("unknown", "unknown".to_owned()),

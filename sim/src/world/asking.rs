@@ -100,7 +100,10 @@ impl World {
         if let Some(client) = client {
             self.go_on(client, false);
         } else {
-            let is_good = matches!(end, End::Committed(..) | End::Skipped(_) | End::Read(..));
+            let is_good = match end {
+                End::Committed(..) | End::Skipped(_) | End::Within(_) | End::Read(..) => true,
+                End::Refused | End::Unknown | End::Unread => false,
+            };
             self.recovery.ended(id, is_good);
         }
         if matches!(end, End::Committed(..)) {

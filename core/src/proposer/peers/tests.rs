@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{Kit, member};
 
 fn peers(kit: &Kit) -> Peers {
-    Peers::of(kit.env.history.newest().members(), kit.env.me)
+    Peers::of(kit.env.history.newest().members(), &kit.env)
 }
 
 /// The probe that is confirmed when the peers from node 2 on answered these last.
@@ -63,6 +63,30 @@ fn the_freshest_peer_is_a_voter_that_was_heard() {
     assert_eq!(peers.freshest(&newest).map(|peer| peer.member), Some(member(3)));
     peers.find(member(2)).unwrap().answered = 6;
     assert_eq!(peers.freshest(&newest).map(|peer| peer.member), Some(member(2)));
+}
+
+#[test]
+fn the_log_is_kept_for_peers_that_were_heard_a_moment_ago() {
+    let mut kit = Kit::new(3);
+    kit.env.config.window_instances_max = 10;
+    kit.env.config.accept_ahead_max = 50;
+    let timeout = u64::try_from(kit.env.config.election_timeout.as_millis()).unwrap();
+    let mut peers = peers(&kit);
+    let mut report = |kit: &mut Kit, node, chosen| {
+        let peer = peers.find(member(node)).unwrap();
+        peer.report(Instance(chosen), Instance(100), &mut kit.ctx());
+        peers.reported(&kit.env)
+    };
+    assert_eq!(report(&mut kit, 2, 99), Instance::ZERO, "the other has said nothing yet");
+    assert_eq!(report(&mut kit, 3, 80), Instance(80));
+    kit.at(timeout);
+    assert_eq!(report(&mut kit, 2, 99), Instance(80));
+    kit.at(timeout + 1);
+    assert_eq!(report(&mut kit, 2, 99), Instance(99), "the other is silent");
+    assert_eq!(report(&mut kit, 3, 30), Instance(99), "it is too far behind, and learns");
+    assert_eq!(report(&mut kit, 3, 95), Instance(95), "it is back");
+    kit.at(9 * timeout);
+    assert_eq!(peers.reported(&kit.env), Instance::MAX, "nobody is heard");
 }
 
 #[test]
