@@ -416,9 +416,6 @@ impl Group {
             self.election.hurry(&self.env);
         }
         if let Some(to) = to {
-            // From here on nothing more is said in this ballot (I3), and no prepare that was sent
-            // again while the disk stood still comes out late.
-            self.env.journal.retract(ballot);
             let ctx = &mut Ctx { env: &mut self.env, out };
             ctx.send(to, Message::Transfer { ballot });
         }
@@ -462,6 +459,9 @@ impl Group {
         if let Proposer::Leading(leadership) = &self.proposer {
             let ballot = leadership.ballot();
             out.events.push(Event::SteppedDown(ballot, reason));
+            // From here on nothing more is said in this ballot (I3), and no prepare that was sent
+            // again while the disk stood still comes out late.
+            self.env.journal.retract(ballot);
             if !self.env.config.read_lease.is_zero() {
                 // From here on nothing is said or read in this ballot.
                 let ctx = &mut Ctx { env: &mut self.env, out };
