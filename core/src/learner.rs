@@ -243,7 +243,8 @@ impl Learner {
             return Some(best.node);
         }
         let nodes = || other().map(|peer| peer.node);
-        if let Some(next) = nodes().filter(|node| Some(*node) > self.silent).min().or(nodes().min())
+        if let Some(next) =
+            nodes().filter(|node| Some(*node) > self.silent).min().or_else(|| nodes().min())
         {
             mark!(LEARN_FROM_THE_MUTE);
             return Some(next);

@@ -77,6 +77,7 @@ const RARE: &[(&[&str], u64)] = &[
             "LOG_HAS_ROOM_AGAIN",
             "LOG_REFUSED",
             "LOST_VALUE_MOVED",
+            "MASTER_FORGOT_ASKING",
             "OBSOLETE_SEGMENT_REMOVED",
             "PEER_BACK",
             "PEER_TOO_FAR_BEHIND",
