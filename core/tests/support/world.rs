@@ -501,16 +501,9 @@ impl World {
         for outcome in node.out.outcomes.drain(..) {
             let (key, certain) = match outcome {
                 Outcome::Refused(id, _) => ((Asked::Proposal, id.0), true),
-                Outcome::Executed(id, at) => {
-                    assert!(
-                        id.0 < self.must_commit,
-                        "c{} came within checkpoint {at} in calm weather",
-                        id.0
-                    );
-                    ((Asked::Proposal, id.0), false)
-                }
-                Outcome::Unknown(id) => {
-                    assert!(id.0 < self.must_commit, "c{} did not commit in calm weather", id.0);
+                Outcome::Executed(id, _) | Outcome::Unknown(id) => {
+                    let what = format!("{outcome} in calm weather");
+                    assert!(id.0 < self.must_commit, "{what}");
                     ((Asked::Proposal, id.0), false)
                 }
                 Outcome::ReadAt(id, at) => {
