@@ -91,6 +91,11 @@ impl Learner {
         if let Some(known) = self.peer(peer) {
             (known.cleaned, known.is_mute) = (cleaned, !helps);
         }
+        if helps && self.silent == Some(peer) {
+            // It is further away than patience reaches, and answers all the same.
+            mark!(LEARN_ANSWER_LATE);
+            self.silent = None;
+        }
     }
 
     /// Whose checkpoint would help, if nobody teaches `next` any more, as far as is known here: those

@@ -218,6 +218,7 @@ marks! {
     VOTE_TAUGHT = "a value held as a vote is taught to a node that knows it to be chosen, and lost it";
     LEARN_BELOW_CLEANED = "a node asks for values that were cleaned";
     LEARN_FROM_ANOTHER = "a node that asked a silent peer asks another one";
+    LEARN_ANSWER_LATE = "who was given up for silent answers, and is asked again";
     LEARN_FROM_THE_MUTE = "all who are ahead were asked in vain, and are asked again in turn";
     LEARN_FROM_ANYBODY = "the only peer known to be ahead had nothing to give, so another one is asked";
     LEARN_FROM_DISK = "a peer asks for values that have left memory";

@@ -338,3 +338,17 @@ fn those_who_were_all_asked_in_vain_are_asked_in_turn() {
         assert_eq!(times, 2, "{asked:?}");
     }
 }
+
+#[test]
+fn whose_answer_comes_late_is_asked_again_before_those_who_give_none() {
+    let mut bench = bench(chosen(1));
+    bench.knows(2, 9);
+    bench.knows(3, 8);
+    assert_eq!(bench.asks(), [(2, 2)]);
+    bench.kit.env.now = bench.learner.deadline(&bench.kit.env).unwrap();
+    assert_eq!(bench.asks(), [(3, 2)]);
+    bench.learner.note_cleaned(NodeId(2), Instance::ZERO, true);
+    bench.learn(2, &value(2));
+    bench.answered(2);
+    assert_eq!(bench.asks(), [(2, 3)]);
+}
