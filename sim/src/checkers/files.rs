@@ -4,11 +4,12 @@
 //! way to the disk, disk and memory are the same acceptor: the same promise, the same entries. And
 //! every chosen instance that the node knows of can be read back, and is what was chosen.
 
-use synod_core::{Ballot, Instance, Recovered, Status, Stored, Usage};
+use synod_core::{Ballot, GroupId, Instance, Recovered, Status, Stored, Usage};
 
 use super::choices::Choices;
 use super::values::same;
 use super::{Place, Verdict, Violation};
+use crate::rng::to_index;
 
 /// What a running group believes, when none of its records is on its way to the disk.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,11 @@ pub fn agree(place: Place, belief: &Belief, disk: &Recovered) -> Verdict {
 
 /// Whether the entries read from a log, from instance `from` on, are those chosen up to `chosen`.
 ///
+/// Values that the log itself says are `lost` may be missing up to the checkpoint. A batch that the
+/// power cut tore in one place counts as written, since it may have been synced; what of it is gone is
+/// lost to the log, not cut. A restart needs none of it below the checkpoint, and a peer that asks for it
+/// has it fetched again.
+///
 /// # Errors
 ///
 /// If one is missing, unreadable, or holds another value.
@@ -48,15 +54,22 @@ pub fn replay(
     choices: &Choices,
     place: Place,
     from: Instance,
-    chosen: Instance,
+    (chosen, checkpoint): (Instance, Instance),
     entries: &[Stored],
+    lost: &[(GroupId, Instance)],
 ) -> Verdict {
     let mut at = from;
     for stored in entries.iter().take_while(|stored| stored.instance <= chosen) {
         let right = choices.value(place.group, at);
+        let is_given_up = stored.instance == at
+            && at <= checkpoint
+            && stored.value.is_none()
+            && lost
+                .iter()
+                .any(|(group, lost)| to_index(u64::from(group.0)) == place.group && *lost == at);
         let is_right = stored.instance == at
             && stored.value.as_ref().zip(right).is_some_and(|(held, right)| same(held, right));
-        if !is_right {
+        if !is_right && !is_given_up {
             let what = format!(
                 "the log of {place} gives {stored:?} at {at}, where {right:?} is chosen (learned: {})",
                 stored.ballot == Ballot::ZERO
@@ -125,13 +138,21 @@ mod tests {
         for at in 1..=3 {
             choices.stored(place(0), Instance(at), ballot(2, 1), &value(at)).unwrap();
         }
-        let replay =
-            |entries: &[Stored]| replay(&choices, place(0), Instance(1), Instance(2), entries);
+        let replay_from = |checkpoint: u64, entries: &[Stored], lost: &[(GroupId, Instance)]| {
+            let known = (Instance(2), Instance(checkpoint));
+            replay(&choices, place(0), Instance(1), known, entries, lost)
+        };
+        let replay = |entries: &[Stored]| replay_from(2, entries, &[]);
         assert_eq!(replay(&[entry(1, 1), entry(2, 2), entry(3, 9)]), Ok(()), "#3 is not known");
         assert!(replay(&[entry(1, 1)]).is_err(), "too short");
         assert!(replay(&[entry(1, 1), entry(2, 7)]).is_err(), "another value");
         assert!(replay(&[entry(1, 1), entry(3, 3)]).is_err(), "a gap");
         let lost = Stored { value: None, ..entry(2, 2) };
-        assert!(replay(&[entry(1, 1), lost]).is_err(), "lost");
+        let entries = [entry(1, 1), lost];
+        assert!(replay(&entries).is_err(), "lost, and the log does not say so");
+        let said = [(GroupId(0), Instance(2))];
+        assert_eq!(replay_from(2, &entries, &said), Ok(()));
+        assert!(replay_from(1, &entries, &said).is_err(), "it is needed at a restart");
+        assert!(replay_from(2, &entries, &[(GroupId(1), Instance(2))]).is_err(), "another group");
     }
 }

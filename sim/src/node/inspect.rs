@@ -81,7 +81,9 @@ impl Node {
             let entries = reader
                 .read(*group, from, Instance(chosen.0.max(from.0)), usize::MAX)
                 .map_err(|error| Violation::new("files", format!("{place}: {error}")))?;
-            files::replay(&env.checkers.choices, place, from, chosen, &entries)?;
+            let checkpoint = log.recovered.checkpoint.as_ref().map_or(Instance::ZERO, |it| it.0);
+            let (known, lost) = ((chosen, checkpoint), &opened.report.lost);
+            files::replay(&env.checkers.choices, place, from, known, &entries, lost)?;
         }
         Ok(self.seats(Some(&opened)))
     }
