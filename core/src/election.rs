@@ -261,7 +261,7 @@ impl Election {
             mark!(ASKS_AROUND);
             self.turn = to;
             let from = ctx.chosen.next();
-            ctx.send(to, Message::Learn { from, lost: Ballot::ZERO });
+            ctx.send(to, Message::Learn { from, lost: false });
         }
     }
 

@@ -140,16 +140,15 @@ impl Learner {
 
     /// Teaches chosen values, a page at a time, from memory or from disk.
     ///
-    /// And a value that is not known to be chosen here, if it is held from the very ballot in which the
-    /// asker had accepted the one that its disk lost. In one ballot one value is proposed at an instance
-    /// (P2b), and the asker knows that what it held there is what was chosen: the log of an instance that
-    /// is chosen, executed or left to the disk holds the chosen value and no other. So this is it. Nothing
-    /// is marked as chosen here. Without that it could be lost for ever: who knows it to be chosen asks
-    /// for it and leads, and who holds it as a vote hears no phase 1 that would find it.
+    /// To who knows that an instance is chosen and lost its value, what a voter accepted there is told
+    /// as a vote where nobody here knows it to be chosen; what it comes to is for the asker to say, see
+    /// [`Recall`](crate::recall::Recall). Nothing is marked as chosen here. Without that the value could
+    /// be lost for ever: who knows it to be chosen asks for it and leads, and who holds it as a vote hears
+    /// no phase 1 that would find it.
     pub(crate) fn on_learn(
         &self,
         to: NodeId,
-        (from, lost): (Instance, Ballot),
+        (from, lost): (Instance, bool),
         entries: &Entries,
         fetches: &mut Fetches,
         ctx: &mut Ctx<'_>,
@@ -171,11 +170,16 @@ impl Learner {
             }
         }
         if from > entries.chosen()
-            && lost != Ballot::ZERO
-            && let Some(slot) = entries.slot(from).filter(|slot| slot.ballot == lost)
+            && let Some(Slot { ballot, value: Some(value) }) = entries.slot(from)
         {
-            mark!(VOTE_TAUGHT if slot.value.is_some());
-            values.extend(slot.value.clone());
+            if *ballot == Ballot::ZERO {
+                values.push(value.clone()); // learned above a gap
+            } else if lost && ctx.is_voter(ctx.me) {
+                mark!(VOTE_TOLD);
+                let (ballot, value) = (*ballot, value.clone());
+                ctx.send(to, Message::Voted { instance: from, ballot, value });
+                return;
+            }
         }
         mark!(LEARN_BELOW_CLEANED if from <= entries.cleaned());
         teach(to, from, values, entries, ctx);
@@ -230,7 +234,7 @@ impl Learner {
         let until = ctx.now + ctx.config.retry_interval * 2;
         self.asked = Some(Question { to, from, until });
         self.has_nothing = false;
-        ctx.send(to, Message::Learn { from, lost: Ballot::ZERO });
+        ctx.send(to, Message::Learn { from, lost: false });
     }
 
     /// Who is to be asked: of those known to be ahead the one that knows most, but for the one that

@@ -40,6 +40,7 @@ mod origin;
 mod outbox;
 mod proposer;
 mod reads;
+mod recall;
 mod sessions;
 mod show;
 mod snapshot;

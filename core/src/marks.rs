@@ -215,7 +215,7 @@ marks! {
     // learner.rs
     CHOSEN_UNKNOWN_HERE = "a leader says that an instance is chosen where an acceptor holds another ballot's value";
     EXECUTED_WHAT_WAS_LOST = "what the disk lost before it was executed comes from a peer";
-    VOTE_TAUGHT = "a value held as a vote is taught to a node that knows it to be chosen, and lost it";
+    VOTE_TOLD = "a node tells its vote to one that knows the instance to be chosen, and lost the value";
     LEARN_BELOW_CLEANED = "a node asks for values that were cleaned";
     LEARN_FROM_ANOTHER = "a node that asked a silent peer asks another one";
     LEARN_ANSWER_LATE = "who was given up for silent answers, and is asked again";
@@ -317,6 +317,10 @@ marks! {
     READ_LATE = "a read's deadline passes";
     READ_STALE = "a read that may be stale is served from the last answer";
     READ_REFUSED = "a read is refused, since too many wait";
+
+    // recall.rs
+    RECALLED_BY_BALLOT = "a lost value is found by a vote in the ballot in which it was accepted";
+    RECALLED_BY_A_QUORUM = "a lost value is found as the highest vote of a quorum";
 }
 
 #[cfg(all(test, feature = "marks"))]

@@ -2,8 +2,9 @@
 //! peer had them.
 
 use crate::env::{Ctx, Env};
-use crate::ids::{Ballot, Instance, NodeId};
+use crate::ids::{Ballot, Instance, Member, NodeId};
 use crate::message::Message;
+use crate::recall::Recall;
 use crate::time::Time;
 use crate::value::Value;
 use crate::write::Record;
@@ -18,6 +19,8 @@ pub(crate) struct Mender {
     asked: Option<Question>,
     last: NodeId,
     wanted: Option<Wanted>,
+    /// What voters hold of the value asked for last.
+    recall: Recall,
 }
 
 /// A value that a peer needs, and that the disk lost after it was executed here.
@@ -59,6 +62,17 @@ impl Mender {
         }
     }
 
+    /// A voter says what it accepted where a value is missing. The value, if that is clear now.
+    pub(crate) fn on_vote(
+        &mut self,
+        from: Member,
+        instance: Instance,
+        (ballot, value): (Ballot, Value),
+        env: &Env,
+    ) -> Option<Value> {
+        self.recall.on_vote(from, instance, (ballot, value), env)
+    }
+
     /// Asks for what is missing, if something is: the next peer once the last one had its time. What
     /// is to be executed here comes first.
     #[inline]
@@ -94,8 +108,9 @@ impl Mender {
         }
         let Some(to) = ctx.peer_after(self.last) else { return };
         self.last = to;
+        self.recall.is_of(from, lost, ctx);
         self.asked = Some(Question { from, until: ctx.now + ctx.config.retry_interval * 2 });
-        ctx.send(to, Message::Learn { from, lost });
+        ctx.send(to, Message::Learn { from, lost: true });
     }
 }
 
@@ -110,8 +125,7 @@ mod tests {
         let lost = ballot(3, 1);
         mender.ask(missing.map(|missing| (Instance(missing), lost)), &mut kit.ctx());
         let question = |(to, message)| {
-            let Message::Learn { from, lost: named } = message else { panic!("{message:?}") };
-            assert_eq!(named, lost);
+            let Message::Learn { from, lost: true } = message else { panic!("{message:?}") };
             (to, from.0)
         };
         kit.sent().into_iter().map(question).collect()

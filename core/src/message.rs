@@ -13,6 +13,7 @@
 //! | [`Heartbeat`](Message::Heartbeat) | leader → all | I lead; this much is chosen |
 //! | [`HeartbeatAck`](Message::HeartbeatAck) | member → leader | I have promised nobody higher |
 //! | [`Learn`](Message::Learn) / [`Learned`](Message::Learned) | learner ↔ anyone | chosen values |
+//! | [`Voted`](Message::Voted) | voter → who lost a chosen value | what I accepted there |
 //! | [`Forward`](Message::Forward) / [`Refused`](Message::Refused) | origin ↔ leader | proposals |
 //! | [`ReadIndex`](Message::ReadIndex) / [`ReadPoint`](Message::ReadPoint) | reader ↔ leader | up to where to apply before reading |
 //! | [`Lease`](Message::Lease) / [`Granted`](Message::Granted) | leader ↔ voters | refuse other ballots for so long |
@@ -143,9 +144,19 @@ pub enum Message {
     Learn {
         /// The first instance wanted.
         from: Instance,
-        /// The ballot in which the asker had accepted what was chosen there, if its disk lost the value
-        /// and knows that much; else [`Ballot::ZERO`].
-        lost: Ballot,
+        /// The asker knows that an instance so far is chosen, and its disk lost the value: where it is
+        /// not known to be chosen, a vote helps too.
+        lost: bool,
+    },
+    /// Answers a [`Learn`](Self::Learn) of a lost value where the instance is not known to be chosen:
+    /// what this acceptor accepted there last.
+    Voted {
+        /// The instance asked about.
+        instance: Instance,
+        /// The ballot accepted in.
+        ballot: Ballot,
+        /// The value accepted.
+        value: Value,
     },
     /// Chosen values, without gaps. No values means that none are to be had here now.
     Learned {
@@ -288,6 +299,7 @@ impl Message {
             Self::Waits { .. } => "waits",
             Self::Learn { .. } => "learn",
             Self::Learned { .. } => "learned",
+            Self::Voted { .. } => "voted",
             Self::Forward { .. } => "forward",
             Self::Refused { .. } => "refused",
             Self::ReadIndex { .. } => "read_index",
@@ -309,8 +321,8 @@ impl Message {
     /// The rest does not. `Accept` may travel while our own copy is being written, since our own
     /// vote is an `Accepted` like any other. `HeartbeatAck` says only that nothing higher is
     /// promised *now*, and promises nothing for later; a promise that a crash undoes was never
-    /// sent. What is chosen is held by a quorum of disks already. There is no wildcard: a new
-    /// message has to choose.
+    /// sent. What is chosen is held by a quorum of disks already, and `Voted` is said about nothing
+    /// else. There is no wildcard: a new message has to choose.
     #[must_use]
     pub const fn gate(&self) -> Gate {
         match self {
@@ -328,6 +340,7 @@ impl Message {
             | Self::HeartbeatAck { .. }
             | Self::Learn { .. }
             | Self::Learned { .. }
+            | Self::Voted { .. }
             | Self::Forward { .. }
             | Self::Refused { .. }
             | Self::ReadIndex { .. }
@@ -346,7 +359,7 @@ impl Message {
     #[must_use]
     pub fn value_bytes(&self) -> usize {
         match self {
-            Self::Accept { value, .. } => value.len(),
+            Self::Accept { value, .. } | Self::Voted { value, .. } => value.len(),
             Self::Forward { commands, .. } => commands.len(),
             Self::Change { entry, .. } => entry.len(),
             Self::Learned { values, .. } => values.iter().map(Value::len).sum(),

@@ -6,7 +6,7 @@
 use alloc::format;
 use core::fmt::{self, Display, Formatter};
 
-use crate::ids::{Ballot, Member};
+use crate::ids::Member;
 use crate::membership::Membership;
 use crate::message::{Message, Promise, Report, Reported};
 use crate::outbox::{Event, Outcome};
@@ -43,8 +43,11 @@ impl Display for Message {
             Self::HeartbeatAck { ballot, probe, chosen } => {
                 write!(f, "heard {ballot} ?{probe}, chosen {chosen}")
             }
-            Self::Learn { from, lost: Ballot::ZERO } => write!(f, "learn from {from}"),
-            Self::Learn { from, lost } => write!(f, "learn from {from}, lost in {lost}"),
+            Self::Learn { from, lost: false } => write!(f, "learn from {from}"),
+            Self::Learn { from, lost: true } => write!(f, "learn from {from}, which is lost"),
+            Self::Voted { instance, ballot, value } => {
+                write!(f, "voted {ballot} {instance} {value}")
+            }
             Self::Learned { from, values, chosen, cleaned } => {
                 write!(f, "learned {from} [")?;
                 list(f, values, " ")?;

@@ -153,7 +153,7 @@ impl World<'_> {
 
     fn message(&mut self) -> Message {
         let ballot = self.ballot();
-        match self.byte() % 21 {
+        match self.byte() % 25 {
             0 => Message::Canvass { ballot },
             1 => Message::CanvassReply {
                 ballot,
@@ -180,7 +180,10 @@ impl World<'_> {
             7 => Message::Accepted { ballot, first: self.instance(), last: self.instance() },
             8 => Message::Heartbeat { ballot, probe: self.number(), chosen: self.instance() },
             9 => Message::HeartbeatAck { ballot, probe: self.number(), chosen: self.instance() },
-            10 => Message::Learn { from: self.instance(), lost: self.ballot() },
+            10 => Message::Learn {
+                from: self.instance(),
+                lost: self.byte().is_multiple_of(2),
+            },
             11 => Message::Learned {
                 from: self.instance(),
                 values: (0..self.byte() % 5).map(|_| self.value()).collect(),
@@ -205,6 +208,7 @@ impl World<'_> {
             }
             21 => Message::Granted { ballot, question: self.number() },
             22 => Message::Release { ballot },
+            23 => Message::Voted { instance: self.instance(), ballot, value: self.value() },
             _ => Message::Transfer { ballot },
         }
     }

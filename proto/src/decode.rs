@@ -248,9 +248,13 @@ fn message(body: Option<GroupBody>) -> Result<Message> {
         GroupBody::Nack(nack) => {
             Message::Nack { ballot: ballot(nack.ballot)?, promised: ballot(nack.promised)? }
         }
-        GroupBody::Learn(learn) => Message::Learn {
-            from: instance("learn from", learn.from)?,
-            lost: ballot_or_zero(learn.lost)?,
+        GroupBody::Learn(learn) => {
+            Message::Learn { from: instance("learn from", learn.from)?, lost: learn.lost }
+        }
+        GroupBody::Voted(voted) => Message::Voted {
+            instance: instance("voted instance", voted.instance)?,
+            ballot: ballot(voted.ballot)?,
+            value: Value::parse(voted.value)?,
         },
         GroupBody::Learned(learned) => Message::Learned {
             from: instance("learned from", learned.from)?,

@@ -240,6 +240,7 @@ impl Encode for GroupPacket<'_> {
             Message::Held { .. } => 25,
             Message::Change { .. } => 26,
             Message::Waits { .. } => 27,
+            Message::Voted { .. } => 33,
         };
         sink.message(tag, &Fields(self.message));
     }
@@ -323,9 +324,12 @@ impl Encode for Fields<'_, Message> {
             }
             Message::Learn { from, lost } => {
                 sink.uint(1, from.0);
-                if *lost != Ballot::ZERO {
-                    sink.message(2, lost);
-                }
+                sink.uint(2, u64::from(*lost));
+            }
+            Message::Voted { instance, ballot, value } => {
+                sink.uint(1, instance.0);
+                sink.message(2, ballot);
+                sink.bytes(3, value.bytes());
             }
             Message::Learned { from, values, chosen, cleaned } => {
                 sink.uint(1, from.0);

@@ -92,6 +92,7 @@ pub(crate) fn write(packet: &Packet) -> Option<(Head, Option<&Bytes>)> {
         | Message::Nack { .. }
         | Message::Learn { .. }
         | Message::Learned { .. }
+        | Message::Voted { .. }
         | Message::Refused { .. }
         | Message::ReadIndex { .. }
         | Message::ReadPoint { .. }

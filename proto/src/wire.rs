@@ -151,7 +151,7 @@ pub(crate) struct GroupPacket {
     pub(crate) from: u64,
     #[prost(
         oneof = "group_packet::Body",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 24, 25, 26, 27, 30, 31, 32"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 24, 25, 26, 27, 30, 31, 32, 33"
     )]
     pub(crate) body: Option<group_packet::Body>,
 }
@@ -207,6 +207,8 @@ pub(crate) mod group_packet {
         Change(super::Change),
         #[prost(message, tag = "27")]
         Waits(super::Waits),
+        #[prost(message, tag = "33")]
+        Voted(super::Voted),
     }
 }
 
@@ -350,8 +352,18 @@ pub(crate) struct Nack {
 pub(crate) struct Learn {
     #[prost(uint64, tag = "1")]
     pub(crate) from: u64,
+    #[prost(bool, tag = "2")]
+    pub(crate) lost: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Voted {
+    #[prost(uint64, tag = "1")]
+    pub(crate) instance: u64,
     #[prost(message, optional, tag = "2")]
-    pub(crate) lost: Option<Ballot>,
+    pub(crate) ballot: Option<Ballot>,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) value: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -255,6 +255,9 @@ impl Checkers {
                 }
                 self.choices.known(place, *chosen)
             }
+            Message::Voted { instance, ballot, value } => {
+                self.values.accepted(place.group, *instance, *ballot, value)
+            }
             Message::Hold { chosen, .. }
             | Message::Held { held: chosen, .. }
             | Message::CanvassReply { chosen, .. } => self.choices.known(place, *chosen),

@@ -138,6 +138,14 @@ impl Group {
                 let has_room = !self.env.takes_no_values();
                 self.learner.on_answer(from.node, self.entries.chosen(), has_room);
             }
+            Message::Voted { instance, ballot, value } => {
+                let recalled = self.mender.on_vote(from, instance, (ballot, value), ctx);
+                if let Some(value) = recalled {
+                    let values = [value];
+                    self.executor.on_learned(instance, &values, &mut self.origin, ctx);
+                    self.mender.on_learned(instance, &values, ctx);
+                }
+            }
             Message::Forward { ballot, spread, commands } => {
                 let leading = self.proposer.leading();
                 let Some(leadership) = leading.filter(|it| it.ballot() == ballot) else {
@@ -251,6 +259,7 @@ impl Group {
             | Message::HeartbeatAck { .. }
             | Message::Learn { .. }
             | Message::Learned { .. }
+            | Message::Voted { .. }
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
@@ -292,6 +301,7 @@ impl Group {
             | Message::HeartbeatAck { .. }
             | Message::Learn { .. }
             | Message::Learned { .. }
+            | Message::Voted { .. }
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }

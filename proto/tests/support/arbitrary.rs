@@ -151,8 +151,12 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         }),
         (ballot(), any::<u64>(), prefix())
             .prop_map(|(ballot, probe, chosen)| Message::HeartbeatAck { ballot, probe, chosen }),
-        (instance(), prop_oneof![Just(Ballot::ZERO), ballot()])
-            .prop_map(|(from, lost)| Message::Learn { from, lost }),
+        (instance(), any::<bool>()).prop_map(|(from, lost)| Message::Learn { from, lost }),
+        (instance(), ballot(), value()).prop_map(|(instance, ballot, value)| Message::Voted {
+            instance,
+            ballot,
+            value
+        }),
         (1..NUMBER_LIMIT - 10, vec(value(), 0..4), prefix(), prefix()).prop_map(
             |(from, values, chosen, cleaned)| Message::Learned {
                 from: Instance(from),

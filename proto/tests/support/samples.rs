@@ -57,6 +57,7 @@ pub(crate) fn message_name(message: &Message) -> &'static str {
         Message::HeartbeatAck { .. } => "heartbeat_ack",
         Message::Learn { .. } => "learn",
         Message::Learned { .. } => "learned",
+        Message::Voted { .. } => "voted",
         Message::Forward { .. } => "forward",
         Message::Refused { .. } => "refused",
         Message::ReadIndex { .. } => "read_index",
@@ -73,7 +74,7 @@ pub(crate) fn message_name(message: &Message) -> &'static str {
 }
 
 /// Every name that [`message_name`] gives.
-pub(crate) const MESSAGE_NAMES: [&str; 24] = [
+pub(crate) const MESSAGE_NAMES: [&str; 25] = [
     "lease",
     "granted",
     "release",
@@ -89,6 +90,7 @@ pub(crate) const MESSAGE_NAMES: [&str; 24] = [
     "heartbeat_ack",
     "learn",
     "learned",
+    "voted",
     "forward",
     "refused",
     "read_index",
@@ -228,8 +230,9 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("no probe", Message::Heartbeat { ballot, probe: 0, chosen: ten }),
         ("", Message::HeartbeatAck { ballot, probe: 300, chosen: ten }),
         ("none", Message::HeartbeatAck { ballot, probe: 0, chosen: Instance::ZERO }),
-        ("", Message::Learn { from: ten, lost: Ballot::ZERO }),
-        ("lost", Message::Learn { from: ten, lost: ballot }),
+        ("", Message::Learn { from: ten, lost: false }),
+        ("lost", Message::Learn { from: ten, lost: true }),
+        ("", Message::Voted { instance: ten, ballot, value: value(1, b"voted") }),
         (
             "",
             Message::Learned {

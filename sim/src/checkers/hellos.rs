@@ -190,7 +190,7 @@ impl Hellos {
 mod tests {
     use super::super::testing::{ballot, place};
     use super::*;
-    use synod_core::{Ballot, ClusterId, Instance, Membership};
+    use synod_core::{ClusterId, Instance, Membership};
 
     const ELECTION: Duration = Duration::from_millis(100);
 
@@ -271,7 +271,7 @@ mod tests {
         let new = Member { incarnation: Incarnation(8), ..me };
         assert_eq!(it.said(place(1), group, new, &vote), Ok(()));
         assert_eq!(
-            it.said(place(1), group, me, &Message::Learn { from: one, lost: Ballot::ZERO }),
+            it.said(place(1), group, me, &Message::Learn { from: one, lost: false }),
             Ok(())
         );
     }

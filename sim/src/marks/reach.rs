@@ -184,12 +184,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("READ_BESIDE_FORGETTING", ONE_THREAD),
     ("READ_LOST", NO_ROT),
     ("READ_WHILE_SHUT", NO_CHANGE),
+    ("RECALLED_BY_A_QUORUM", NO_ROT),
+    ("RECALLED_BY_BALLOT", NO_ROT),
     ("REFUSED_WHILE_RUNNING", "whoever could tell is reached in time here; tests of the world"),
     ("REMOVED", NO_CHANGE),
     ("REMOVED_LEADER_HANDS_OVER", NO_CHANGE),
     ("RESTARTED_BELOW_ITS_MEMBERSHIP", NO_CHANGE),
     ("SWAP_IN", NO_CHANGE),
-    ("VOTE_TAUGHT", NO_ROT),
+    ("VOTE_TOLD", NO_ROT),
     ("WANTED_WHAT_WAS_LOST", NO_ROT),
 ];
 

@@ -42,6 +42,9 @@ pub fn facts(message: &Message) -> Facts {
             let last = Instance(from.0.saturating_add(count)).prev();
             ("learned", None, (count > 0).then_some((*from, last)))
         }
+        Message::Voted { instance, ballot, .. } => {
+            ("voted", Some(*ballot), Some((*instance, *instance)))
+        }
         Message::Forward { ballot, .. } => ("forward", Some(*ballot), None),
         Message::Refused { ballot, .. } => ("refused", Some(*ballot), None),
         Message::ReadIndex { .. } => ("read index", None, None),

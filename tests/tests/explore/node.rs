@@ -207,6 +207,7 @@ impl Node {
             | Message::Behind { .. }
             | Message::Nack { .. }
             | Message::Learn { .. }
+            | Message::Voted { .. }
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
@@ -326,6 +327,7 @@ impl Node {
             | Message::Heartbeat { .. }
             | Message::HeartbeatAck { .. }
             | Message::Learn { .. }
+            | Message::Voted { .. }
             | Message::Learned { .. }
             | Message::Forward { .. }
             | Message::Refused { .. }

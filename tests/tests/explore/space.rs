@@ -50,7 +50,7 @@ impl Bounds {
             Message::Accept { instance, .. } => instance.0 <= self.instances,
             Message::Heartbeat { chosen, .. } => *chosen > Instance::ZERO,
             Message::HeartbeatAck { probe, .. } => self.learns && *probe == 0,
-            Message::Learn { .. } | Message::Learned { .. } => self.learns,
+            Message::Learn { .. } | Message::Learned { .. } | Message::Voted { .. } => self.learns,
             Message::Canvass { .. }
             | Message::CanvassReply { .. }
             | Message::Behind { .. }
