@@ -497,7 +497,9 @@ impl Group {
         self.asking.expire(ctx);
         self.executor.run(&mut self.entries, &mut self.origin, &mut self.fetches, ctx);
         self.learner.ask(&self.entries, ctx);
-        self.mender.ask(self.executor.lost(ctx), ctx);
+        if let Some(silent) = self.mender.ask(self.executor.lost(ctx), ctx) {
+            self.learner.note_silent(silent);
+        }
         if let Some((to, ballot, enough)) = self.owed
             && let held = self.held()
             && held >= enough

@@ -98,6 +98,13 @@ impl Learner {
         }
     }
 
+    /// A peer that was asked for a lost value gave none, nor any other answer that came in time.
+    pub(crate) fn note_silent(&mut self, peer: NodeId) {
+        if let Some(known) = self.peer(peer) {
+            known.is_mute = true;
+        }
+    }
+
     /// Whose checkpoint would help, if nobody teaches `next` any more, as far as is known here: those
     /// who have cleaned it. A peer that does not answer is not waited for.
     pub(crate) fn cleaned_by(&self, next: Instance) -> Vec<NodeId> {

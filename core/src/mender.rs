@@ -74,12 +74,18 @@ impl Mender {
     }
 
     /// Asks for what is missing, if something is: the next peer once the last one had its time. What
-    /// is to be executed here comes first.
+    /// is to be executed here comes first. Who let its time go by without giving what is still missing,
+    /// if somebody did.
     #[inline]
-    pub(crate) fn ask(&mut self, missing: Option<(Instance, Ballot)>, ctx: &mut Ctx<'_>) {
+    pub(crate) fn ask(
+        &mut self,
+        missing: Option<(Instance, Ballot)>,
+        ctx: &mut Ctx<'_>,
+    ) -> Option<NodeId> {
         if self.asked.is_some() || missing.is_some() || self.wanted.is_some() {
-            self.ask_next(missing, ctx);
+            return self.ask_next(missing, ctx);
         }
+        None
     }
 
     /// When to ask somebody else.
@@ -87,30 +93,36 @@ impl Mender {
         self.asked.filter(|_| !env.takes_no_values()).map(|question| question.until)
     }
 
-    fn ask_next(&mut self, missing: Option<(Instance, Ballot)>, ctx: &mut Ctx<'_>) {
+    fn ask_next(
+        &mut self,
+        missing: Option<(Instance, Ballot)>,
+        ctx: &mut Ctx<'_>,
+    ) -> Option<NodeId> {
         let wanted = self.wanted.map(|wanted| (wanted.instance, wanted.lost));
         let Some((from, lost)) = missing.or(wanted) else {
             self.asked = None;
-            return;
+            return None;
         };
-        let is_open = self.asked.is_some_and(|it| it.from == from && ctx.now < it.until);
-        if is_open || ctx.takes_no_values() {
-            return;
+        let under_way = self.asked.filter(|it| it.from == from);
+        if under_way.is_some_and(|it| ctx.now < it.until) || ctx.takes_no_values() {
+            return None;
         }
+        let silent = under_way.map(|_| self.last).filter(|_| missing.is_some());
         if missing.is_none()
             && let Some(wanted) = &mut self.wanted
         {
             let Some(left) = wanted.left.checked_sub(1) else {
                 (self.asked, self.wanted) = (None, None);
-                return;
+                return None;
             };
             wanted.left = left;
         }
-        let Some(to) = ctx.peer_after(self.last) else { return };
+        let to = ctx.peer_after(self.last)?;
         self.last = to;
         self.recall.is_of(from, lost, ctx);
         self.asked = Some(Question { from, until: ctx.now + ctx.config.retry_interval * 2 });
         ctx.send(to, Message::Learn { from, lost: true });
+        silent
     }
 }
 
@@ -143,6 +155,10 @@ mod tests {
             kit.env.now = mender.deadline(&kit.env).unwrap();
         }
         assert_eq!(asked, [(2, 4), (3, 4), (2, 4)]);
+        let lost = Some((Instance(4), ballot(3, 1)));
+        assert_eq!(mender.ask(lost, &mut kit.ctx()), Some(NodeId(2)), "its time is over");
+        assert_eq!(mender.ask(lost, &mut kit.ctx()), None, "the next one has its time");
+        kit.sent();
         assert_eq!(asks(&mut kit, &mut mender, None), []);
         assert_eq!(mender.deadline(&kit.env), None);
     }

@@ -97,13 +97,13 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
 /// For how long a node may catch up where a page holds no more than an instance or two: each is a
 /// question and an answer.
 fn catching_up(core: &Config, noise: &Noise, requests: usize) -> Duration {
-    let pages = if core.page_bytes_max < SMALL_PAGE { requests } else { 0 };
+    let pages = if core.page_bytes_max <= SMALL_PAGE { requests } else { 0 };
     let longest = noise.wan.as_ref().and_then(|wan| wan.ways.iter().max()).copied();
     let way = noise.delay_min + noise.delay_mean + longest.unwrap_or_default();
     way * 2 * u32::try_from(pages).unwrap_or(u32::MAX)
 }
 
-/// A page below this many bytes holds a few commands only.
+/// A page of up to so many bytes may hold one command only.
 const SMALL_PAGE: usize = 1_000;
 
 fn noise(rng: &mut Rng, preset: Preset) -> Noise {
