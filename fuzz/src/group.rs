@@ -180,10 +180,7 @@ impl World<'_> {
             7 => Message::Accepted { ballot, first: self.instance(), last: self.instance() },
             8 => Message::Heartbeat { ballot, probe: self.number(), chosen: self.instance() },
             9 => Message::HeartbeatAck { ballot, probe: self.number(), chosen: self.instance() },
-            10 => Message::Learn {
-                from: self.instance(),
-                lost: self.byte().is_multiple_of(2),
-            },
+            10 => Message::Learn { from: self.instance(), lost: self.byte().is_multiple_of(2) },
             11 => Message::Learned {
                 from: self.instance(),
                 values: (0..self.byte() % 5).map(|_| self.value()).collect(),
