@@ -150,7 +150,10 @@ impl World {
         let election = self.plan.core.election_timeout;
         let (now, since) = (self.env.now, self.recovery.since);
         let took = now.since(since);
-        if self.recovery.goal.is_none() && self.is_answered() {
+        if self.recovery.stage == Stage::Resting {
+            // Masters have renewed their leases since the goal was set, and do it no more.
+            self.recovery.goal = None;
+        } else if self.recovery.goal.is_none() && self.is_answered() {
             let goal = |group| self.env.checkers.choices.prefix(group);
             self.recovery.goal = Some((0..self.plan.groups).map(goal).collect());
         }
@@ -173,7 +176,11 @@ impl World {
             }
             // What arrives from before may be answered.
             Stage::Resting if self.env.landed >= now => return Ok(true),
-            Stage::Resting if self.clients.is_waiting() => {
+            // Who is far away learns slowly.
+            Stage::Resting if self.clients.is_waiting() || self.lagging().is_some() => {
+                if took > self.plan.recovery * 2 {
+                    return Err(Violation::new("liveness", self.complaint()));
+                }
                 self.env.after(election * RESTING, Event::Check);
                 return Ok(false);
             }
