@@ -25,6 +25,8 @@ struct Shadow {
     /// Accepted in a batch whose sync the power loss overtook: a start found the record, and not its
     /// value. Nobody was told of that vote, and it counts all the same.
     torn: BTreeSet<Instance>,
+    /// Where a chosen value was learned, durably, in place of a vote.
+    learned: BTreeSet<Instance>,
     /// The disk was harmed: values may be lost.
     may_lose: bool,
 }
@@ -67,6 +69,7 @@ impl Disk {
                 }
                 Record::Learned { instance, .. } => {
                     shadow.torn.remove(instance);
+                    shadow.learned.insert(*instance);
                 }
                 Record::Chosen(_)
                 | Record::Cleaned(_)
@@ -90,6 +93,8 @@ impl Disk {
             shadow.accept(stored.instance, stored.ballot);
             if stored.value.is_none() {
                 shadow.torn.insert(stored.instance);
+            } else if stored.ballot == Ballot::ZERO {
+                shadow.learned.insert(stored.instance);
             }
         }
         Ok(())
@@ -123,7 +128,13 @@ impl Disk {
             let back = stored.peek().filter(|stored| stored.instance == instance);
             let is_there = back.is_some_and(|stored| {
                 let is_learned = stored.ballot == Ballot::ZERO;
-                let may_lose = shadow.may_lose || shadow.torn.contains(&instance);
+                // A batch that the power loss overtook may have been to replace what was synced.
+                let is_later = if is_learned {
+                    !shadow.learned.contains(&instance)
+                } else {
+                    stored.ballot > synced
+                };
+                let may_lose = shadow.may_lose || shadow.torn.contains(&instance) || is_later;
                 let is_whole = stored.value.is_some() || may_lose;
                 is_whole && (is_learned || stored.ballot >= synced)
             });
@@ -267,6 +278,23 @@ mod tests {
         let learned = Record::Learned { instance: Instance(3), value: value(2) };
         disk.synced(place(0), &[learned]);
         assert!(disk.read_back(place(0), &torn).is_err(), "the value was learned again");
+    }
+
+    #[test]
+    fn what_was_to_replace_a_vote_may_come_back_without_its_value_until_it_is_synced() {
+        let lost = |ballot| Stored { instance: Instance(2), ballot, value: None };
+        let log = |ballot| Recovered {
+            promised: super::super::testing::ballot(3, 1),
+            entries: vec![lost(ballot)],
+            ..Recovered::default()
+        };
+        let disk = &mut synced();
+        assert_eq!(disk.read_back(place(0), &log(Ballot::ZERO)), Ok(()), "while it was learned");
+        assert_eq!(disk.read_back(place(0), &log(ballot(3, 1))), Ok(()), "in a later ballot");
+        assert!(disk.read_back(place(0), &log(ballot(2, 1))).is_err(), "that one was synced");
+        let learned = Record::Learned { instance: Instance(2), value: value(1) };
+        disk.synced(place(0), &[learned]);
+        assert!(disk.read_back(place(0), &log(Ballot::ZERO)).is_err(), "so was this one");
     }
 
     #[test]
