@@ -11,6 +11,7 @@ pub mod ballots;
 pub mod bounds;
 pub mod choices;
 pub mod disk;
+pub mod eras;
 pub mod excuse;
 pub mod files;
 pub mod founding;
@@ -103,6 +104,12 @@ impl<T: Default> PerPlace<T> {
     pub fn at(&mut self, place: Place) -> &mut T {
         &mut self.all[place.node * self.groups + place.group]
     }
+
+    /// That of one place, to look at.
+    #[must_use]
+    pub fn get(&self, place: Place) -> &T {
+        &self.all[place.node * self.groups + place.group]
+    }
 }
 
 /// All rules of one run, and the first that was broken.
@@ -149,7 +156,7 @@ impl Checkers {
             values: values::Values::new(groups),
             ballots: ballots::Ballots::default(),
             disk: disk::Disk::new(nodes, groups),
-            choices: choices::Choices::new(nodes, groups),
+            choices: choices::Choices::new(groups),
             once: once::Once::new(nodes, groups),
             reference: reference::Reference::new(groups),
             states: states::States::new(groups),
@@ -200,7 +207,7 @@ impl Checkers {
         let group = GroupId(u32::try_from(place.group).expect("few groups"));
         let verdict = self
             .voters
-            .said(place, message)
+            .said(&self.choices, place, me, message)
             .and_then(|()| self.hellos.said(place, group, me, message))
             .and_then(|()| self.heard(place, me, life, message));
         self.note(verdict);
@@ -281,18 +288,31 @@ impl Checkers {
     }
 
     /// A node's member of a group has a new incarnation: it is another acceptor, which has said
-    /// nothing, holds nothing, and does not vote. What the old one said and stored stands.
-    pub fn reborn(&mut self, place: Place) {
+    /// nothing, holds nothing, and does not vote until a membership names it. What the old one said and
+    /// stored stands.
+    pub fn reborn(&mut self, place: Place, me: Member) {
         self.is_damaged = true;
         self.promises.reborn(place);
         self.reports.reborn(place);
         self.disk.reborn(place);
-        self.voters.outside(place);
+        self.voters.is(place, me);
     }
 
-    /// A node's member of a group is in what its cluster was founded from.
-    pub fn seated(&mut self, place: Place) {
-        self.voters.seated(place);
+    /// A process has this memory of a group.
+    pub fn remembers(&mut self, place: Place, me: Member) {
+        self.voters.is(place, me);
+    }
+
+    /// The version of the membership that decides what is not chosen yet in a group.
+    #[must_use]
+    pub fn version(&self, group: usize) -> Instance {
+        self.choices.eras(group).map_or(Instance::ZERO, eras::Eras::version)
+    }
+
+    /// Whether a node's member of a group votes: whether a membership names the memory that it has.
+    #[must_use]
+    pub fn votes(&self, place: Place) -> bool {
+        self.voters.votes(&self.choices, place)
     }
 
     /// Something happened to a node's disk: values may be lost, but not what was promised.
@@ -345,6 +365,9 @@ impl Checkers {
     pub fn founded(&mut self, node: usize, founding: &synod_core::Founding) {
         let verdict = self.founded.founded(node, founding);
         self.note(verdict);
+        for (group, (_, membership)) in founding.groups.iter().enumerate() {
+            self.choices.founded(group, founding.cluster, membership);
+        }
     }
 
     /// A node judges a hello.
@@ -528,13 +551,12 @@ impl Checkers {
         self.note(verdict);
     }
 
-    /// What the disk of a voter holds is a vote; what that of another holds is none.
+    /// What a disk holds is a vote of the memory on it, for what that is worth.
     fn stored(&mut self, place: Place, at: Instance, ballot: Ballot, value: &synod_core::Value) {
-        if !self.voters.votes(place) {
-            return;
+        if let Some(who) = self.voters.now(place) {
+            let verdict = self.choices.stored(place.group, who, at, ballot, value);
+            self.note(verdict);
         }
-        let verdict = self.choices.stored(place, at, ballot, value);
-        self.note(verdict);
     }
 }
 

@@ -421,13 +421,6 @@ impl Node {
         self.process.as_ref()?.status(group)
     }
 
-    /// Whether this node's member of a group is a voter now: whether the memory that it has is the
-    /// one that the group lists.
-    #[must_use]
-    pub fn votes(&self, group: usize) -> bool {
-        self.machine.memory.votes(group)
-    }
-
     /// Does nothing for a while; if it is frozen, its disk and its clock stand still, too.
     pub fn pause(&mut self, lasting: Duration, is_frozen: bool, env: &mut Env) {
         let (machine, until) = (&mut self.machine, env.now + lasting);

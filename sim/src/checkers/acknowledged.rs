@@ -80,13 +80,13 @@ impl Acknowledged {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{at, ballot, op, place, value};
+    use super::super::testing::{at, ballot, choices, member, op, value};
     use super::*;
     use synod_core::Instance;
 
     fn log() -> Choices {
-        let mut choices = Choices::new(1, 1);
-        choices.stored(place(0), Instance(1), ballot(1, 1), &value(1)).unwrap();
+        let mut choices = choices(1);
+        choices.stored(0, member(0), Instance(1), ballot(1, 1), &value(1)).unwrap();
         choices
     }
 
@@ -116,6 +116,6 @@ mod tests {
     fn an_acknowledged_command_that_disappears_is_found() {
         let (mut acknowledged, mut reference) = (Acknowledged::default(), Reference::new(1));
         acknowledged.committed(&log(), 0, &op(1), at(1, 0)).unwrap();
-        assert!(acknowledged.finished(&mut reference, &Choices::new(1, 1)).is_err());
+        assert!(acknowledged.finished(&mut reference, &choices(1)).is_err());
     }
 }

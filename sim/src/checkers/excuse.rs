@@ -6,14 +6,16 @@
 
 use std::fmt;
 
-use synod_core::{Ballot, Instance, Recovered};
+use synod_core::{Ballot, Instance, Member, Recovered};
 
-/// What one voter's disk gives back of a group.
+use super::eras::{Eras, is_quorum};
+
+/// What one node's disk gives back of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Voter {
-    /// Whether the memory on it is the one that votes: a node that lost its memory is another
-    /// acceptor, and no voter until it is swapped in.
-    pub is_seated: bool,
+    /// The memory on it: a node that lost its memory is another acceptor, and no voter until it is
+    /// swapped in. `None` if the node does not go on with that memory.
+    pub member: Option<Member>,
     /// What it gives back; `None` if its log does not open. Whether the files of the last checkpoint
     /// are lost is said in it, too.
     pub log: Option<Recovered>,
@@ -53,22 +55,24 @@ impl fmt::Display for Excuse {
     }
 }
 
-/// Why a group of these voters, all of them, may be stuck; `None` if it may not.
+/// Why a group of which only these nodes hear each other may be stuck; `None` if it may not.
+///
+/// Who leads has to hear a quorum of every membership that decides something above what it knows to be
+/// chosen, and what the others know it can learn.
 #[must_use]
-pub fn excuse(voters: &[Voter]) -> Option<Excuse> {
-    let quorum = voters.len() / 2 + 1;
-    let able: Vec<&Recovered> = voters
+pub fn excuse(voters: &[Voter], eras: &Eras) -> Option<Excuse> {
+    let able: Vec<(Member, &Recovered)> = voters
         .iter()
-        .filter(|voter| voter.is_seated)
-        .filter_map(|voter| voter.log.as_ref())
+        .filter_map(|voter| voter.member.zip(voter.log.as_ref()))
+        .filter(|(member, _)| eras.ever(*member))
         .collect();
-    if able.len() < quorum {
-        return Some(Excuse::TooFewVoters(able.len()));
-    }
     let mut lost = None;
     for set in 0_u64..1 << able.len() {
-        let members = || (0..).zip(&able).filter(|(n, _)| set >> n & 1 == 1).map(|(_, log)| *log);
-        if members().count() < quorum {
+        let chosen = || (0..).zip(&able).filter(|(n, _)| set >> n & 1 == 1).map(|(_, it)| it);
+        let members = || chosen().map(|(_, log)| *log);
+        let known = members().map(|log| log.chosen).max().unwrap_or_default();
+        let who: Vec<Member> = chosen().map(|(member, _)| *member).collect();
+        if !eras.since(known.next()).all(|membership| is_quorum(membership, &who)) {
             continue;
         }
         let unknown = members()
@@ -80,7 +84,7 @@ pub fn excuse(voters: &[Voter]) -> Option<Excuse> {
             (None, Some(at)) => lost = Some(Excuse::CheckpointLost(at)),
         }
     }
-    lost
+    lost.or(Some(Excuse::TooFewVoters(able.len())))
 }
 
 /// Up to where one of these has cleaned its log, having lost the checkpoint, and further than all that
@@ -111,21 +115,38 @@ fn tells(log: &Recovered, at: Instance, ballot: Ballot) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ballot, value};
+    use super::super::testing::{ballot, member, value};
     use super::*;
-    use synod_core::Stored;
+    use synod_core::{
+        ClusterId, CommandKey, Incarnation, Membership, MembershipEntry, Stored, Value,
+    };
+
+    fn of(members: impl IntoIterator<Item = Member>) -> Membership {
+        Membership::new(members.into_iter().collect(), Vec::new()).unwrap()
+    }
+
+    /// Of nodes that were all founded with the memories they have, but for strangers.
+    fn excused(voters: &[Voter]) -> Option<Excuse> {
+        let named = |(n, voter): (u64, &Voter)| {
+            let member = voter.member.map(|_| member(n));
+            Voter { member, ..voter.clone() }
+        };
+        let count = u64::try_from(voters.len()).unwrap();
+        let eras = Eras::founded(ClusterId(1), of((0..count).map(member)));
+        excuse(&(0..).zip(voters).map(named).collect::<Vec<_>>(), &eras)
+    }
 
     /// Holds an entry at #4: in a ballot of this round, with its value or without.
     fn holding(round: u64, has_value: bool) -> Voter {
         let ballot = if round == 0 { Ballot::ZERO } else { ballot(round, 1) };
         let entry = Stored { instance: Instance(4), ballot, value: has_value.then(|| value(1)) };
         let log = Recovered { entries: vec![entry], ..whole().log.unwrap() };
-        Voter { is_seated: true, log: Some(log) }
+        Voter { member: Some(member(0)), log: Some(log) }
     }
 
     fn whole() -> Voter {
         let log = Recovered { chosen: Instance(3), ..Recovered::default() };
-        Voter { is_seated: true, log: Some(log) }
+        Voter { member: Some(member(0)), log: Some(log) }
     }
 
     fn gone() -> Voter {
@@ -133,40 +154,44 @@ mod tests {
     }
 
     fn stranger() -> Voter {
-        Voter { is_seated: false, ..whole() }
+        Voter { member: None, ..whole() }
     }
 
     #[test]
     fn with_nothing_lost_there_is_no_excuse() {
-        assert_eq!(excuse(&[whole(), whole(), whole()]), None);
-        assert_eq!(excuse(&[holding(2, true), holding(1, true), whole()]), None);
-        assert_eq!(excuse(&[whole()]), None);
+        assert_eq!(excused(&[whole(), whole(), whole()]), None);
+        assert_eq!(excused(&[holding(2, true), holding(1, true), whole()]), None);
+        assert_eq!(excused(&[whole()]), None);
     }
 
     #[test]
     fn a_quorum_that_is_left_has_no_excuse() {
-        assert_eq!(excuse(&[whole(), gone(), whole()]), None);
-        assert_eq!(excuse(&[whole(), stranger(), whole(), gone(), whole()]), None);
+        assert_eq!(excused(&[whole(), gone(), whole()]), None);
+        assert_eq!(excused(&[whole(), stranger(), whole(), gone(), whole()]), None);
     }
 
     #[test]
     fn fewer_than_a_quorum_may_be_stuck() {
-        assert_eq!(excuse(&[whole(), gone(), stranger()]), Some(Excuse::TooFewVoters(1)));
-        assert_eq!(excuse(&[gone()]), Some(Excuse::TooFewVoters(0)));
+        assert_eq!(excused(&[whole(), gone(), stranger()]), Some(Excuse::TooFewVoters(1)));
+        assert_eq!(excused(&[gone()]), Some(Excuse::TooFewVoters(0)));
     }
 
     #[test]
     fn a_lost_value_excuses_only_if_every_quorum_needs_it() {
         let lost = Some(Excuse::ValueLost(Instance(4)));
-        assert_eq!(excuse(&[holding(2, false), whole(), whole()]), None, "two others are a quorum");
-        assert_eq!(excuse(&[holding(2, false), whole(), gone()]), lost);
-        assert_eq!(excuse(&[holding(2, false), holding(1, true), gone()]), lost, "a lower ballot");
-        assert_eq!(excuse(&[holding(2, false), holding(2, true), gone()]), None);
-        assert_eq!(excuse(&[holding(2, false), holding(0, true), gone()]), None, "learned");
-        assert_eq!(excuse(&[holding(2, false), holding(2, false), holding(1, true)]), lost);
+        assert_eq!(
+            excused(&[holding(2, false), whole(), whole()]),
+            None,
+            "two others are a quorum"
+        );
+        assert_eq!(excused(&[holding(2, false), whole(), gone()]), lost);
+        assert_eq!(excused(&[holding(2, false), holding(1, true), gone()]), lost, "a lower ballot");
+        assert_eq!(excused(&[holding(2, false), holding(2, true), gone()]), None);
+        assert_eq!(excused(&[holding(2, false), holding(0, true), gone()]), None, "learned");
+        assert_eq!(excused(&[holding(2, false), holding(2, false), holding(1, true)]), lost);
         let chosen = Recovered { chosen: Instance(4), ..Recovered::default() };
-        let chosen = Voter { is_seated: true, log: Some(chosen) };
-        assert_eq!(excuse(&[holding(2, false), chosen, gone()]), None);
+        let chosen = Voter { member: Some(member(0)), log: Some(chosen) };
+        assert_eq!(excused(&[holding(2, false), chosen, gone()]), None);
     }
 
     #[test]
@@ -174,13 +199,36 @@ mod tests {
         let voter = |chosen, cleaned, files_lost| {
             let [chosen, cleaned] = [chosen, cleaned].map(Instance);
             let log = Recovered { chosen, cleaned, files_lost, ..Recovered::default() };
-            Voter { is_seated: true, log: Some(log) }
+            Voter { member: Some(member(0)), log: Some(log) }
         };
         let lost = Some(Excuse::CheckpointLost(Instance(9)));
         let without = voter(12, 9, true);
-        assert_eq!(excuse(&[without.clone(), voter(8, 5, false), gone()]), lost);
-        assert_eq!(excuse(&[without.clone(), voter(9, 5, false), gone()]), None);
-        assert_eq!(excuse(&[without.clone(), voter(8, 5, false), voter(8, 0, false)]), None);
-        assert_eq!(excuse(&[without.clone(), without, voter(8, 5, false)]), lost);
+        assert_eq!(excused(&[without.clone(), voter(8, 5, false), gone()]), lost);
+        assert_eq!(excused(&[without.clone(), voter(9, 5, false), gone()]), None);
+        assert_eq!(excused(&[without.clone(), voter(8, 5, false), voter(8, 0, false)]), None);
+        assert_eq!(excused(&[without.clone(), without, voter(8, 5, false)]), lost);
+    }
+
+    #[test]
+    fn every_membership_that_is_still_to_decide_something_is_asked() {
+        let other = Member { incarnation: Incarnation(77), ..member(2) };
+        let mut eras = Eras::founded(ClusterId(1), of([0, 1, 2].map(member)));
+        let entry = MembershipEntry {
+            key: CommandKey { origin: Incarnation(11), boot: 1, seq: 1 },
+            cluster: ClusterId(1),
+            version: Instance::ZERO,
+            membership: of([member(0), member(1), other]),
+        };
+        assert!(eras.chosen(Instance(5), &Value::of_membership(&entry)));
+        let voter = |member, chosen| {
+            let log = Recovered { chosen: Instance(chosen), ..Recovered::default() };
+            Voter { member: Some(member), log: Some(log) }
+        };
+        let judge = |voters: [Voter; 2]| excuse(&voters, &eras);
+        assert_eq!(judge([voter(member(0), 5), voter(other, 0)]), None, "it can learn");
+        let few = Some(Excuse::TooFewVoters(2));
+        assert_eq!(judge([voter(member(0), 4), voter(other, 0)]), few, "one of those before");
+        assert_eq!(judge([voter(member(0), 4), voter(member(1), 0)]), None);
+        assert_eq!(judge([voter(member(0), 5), voter(member(2), 5)]), few, "one of those after");
     }
 }

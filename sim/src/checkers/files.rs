@@ -87,7 +87,7 @@ pub fn replay(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ballot, place, value};
+    use super::super::testing::{ballot, choices, member, place, value};
     use super::*;
     use synod_core::Role;
 
@@ -134,9 +134,9 @@ mod tests {
 
     #[test]
     fn what_is_chosen_can_be_read() {
-        let mut choices = Choices::new(1, 1);
+        let mut choices = choices(1);
         for at in 1..=3 {
-            choices.stored(place(0), Instance(at), ballot(2, 1), &value(at)).unwrap();
+            choices.stored(0, member(0), Instance(at), ballot(2, 1), &value(at)).unwrap();
         }
         let replay_from = |checkpoint: u64, entries: &[Stored], lost: &[(GroupId, Instance)]| {
             let known = (Instance(2), Instance(checkpoint));

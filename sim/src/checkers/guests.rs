@@ -250,7 +250,7 @@ pub fn committed(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{at, ballot, op, place, value};
+    use super::super::testing::{at, ballot, choices, member, op, place, value};
     use super::*;
     use crate::clients::Ask;
     use crate::guests::{Guest, Home, Looks};
@@ -364,8 +364,8 @@ mod tests {
 
     #[test]
     fn an_acknowledged_command_stands_where_it_was_said() {
-        let mut choices = Choices::new(1, 1);
-        choices.stored(place(0), Instance(1), ballot(1, 1), &value(1)).unwrap();
+        let mut choices = choices(1);
+        choices.stored(0, member(0), Instance(1), ballot(1, 1), &value(1)).unwrap();
         let command = op(1).encode(0);
         assert_eq!(committed(&choices, 0, STORE, &command, at(1, 0)), Ok(()));
         assert!(committed(&choices, 0, SmId(0), &command, at(1, 0)).is_err());

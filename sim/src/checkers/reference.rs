@@ -2,7 +2,8 @@
 //!
 //! Nodes that are all wrong in the same way agree with each other, and not with this. The rules of
 //! exactly-once are written down here a second time, as plainly as possible: a command is executed
-//! where it stands first, unless its proposer had already declared it resolved or had restarted.
+//! where it stands first, unless its proposer had already declared it resolved, had restarted, or is
+//! no member there. Who leaves does not come back, and its session is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -220,7 +221,13 @@ impl Reference {
         while replay.done < instance {
             let next = replay.done.next();
             let Some(value) = choices.value(group, next) else { break };
+            let members = choices.eras(group).map(|eras| eras.at(next));
+            let is_member = |origin| members.is_some_and(|members| members.has(origin));
+            replay.sessions.retain(|origin, _| is_member(*origin));
             for (index, command) in (0..).zip(value.commands()) {
+                if !is_member(command.key.origin) {
+                    continue;
+                }
                 replay.execute(Position { instance: next, index }, &command);
             }
             replay.done = next;
@@ -255,16 +262,16 @@ impl Replay {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{at, ballot, batch, command, key, op, place};
+    use super::super::testing::{at, ballot, batch, choices, command, key, member, op, place};
     use super::*;
 
     /// #1: seq 1 and 2; #2: seq 1 again and seq 3.
     fn log() -> Choices {
-        let mut choices = Choices::new(1, 1);
+        let mut choices = choices(1);
         let values = [[command(1, 1), command(2, 1)], [command(1, 1), command(3, 1)]];
         for (instance, commands) in (1..).zip(values) {
             let value = batch(&commands);
-            choices.stored(place(0), Instance(instance), ballot(1, 1), &value).unwrap();
+            choices.stored(0, member(0), Instance(instance), ballot(1, 1), &value).unwrap();
         }
         choices
     }

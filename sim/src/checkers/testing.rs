@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use synod_core::{
-    Ballot, Command, CommandKey, Incarnation, Instance, Member, NodeId, Position, Value,
-    ValueWriter,
+    Ballot, ClusterId, Command, CommandKey, Incarnation, Instance, Member, Membership, NodeId,
+    Position, Value, ValueWriter,
 };
 
 use super::Place;
+use super::choices::Choices;
 use crate::kv::{Action, Op, STORE};
 
 pub(crate) fn place(node: usize) -> Place {
@@ -15,6 +16,14 @@ pub(crate) fn place(node: usize) -> Place {
 
 pub(crate) fn member(node: u64) -> Member {
     Member { node: NodeId(node + 1), incarnation: Incarnation(node + 11) }
+}
+
+/// Of one group, in which so many members vote.
+pub(crate) fn choices(nodes: u64) -> Choices {
+    let mut choices = Choices::new(1);
+    let membership = Membership::new((0..nodes).map(member).collect(), Vec::new()).unwrap();
+    choices.founded(0, ClusterId(1), &membership);
+    choices
 }
 
 /// A ballot as it is shown: round and node id.

@@ -4,45 +4,51 @@
 //! counts for nothing in [`choices`](super::choices), so a leader that counted it believes something
 //! chosen that is not.
 
-use synod_core::Message;
+use synod_core::{Member, Message};
 
+use super::choices::Choices;
 use super::{PerPlace, Place, Verdict, Violation};
 
-/// Who has an incarnation that no membership lists.
+/// Which memory each node's member of each group has.
 #[derive(Debug)]
 pub struct Voters {
-    outside: PerPlace<bool>,
+    now: PerPlace<Option<Member>>,
 }
 
 impl Voters {
-    /// Everyone votes.
+    /// Nobody runs.
     #[must_use]
     pub fn new(nodes: usize, groups: usize) -> Self {
-        Self { outside: PerPlace::new(nodes, groups) }
+        Self { now: PerPlace::new(nodes, groups) }
     }
 
-    /// A node's member of a group has a new incarnation.
-    pub fn outside(&mut self, place: Place) {
-        *self.outside.at(place) = true;
+    /// A node's member of a group has this memory.
+    pub fn is(&mut self, place: Place, me: Member) {
+        *self.now.at(place) = Some(me);
     }
 
-    /// A node's member of a group is in what its cluster was founded from.
-    pub fn seated(&mut self, place: Place) {
-        *self.outside.at(place) = false;
+    /// Which memory a node's member of a group has, or had last.
+    #[must_use]
+    pub fn now(&self, place: Place) -> Option<Member> {
+        *self.now.get(place)
     }
 
-    /// Whether a node's member of a group votes.
-    pub fn votes(&mut self, place: Place) -> bool {
-        !*self.outside.at(place)
+    /// Whether a node's member of a group votes on what is not chosen yet.
+    #[must_use]
+    pub fn votes(&self, choices: &Choices, place: Place) -> bool {
+        let now = self.now(place).zip(choices.eras(place.group));
+        now.is_some_and(|(me, eras)| eras.newest().voters().contains(&me))
     }
 
     /// A node puts a message on the wire.
     ///
     /// # Errors
     ///
-    /// If only an acceptor, candidate or leader says that, and it is none.
-    pub fn said(&mut self, place: Place, message: &Message) -> Verdict {
-        if !self.votes(place) && speaks_as_acceptor(message) {
+    /// If only an acceptor, candidate or leader says that, and it is none, and never was: who has left
+    /// may not know it yet. Nobody counts it then.
+    pub fn said(&self, choices: &Choices, place: Place, me: Member, message: &Message) -> Verdict {
+        let voted = choices.eras(place.group).is_some_and(|eras| eras.ever(me));
+        if !voted && speaks_as_acceptor(message) {
             let what = format!("{place} does not vote in its group, and says {message}");
             return Err(Violation::new("voters", what));
         }
@@ -84,19 +90,24 @@ pub const fn speaks_as_acceptor(message: &Message) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ballot, place};
+    use super::super::testing::{ballot, choices, member, place};
     use super::*;
-    use synod_core::Instance;
+    use synod_core::{Incarnation, Instance};
 
     #[test]
     fn a_vote_of_another_incarnation_is_heard() {
         let (one, ballot) = (Instance(1), ballot(1, 1));
         let accepted = Message::Accepted { ballot, first: one, last: one };
-        let mut voters = Voters::new(3, 1);
-        assert_eq!(voters.said(place(1), &accepted), Ok(()));
-        voters.outside(place(1));
-        assert!(voters.said(place(1), &accepted).is_err());
-        assert_eq!(voters.said(place(2), &accepted), Ok(()), "another node");
-        assert_eq!(voters.said(place(1), &Message::Learn { from: one, lost: false }), Ok(()));
+        let (choices, mut voters) = (choices(3), Voters::new(3, 1));
+        assert!(!voters.votes(&choices, place(1)), "it does not run");
+        voters.is(place(1), member(1));
+        assert!(voters.votes(&choices, place(1)));
+        assert_eq!(voters.said(&choices, place(1), member(1), &accepted), Ok(()));
+        let other = Member { incarnation: Incarnation(99), ..member(1) };
+        voters.is(place(1), other);
+        assert!(!voters.votes(&choices, place(1)));
+        assert!(voters.said(&choices, place(1), other, &accepted).is_err());
+        let learn = Message::Learn { from: one, lost: false };
+        assert_eq!(voters.said(&choices, place(1), other, &learn), Ok(()));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use synod::log::{GroupLog, Log, LogConfig, Maintained, OpenError, ReadError};
 use synod::vfs::Vfs;
-use synod_core::{Fetch, Founding, GroupId, Incarnation, Stored, WriteBatch};
+use synod_core::{Fetch, Founding, GroupId, Incarnation, Member, Stored, WriteBatch};
 
 use super::Machine;
 use super::process::Failed;
@@ -401,7 +401,9 @@ impl Machine {
         env.stats.reborn += 1;
         env.line(self.index, || "took new incarnations".to_owned());
         for group in 0..self.memory.now().len() {
-            env.checkers.reborn(Place { node: self.index, group });
+            let incarnation = self.memory.now()[group].1;
+            let me = Member { node: self.id(), incarnation };
+            env.checkers.reborn(Place { node: self.index, group }, me);
         }
     }
 

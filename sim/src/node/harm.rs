@@ -1,7 +1,12 @@
 //! What happens to a machine's disk from outside, and what is known of it.
 
+use synod_core::Instance;
+
 use super::Node;
+use crate::checkers::Place;
+use crate::checkers::files::Belief;
 use crate::disk::SimVfs;
+use crate::env::Env;
 
 impl Node {
     /// The machine's disk, for whoever does something to it.
@@ -30,11 +35,23 @@ impl Node {
         self.machine.memory.doubt();
     }
 
-    /// Whether nothing is left of whatever was done to the disk, and no vote was lost by it.
+    /// Whether nothing is left of whatever was done to the disk, and its memories are those that vote:
+    /// of the memberships that began since it took them, each one's log is on its disk up to there.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
+    pub fn is_whole(&self, env: &Env) -> bool {
         let memory = &self.machine.memory;
-        !memory.is_harmed() && (0..memory.now().len()).all(|group| memory.votes(group))
+        let is_seated = |group| {
+            let place = Place { node: self.machine.index, group };
+            env.checkers.votes(place) && self.holds(group, env.checkers.version(group))
+        };
+        !memory.is_harmed() && (0..memory.now().len()).all(is_seated)
+    }
+
+    /// Whether a group's log is on the disk up to here, as its process knows.
+    fn holds(&self, group: usize, version: Instance) -> bool {
+        let held = || self.process.as_ref()?.belief(group);
+        let is_held = |it: Belief| it.usage.writes_in_flight == 0 && it.status.chosen >= version;
+        version == Instance::ZERO || held().is_some_and(is_held)
     }
 
     /// Whether there is a copy of the disk.

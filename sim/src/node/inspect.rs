@@ -4,7 +4,7 @@ use std::path::Path;
 
 use synod::checkpoints::Store;
 use synod::log::Log;
-use synod_core::{GroupId, Incarnation, Instance, Recovered};
+use synod_core::{GroupId, Incarnation, Instance, Member, Recovered};
 use synod_proto::{Hello, VERSION};
 
 use super::Node;
@@ -17,26 +17,26 @@ use crate::disk::SimVfs;
 use crate::env::Env;
 
 impl Node {
-    /// What the disk gives back of each group, as the voter that this machine was founded as.
+    /// What the disk gives back of each group.
     pub(crate) fn voters(&self) -> Vec<Voter> {
         self.seats(self.open_durable().as_ref())
     }
 
     fn seats(&self, opened: Option<&Opened>) -> Vec<Voter> {
         let Some(opened) = opened else {
-            return vec![Voter { is_seated: false, log: None }; self.machine.memory.voters().len()];
+            return vec![Voter { member: None, log: None }; self.machine.memory.now().len()];
         };
-        let memory = &self.machine.memory;
-        let seat = |(index, (group, incarnation)): (usize, &(GroupId, Incarnation))| {
+        let node = self.machine.id();
+        let seat = |&(ref group, incarnation): &(GroupId, Incarnation)| {
             let log = opened.groups.get(group);
             // A disk that lies may have forgotten that the node took a new memory since.
-            let is_known = log.is_some_and(|log| log.incarnation == *incarnation);
+            let is_known = log.is_some_and(|log| log.incarnation == incarnation);
             Voter {
-                is_seated: is_known && memory.votes(index),
+                member: is_known.then_some(Member { node, incarnation }),
                 log: log.map(|log| log.recovered.clone()),
             }
         };
-        memory.voters().iter().enumerate().map(seat).collect()
+        self.machine.memory.now().iter().map(seat).collect()
     }
 
     /// What a process that starts from the copy of the disk will say of it, if there is one that
@@ -110,7 +110,7 @@ impl Node {
     fn open(&self, disk: SimVfs) -> Option<Opened> {
         // A directory without a format is formatted as nobody's.
         let nobody: Vec<(GroupId, Incarnation)> =
-            self.machine.memory.voters().iter().map(|(group, _)| (*group, NOBODY)).collect();
+            self.machine.memory.now().iter().map(|(group, _)| (*group, NOBODY)).collect();
         Log::open(disk, Path::new(DIR), self.machine.files.config(), &nobody).ok()
     }
 }

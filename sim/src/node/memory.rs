@@ -17,9 +17,6 @@ use crate::rng::{Rng, to_u64};
 /// The incarnations of a machine's directory.
 #[derive(Debug)]
 pub(super) struct Memory {
-    /// Those that the cluster was founded with: they vote.
-    voters: Vec<(GroupId, Incarnation)>,
-    /// Those of now.
     now: Vec<(GroupId, Incarnation)>,
     pub(super) restart: Restart,
     /// Something was done to the disk that may cost votes.
@@ -54,10 +51,9 @@ impl Image {
 }
 
 impl Memory {
-    pub(super) fn new(plan: &Plan, index: usize, voters: Vec<(GroupId, Incarnation)>) -> Self {
+    pub(super) fn new(plan: &Plan, index: usize, now: Vec<(GroupId, Incarnation)>) -> Self {
         Self {
-            now: voters.clone(),
-            voters,
+            now,
             restart: if plan.is_rejoining { Restart::Rejoin } else { Restart::TrustDisk },
             is_harmed: false,
             is_rotten: false,
@@ -73,15 +69,6 @@ impl Memory {
         &self.now
     }
 
-    /// Those that vote.
-    pub(super) fn voters(&self) -> &[(GroupId, Incarnation)] {
-        &self.voters
-    }
-
-    pub(super) fn votes(&self, group: usize) -> bool {
-        self.now[group] == self.voters[group]
-    }
-
     pub(super) const fn is_wiped(&self) -> bool {
         self.is_wiped
     }
@@ -92,11 +79,6 @@ impl Memory {
 
     pub(super) const fn was_harmed(&self) -> bool {
         self.was_harmed
-    }
-
-    /// The group lists the member of this node with this memory: it votes.
-    pub(super) fn seat(&mut self, group: usize, incarnation: Incarnation) {
-        self.voters[group].1 = incarnation;
     }
 
     pub(super) const fn rot(&mut self) {

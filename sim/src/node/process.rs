@@ -170,11 +170,7 @@ impl Process {
             let checkpoint = log.recovered.checkpoint.as_ref().map(|(at, _)| *at);
             let is_loaded = checkpoint.filter(|_| !log.recovered.files_lost);
             are_whole &= !log.recovered.files_lost;
-            if membership.voters().contains(&me) {
-                // A memory that was lost before the cluster was founded is in nobody's way.
-                machine.memory.seat(index, me.incarnation);
-                env.checkers.seated(place);
-            }
+            env.checkers.remembers(place, me);
             env.line(machine.index, || Note::recovered(index, &log.recovered));
             env.checkers.recovered(place, &log.recovered);
             let group = Group::start(Start {
@@ -188,7 +184,9 @@ impl Process {
                 now: machine.clock.local(env.now),
             })
             .map_err(|error| broken(error.to_string()))?;
-            if group.status().votes != machine.memory.votes(index) {
+            let status = group.status();
+            let is_behind = env.checkers.version(index) > status.version;
+            if status.votes != env.checkers.votes(place) && !(is_behind && !status.votes) {
                 return Err(broken(format!("is wrong about whether it votes: {me}")));
             }
             env.checkers.started(place, group.status().promised, &group.usage());

@@ -59,6 +59,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     }
     core.master_lease = master_lease(seed, preset, election);
     core.read_lease = read_lease(seed, preset, election);
+    core.swap_in = swap_in(seed, preset);
     let (mut clients, mut requests) = load.expand(seed, nodes, groups);
     let bursts = if preset == Preset::RestartsInWindow { 80 } else { 15 };
     requests::burst(&mut clients, &mut requests, seed, bursts);
@@ -149,6 +150,12 @@ const fn budget(preset: Preset) -> Budget {
 }
 
 /// For how long leaders may read on their own, if they may.
+/// Whether who has lost its memory votes again once it has caught up. Where disks are trusted and lie
+/// nothing is promised, and nobody takes a new memory.
+fn swap_in(seed: u64, preset: Preset) -> bool {
+    Rng::stream(seed, "swap in").percent(60) && preset != Preset::Trusting
+}
+
 fn read_lease(seed: u64, preset: Preset, election: Duration) -> Duration {
     let mut rng = Rng::stream(seed, "read leases");
     let percent = if preset == Preset::Leases { 100 } else { 35 };
@@ -218,7 +225,7 @@ fn produce(seed: u64, preset: Preset, core: &mut Config, load: &mut Load) {
         retry_interval: core.retry_interval,
         // Small batches fill the window.
         batch_commands_max: rng.pick(&[1, 4, 1_024]),
-        swap_in: false,
+        swap_in: false, // see `swap_in`
         ..Config::default()
     };
     load.open_percent = 100;
@@ -284,7 +291,7 @@ fn config(rng: &mut Rng, preset: Preset, election: Duration) -> Config {
         accept_ahead_max: window * ahead,
         writes_in_flight_max: writes,
         apply_ahead_max: apply_ahead,
-        swap_in: false,
+        swap_in: false,                        // see `swap_in`
         apply_bytes_max: to_index(page_bytes), // not drawn anew, so that older seeds stay what they are
         ..Config::default()
     }

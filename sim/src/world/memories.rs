@@ -19,6 +19,7 @@ fn world(seed: u64, change: impl FnOnce(&mut Plan)) -> World {
     let mut plan = Plan::draw(seed, Preset::Calm);
     (plan.is_forming, plan.nodes) = (false, plan.nodes.max(3));
     plan.machine.keeps.resize(plan.nodes, false);
+    plan.core.swap_in = false;
     plan.ending.first = First::All;
     change(&mut plan);
     World::new(plan, &Guests::default(), 0)
@@ -88,6 +89,22 @@ fn a_wiped_node_learns_everything_and_does_not_vote() {
         until(&mut world, half);
         meanwhile(&mut world, 1, Node::wipe);
         assert_eq!(end(world, 1, false), 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_wiped_node_is_swapped_in_and_then_the_next_one() {
+    for seed in 0..12 {
+        let mut world = world(seed, |plan| plan.core.swap_in = true);
+        for (node, when) in [(1, 25), (2, 50), (0, 75)] {
+            let at = part(&world, when);
+            until(&mut world, at);
+            while !(0..world.plan.nodes).all(|node| world.nodes[node].is_whole(&world.env)) {
+                assert_eq!(world.turn(), Ok(true), "seed {seed}");
+            }
+            meanwhile(&mut world, node, Node::wipe);
+        }
+        assert_eq!(end(world, 1, true), 3, "seed {seed}");
     }
 }
 

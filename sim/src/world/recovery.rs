@@ -6,7 +6,7 @@ use synod_core::{Instance, MasterAsk, Time};
 use super::World;
 use super::asking::Wall;
 use crate::checkers::excuse::{Excuse, Voter, excuse};
-use crate::checkers::{Verdict, Violation};
+use crate::checkers::{Place, Verdict, Violation};
 use crate::clients::CallId;
 use crate::env::Event;
 use crate::faults::Crash;
@@ -230,7 +230,10 @@ impl World {
     }
 
     fn whole_agrees(&self) -> bool {
-        self.is_answered() && self.lagging().is_none() && self.masterless().is_none()
+        self.is_answered()
+            && self.lagging().is_none()
+            && self.masterless().is_none()
+            && self.unseated().is_none()
     }
 
     /// A group that should have a master, and has none.
@@ -240,7 +243,7 @@ impl World {
         }
         let (now, masters) = (self.env.now, &self.env.checkers.masters);
         (0..self.plan.groups).find(|&group| {
-            let is_voted = (0..self.plan.nodes).any(|node| self.nodes[node].votes(group));
+            let is_voted = (0..self.plan.nodes).any(|node| self.votes(node, group));
             is_voted && !masters.has(group, now)
         })
     }
@@ -256,7 +259,20 @@ impl World {
 
     /// Whether a node is right to refuse: proposals are taken from members only.
     fn cannot(&self, node: usize, group: usize, is_read: bool) -> bool {
-        !is_read && !self.nodes[node].votes(group)
+        !is_read && !self.votes(node, group)
+    }
+
+    fn votes(&self, node: usize, group: usize) -> bool {
+        self.env.checkers.votes(Place { node, group })
+    }
+
+    /// A node that should have been swapped in, and a group in which it was not.
+    fn unseated(&self) -> Option<(usize, usize)> {
+        let all = (0..self.plan.nodes).flat_map(|n| (0..self.plan.groups).map(move |g| (n, g)));
+        let knows = |(node, group): (usize, usize)| {
+            self.nodes[node].status(group).is_some_and(|status| status.votes)
+        };
+        all.into_iter().find(|&place| self.plan.core.swap_in && !knows(place))
     }
 
     /// Whether what was healed first serves.
@@ -303,12 +319,17 @@ impl World {
         let nodes = self.plan.nodes;
         (0..self.plan.groups).find_map(|group| {
             let mut excuses = (0..nodes).map(|hub| {
-                let heard = |node: usize| {
-                    let voter = &disks[node][group];
-                    let is_heard = disks[hub][group].is_seated && self.hear_each_other(hub, node);
-                    if is_heard { voter.clone() } else { Voter { is_seated: false, log: None } }
+                let Some(eras) = self.env.checkers.choices.eras(group) else {
+                    return Some(Excuse::TooFewVoters(0)); // nobody has founded it
                 };
-                excuse(&(0..nodes).map(heard).collect::<Vec<Voter>>())
+                let leads = |member| eras.newest().voters().contains(&member);
+                let is_hub = disks[hub][group].member.is_some_and(leads);
+                let heard = |node: usize| {
+                    let is_heard = is_hub && self.hear_each_other(hub, node);
+                    let nobody = Voter { member: None, log: None };
+                    if is_heard { disks[node][group].clone() } else { nobody }
+                };
+                excuse(&(0..nodes).map(heard).collect::<Vec<Voter>>(), eras)
             });
             let first = excuses.next()??;
             excuses.all(|excuse| excuse.is_some()).then_some(first)
@@ -374,6 +395,15 @@ impl World {
             && let Some(group) = self.masterless()
         {
             return format!("{took} nobody is master of group {group}");
+        }
+        if self.lagging().is_none()
+            && let Some((node, group)) = self.unseated()
+        {
+            return format!(
+                "{took} n{} is not swapped in in group {group}: {:?}",
+                node + 1,
+                self.nodes[node].status(group)
+            );
         }
         let (node, group) = self.lagging().unwrap_or_default();
         format!(

@@ -260,7 +260,7 @@ impl World {
 
     /// Tells the atlas which nodes have nothing left of their damage.
     fn survey(&mut self) {
-        let whole = (0..self.plan.nodes).filter(|&node| self.nodes[node].is_whole());
+        let whole = (0..self.plan.nodes).filter(|&node| self.nodes[node].is_whole(&self.env));
         whole.for_each(|node| self.atlas.repaired(node));
     }
 
