@@ -322,7 +322,11 @@ impl World {
                 let Some(eras) = self.env.checkers.choices.eras(group) else {
                     return Some(Excuse::TooFewVoters(0)); // nobody has founded it
                 };
-                let leads = |member| eras.newest().voters().contains(&member);
+                // Who leads votes, as far as it can know from those that it hears.
+                let near = (0..nodes).filter(|&node| self.hear_each_other(hub, node));
+                let chosen = near.filter_map(|node| Some(disks[node][group].log.as_ref()?.chosen));
+                let next = chosen.max().unwrap_or_default().next();
+                let leads = |member| eras.at(next).voters().contains(&member);
                 let is_hub = disks[hub][group].member.is_some_and(leads);
                 let heard = |node: usize| {
                     let is_heard = is_hub && self.hear_each_other(hub, node);
