@@ -132,9 +132,14 @@ impl Learner {
 
     /// Asks somebody who knows more, if somebody does and nobody is being asked; not
     /// while writes in flight are at their limit: the answer could not be taken.
+    ///
+    /// Everything up to the newest membership entry is known to be chosen, whatever the disk has lost of
+    /// it, and is learned before this node runs for leader. If that is so everywhere nobody leads who
+    /// could tell what there is to learn, so it is asked for without.
     #[inline]
     pub(crate) fn ask(&mut self, entries: &Entries, ctx: &mut Ctx<'_>) {
-        if self.asked.is_some() || self.highest > entries.chosen() {
+        let known = self.highest.max(ctx.history.version());
+        if self.asked.is_some() || known > entries.chosen() {
             self.ask_somebody(entries, ctx);
         }
     }
@@ -268,6 +273,9 @@ impl Learner {
         match ahead().next() {
             Some(only) if !self.has_nothing => return Some(only.node),
             Some(_) => {}
+            None if env.history.version() > chosen => {
+                mark!(LEARN_WHAT_THE_MEMBERSHIP_TELLS);
+            }
             None if self.peers.iter().all(|peer| peer.chosen <= chosen) => return None,
             None => {}
         }

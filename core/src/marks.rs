@@ -199,6 +199,7 @@ marks! {
     LEADER_OUTBID_BY_PREPARE = "a leader or candidate is asked to promise a higher ballot";
     LEADER_OUTBID_BY_NACK = "a leader hears from an acceptor that there is a higher ballot";
     LEADER_SILENCED = "a leader that no quorum answers steps down";
+    LEARN_WHAT_THE_MEMBERSHIP_TELLS = "only the membership record says that there is something to learn";
     LEARN_WITHOUT_ROOM = "a chosen value comes while too many writes are in flight";
     RUN_PUT_OFF_DISK_FULL = "a node that could lead does not run, since its disk is full";
     RESTARTED_WITH_VOTES = "a node starts with votes of which it does not know whether they were decided";

@@ -168,6 +168,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("INSTALL_FOR_LOST_VALUES", NO_ROT),
     ("INSTALL_REFUSED", "it would have to be learned while it is verified; torture of the core"),
     ("LEADER_UNKNOWN_HERE", NO_CHANGE),
+    ("LEARN_WHAT_THE_MEMBERSHIP_TELLS", NO_ROT),
     ("LEASE_LAPSED", NO_CHANGE),
     ("LOST_BUT_HARMLESS", NO_ROT),
     ("LOST_IN_THE_WAY", NO_ROT),
