@@ -422,5 +422,6 @@ impl World {
 /// What the times until everyone agrees are listed under.
 const WHOLE: &str = "everyone agrees";
 
-/// For how many election timeouts what is under way may come to rest.
-const RESTING: u32 = 3;
+/// For how many election timeouts what is under way may come to rest. A question for a piece of a
+/// checkpoint that comes late keeps the checkpoint, and the log above it, for two.
+const RESTING: u32 = 5;
