@@ -250,7 +250,9 @@ struct Salvaged {
 
 fn salvage<V: Vfs>(vfs: &V, dir: &Path, segments: &[u32]) -> Result<Salvaged, OpenError> {
     let mut salvaged = Salvaged::default();
-    for &number in segments {
+    let mut segments = segments.to_vec();
+    segments.sort_unstable(); // of two foundings the later one counts
+    for number in segments {
         let path = segment::path(dir, number);
         let file = vfs.open(&path).map_err(OpenError::io("open", &path))?;
         let found = SegmentHeader::read(&file, number).map_err(OpenError::io("read", &path))?;
@@ -285,7 +287,13 @@ impl Salvaged {
                 };
                 let bytes = read_value(&on_disk.file, &slot).ok().flatten();
                 let founding = bytes.as_deref().and_then(founding::decode);
-                self.founding = self.founding.take().or(founding);
+                // Of one that cannot be read it is not known that it was the same as the one before.
+                let is_same = |held: &Founding| {
+                    let held = founding::encode(held);
+                    Entry::bare(Kind::Founded, entry.group, 0, Ballot::ZERO).with_payload(&held)
+                        == *entry
+                };
+                self.founding = founding.or_else(|| self.founding.take().filter(is_same));
             }
         }
     }
