@@ -275,22 +275,22 @@ impl Salvaged {
             if entry.kind == Kind::Boot {
                 self.boot = self.boot.max(entry.instance);
             }
-            if let (Kind::Founded, Some(offset)) = (entry.kind, *place) {
+            if entry.kind == Kind::Founded {
                 let slot = Slot {
                     ballot: Ballot::ZERO,
                     segment: 0,
-                    offset: u32::try_from(offset).unwrap_or(u32::MAX),
+                    offset: u32::try_from(place.unwrap_or(0)).unwrap_or(u32::MAX),
                     len: entry.len,
                     crc: entry.crc,
                     twin: 0,
-                    lost: false,
+                    lost: place.is_none(),
                 };
                 let bytes = read_value(&on_disk.file, &slot).ok().flatten();
                 let founding = bytes.as_deref().and_then(founding::decode);
-                // Of one that cannot be read it is not known that it was the same as the one before.
+                // One that cannot be read may be of a later cluster than the one before it.
                 let is_same = |held: &Founding| {
-                    let held = founding::encode(held);
-                    Entry::bare(Kind::Founded, entry.group, 0, Ballot::ZERO).with_payload(&held)
+                    Entry::bare(Kind::Founded, entry.group, 0, Ballot::ZERO)
+                        .with_payload(&founding::encode(held))
                         == *entry
                 };
                 self.founding = founding.or_else(|| self.founding.take().filter(is_same));

@@ -38,8 +38,10 @@ impl<V: Vfs> Log<V> {
     ) -> Result<(), LogError> {
         let payload = founding::encode(new);
         let entry = Entry::bare(Kind::Founded, GroupId(0), 0, Ballot::ZERO).with_payload(&payload);
-        let last = vec![(entry, Some(payload))];
-        let size = batches.iter().chain([&last]).fold(HEAD, |size, batch| size + size_of(batch));
+        // First, so that it is found whatever rots behind it.
+        let first = vec![(entry, Some(payload))];
+        let size =
+            [&first].into_iter().chain(&batches).fold(HEAD, |size, batch| size + size_of(batch));
 
         let number = self.current() + 1;
         let (staged, path) = (self.dir.join(STAGED), segment::path(&self.dir, number));
@@ -58,7 +60,7 @@ impl<V: Vfs> Log<V> {
         self.segments.insert(number, Segment { start, size });
         self.at = HEAD;
 
-        for batch in batches.into_iter().chain([last]) {
+        for batch in [first].into_iter().chain(batches) {
             self.begin();
             for (entry, payload) in batch {
                 self.push(entry, payload);
