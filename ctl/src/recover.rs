@@ -177,20 +177,25 @@ fn object(of: &SurvivingGroup, node: synod_core::NodeId) -> Value {
 fn next(survivor: &Survivor, dir: &Path) -> String {
     let dir = dir.display();
     let node = survivor.node;
-    let mut text = format!(
-        "\nNext:\n  1. Start node {node} on this directory, with the settings and the address that it had. A state machine that keeps \
-         its own\n     state, and is further than what was kept, has executed what the log does not have: \
-         remove that state first.\n  2. Wipe the data directories of all other old nodes. With an old one they \
-         are refused.\n  3. Start each on its empty directory, with Bootstrap::Join and node {node} as its only \
-         peer, and add it:\n"
-    );
-    for of in &survivor.groups {
-        let group = of.group.0;
-        text.push_str(&format!(
-            "       synodctl membership add --group {group} --node N --address HOST:PORT {dir}\n"
-        ));
-    }
-    text.trim_end().to_owned()
+    let group = match &survivor.groups[..] {
+        [only] => only.group.0.to_string(),
+        _ => "GROUP".to_owned(),
+    };
+    let each = if survivor.groups.len() == 1 { "" } else { ", for each group" };
+    [
+        "",
+        "Next:",
+        &format!("  1. Start node {node} on this directory, with the settings and the address that it had;"),
+        "     with Restart::Rejoin not before two others have joined. A state machine that keeps its own",
+        "     state, and is further than what was kept, has executed what the log does not have: remove",
+        "     that state first.",
+        "  2. Wipe the data directories of all other old nodes. With an old one they are refused.",
+        &format!("  3. Start each with Bootstrap::Join and node {node} as its only peer, and add it{each}:"),
+        &format!(
+            "       synodctl membership add --group {group} --node NODE --address HOST:PORT {dir}"
+        ),
+    ]
+    .join("\n")
 }
 
 /// Why it is not done, and what to do first.

@@ -1,6 +1,7 @@
 //! A new cluster of what one survivor's directory holds: all of it or nothing, and never the old one
 //! again.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use synod::log::{
@@ -217,16 +218,7 @@ fn a_power_loss_at_any_point_leaves_the_old_log_or_the_new_cluster() {
             } else {
                 news += 1;
             }
-            let opened = open(&disk).unwrap();
-            let report = (book, seed, changes);
-            assert_eq!(opened.founding.unwrap().cluster, NEW, "{report:?}");
-            let ends: Vec<_> = opened.groups.values().map(|log| log.recovered.chosen).collect();
-            assert_eq!(ends, [Instance(8), Instance(3)], "{report:?}");
-            let memories: Vec<_> = opened.groups.values().map(|log| log.incarnation).collect();
-            assert_eq!(memories, [NEW_MEMORY, Incarnation(1003)], "{report:?}");
-            assert_eq!(opened.report.lost, [], "{report:?}");
-            let names = disk.list(dir()).unwrap();
-            assert!(!names.iter().any(|name| name == "recovering"), "{report:?}: {names:?}");
+            is_whole(&disk, &(book, seed, changes));
             if done {
                 finished = true;
                 break;
@@ -234,6 +226,19 @@ fn a_power_loss_at_any_point_leaves_the_old_log_or_the_new_cluster() {
         }
         assert!(finished && olds > 20 && news > 0, "{olds} old, {news} new");
     }
+}
+
+/// The new cluster is there with all that belongs to it, and nothing else of the recovery.
+fn is_whole(disk: &SimVfs, when: &dyn Debug) {
+    let opened = open(disk).unwrap();
+    assert_eq!(opened.founding.unwrap().cluster, NEW, "{when:?}");
+    let ends: Vec<_> = opened.groups.values().map(|log| log.recovered.chosen).collect();
+    assert_eq!(ends, [Instance(8), Instance(3)], "{when:?}");
+    let memories: Vec<_> = opened.groups.values().map(|log| log.incarnation).collect();
+    assert_eq!(memories, [NEW_MEMORY, Incarnation(1003)], "{when:?}");
+    assert_eq!(opened.report.lost, [], "{when:?}");
+    let names = disk.list(dir()).unwrap();
+    assert!(!names.iter().any(|name| name == "recovering"), "{when:?}: {names:?}");
 }
 
 #[test]
@@ -250,7 +255,7 @@ fn a_crash_of_the_process_at_any_point_does_so_too() {
         if found == seen {
             recover(&disk).unwrap();
         }
-        assert_eq!(look(&disk).unwrap().cluster, NEW, "{changes}");
+        is_whole(&disk, &changes);
         if done {
             return;
         }
