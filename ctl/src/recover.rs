@@ -95,8 +95,8 @@ fn show(survivor: &Survivor, made: Option<ClusterId>, out: &mut Out) {
         if !absent.is_empty() {
             let names: Vec<String> = absent.iter().map(ToString::to_string).collect();
             text.push_str(&format!(
-                "\nwithout {}, of which the directory has nothing",
-                names.join(" and ")
+                "\nwithout group {}, of which the directory has nothing",
+                names.join(" and group ")
             ));
         }
         text
@@ -143,10 +143,10 @@ fn lines(of: &SurvivingGroup, node: synod_core::NodeId) -> String {
     } = of;
     let (voters, followers) = (names(of.membership.voters()), names(of.membership.followers()));
     let mut text = format!(
-        "  {group}: voters {voters}, followers {followers} (version {version}); node {node} is {}\n    \
+        "  group {group}: voters {voters}, followers {followers} (version {version}); node {node} is {}\n    \
          holds: chosen {chosen}, cleaned {cleaned}, checkpoint {}, memory {:016x}, promised {promised}\n    \
-         kept as chosen: everything up to {}, with {accepted} accepted values above {chosen} that may have \
-         been chosen",
+         kept as chosen: everything up to {}, of that {accepted} values that were accepted here and may \
+         have been chosen",
         part(of),
         of.checkpoint.map_or_else(|| "none".to_owned(), |at| at.to_string()),
         of.incarnation.0,
@@ -186,9 +186,9 @@ fn next(survivor: &Survivor, dir: &Path) -> String {
         "",
         "Next:",
         &format!("  1. Start node {node} on this directory, with the settings and the address that it had;"),
-        "     with Restart::Rejoin not before two others have joined. A state machine that keeps its own",
-        "     state, and is further than what was kept, has executed what the log does not have: remove",
-        "     that state first.",
+        "     with Restart::Rejoin not before two others have joined. If a state machine keeps its own",
+        "     state, and that is further than `chosen` above, remove it first: it may hold what the log does",
+        "     not, and is built again from the checkpoint and the log.",
         "  2. Wipe the data directories of all other old nodes. With an old one they are refused.",
         &format!("  3. Start each with Bootstrap::Join and node {node} as its only peer, and add it{each}:"),
         &format!(

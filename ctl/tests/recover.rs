@@ -147,6 +147,14 @@ async fn two_are_lost(is_cleaned: bool) {
     let wrong = ["force-recover", "--yes-lose-data", "00000000deadbeef"];
     let wrong = why(synodctl(&wrong, survivor).0);
     assert!(wrong.contains(&cluster) && wrong.contains("is it the right one"), "{wrong}");
+    if is_cleaned {
+        // Without its files nobody could execute what is above the checkpoint.
+        let (files, away) = (survivor.join("checkpoints"), survivor.join("away"));
+        fs::rename(&files, &away).unwrap();
+        let lost = why(synodctl(&["force-recover", "--yes-lose-data", &cluster], survivor).0);
+        assert!(lost.contains("checkpoint at") && lost.contains("put them back"), "{lost}");
+        fs::rename(away, files).unwrap();
+    }
     assert_eq!(log_files(survivor), before, "nothing was changed so far");
 
     let done = json(&["force-recover", "--yes-lose-data", &cluster], survivor);

@@ -1,48 +1,59 @@
 //! The last resort: a cluster of one node, made of what one survivor's directory holds.
 //!
-//! When a majority of a group's voters is gone for good nothing can be chosen any more, no membership
-//! change either. [`force_recover`] makes a *new cluster* of one directory that is left: it has a new id,
-//! and this node, with new memories, is its only voter. Other nodes join it as they join any cluster.
+//! When a majority of a group's voters is gone for good nothing can be chosen any more, no
+//! membership change either. [`force_recover`] makes a *new cluster* of one directory that is left:
+//! it has a new id, and this node, with new memories, is its only voter. Other nodes join it as
+//! they join any cluster.
 //!
 //! # What becomes of the log
 //!
 //! In each group, with everything up to `e` accepted here or known chosen:
 //!
 //! - What is known chosen stays; so do checkpoints, sessions and mastership, byte for byte.
-//! - What was accepted above it counts as chosen: it may have been, and nobody is left to say that it was
-//!   not. Instances below `e` of which nothing is here become no-ops. This is what a new leader makes
-//!   of the reports of its quorum (Paxos Made Simple §2.3), with one reporter in place of a quorum.
+//! - What was accepted above it counts as chosen: it may have been, and nobody is left to say that
+//!   it was not. Instances below `e` of which nothing is here become no-ops. This is what a new
+//!   leader makes of the reports of its quorum (Paxos Made Simple §2.3), with one reporter in place
+//!   of a quorum.
 //! - `e + 1` chooses a membership whose only voter is this node with its new memory.
 //! - The promise is forgotten, as with any new memory (see `renew`). The longest lease is kept.
-//! - The founding is the old one under the new cluster's id. A membership entry names its cluster, so those
-//!   in the log are written again with the new id. Thus whoever replays the log from anywhere, or loads a
-//!   checkpoint of before, comes to the same history, and to the same commands executed: the log is one
-//!   that the protocol could have written, had the old voters chosen that last entry.
+//! - The founding is the old one under the new cluster's id. A membership entry names its cluster,
+//!   so those in the log are written again with the new id. Thus whoever replays the log from
+//!   anywhere, or loads a checkpoint of before, comes to the same history, and to the same commands
+//!   executed: the log is one that the protocol could have written, had the old voters chosen that
+//!   last entry.
 //!
 //! # What may be lost
 //!
-//! A value that the others chose, and this node never accepted. At its instance stands another value or
-//! none, though its proposer may have had an answer. That is why nobody but an operator decides this. For the same
-//! reason a state machine that keeps its own state, and is further than `e`, must lose that state: it
-//! has executed what this log does not have.
+//! A value that the others chose, and this node never accepted. At its instance stands another
+//! value or none, though its proposer may have had an answer. That is why nobody but an operator
+//! decides this. For the same reason a state machine that keeps its own state must lose that state
+//! if it is further than what the disk knows to be chosen ([`SurvivingGroup::chosen`]): a power
+//! loss may have cost the disk the vote for a value, and not the machine its effect. It is built
+//! again from the checkpoint and the log.
 //!
 //! # Why the two clusters never mix
 //!
-//! Nodes of different clusters close their connections with the first word, so no frame of the old cluster
-//! reaches the new one, nor the other way. The new memory is in no membership of the old one, and the old memory
-//! has left the new one, for good. So it is safe, if confusing, that old survivors run on, or that
-//! the majority was not gone after all: then there are two clusters, each in agreement with itself.
+//! Nodes of different clusters close their connections with the first word, so no frame of the old
+//! cluster reaches the new one, nor the other way. The new memory is in no membership of the old
+//! one, and the old memory has left the new one, for good. So it is safe, if confusing, that old
+//! survivors run on, or that the majority was not gone after all: then there are two clusters, each
+//! in agreement with itself.
 //!
 //! # Why a crash at any point leaves one or the other
 //!
-//! The directory is opened as by any start: that changes nothing of what it says. Then all of the above is
-//! written into the log's next segment, in a file that is not called so, and synced. Giving
-//! it the name of a segment is one rename, durable with the sync of the directory: before it, starts find the old
-//! log, and remove the file; after it, the new cluster. There is no batch that could be torn: each was synced before
-//! its segment had a name.
+//! The directory is opened as by any start: that changes nothing of what it says. Then all of the
+//! above is written into the log's next segment, in a file that is not called so, and synced.
+//! Giving it the name of a segment is one rename, durable with the sync of the directory: before
+//! it, starts find the old log, and remove the file; after it, the new cluster. There is no batch
+//! that could be torn: each was synced before its segment had a name.
 //!
-//! All of it is rehearsed first over a view in memory ([`Overlay`]), and read back from there as by the
-//! node's next start. So a refusal comes before the first change.
+//! The founding comes first in that segment, and one that cannot be read is never taken for the one
+//! before it. Should rot take the whole batch with it, and make the node begin anew (see `renew`),
+//! it may do so as a node of the old cluster: with a memory that has no vote there, and refused by
+//! the new one.
+//!
+//! All of it is rehearsed first over a view in memory ([`Overlay`]), and read back from there as by
+//! the node's next start. So a refusal comes before the first change.
 
 mod plan;
 mod staged;
@@ -158,7 +169,7 @@ pub enum RecoverError {
     },
     /// The disk has records of values and no copy of them. Another survivor may have them; if there is none,
     /// give them up: [`RecoverOptions::give_up_lost`].
-    #[error("{group}: the values of these instances are lost in every copy: {instances:?}")]
+    #[error("group {group}: the values of these instances are lost in every copy: {instances:?}")]
     Lost {
         /// In which group.
         group: GroupId,
@@ -167,7 +178,7 @@ pub enum RecoverError {
     },
     /// The log begins with a checkpoint whose files are not whole. Put them back from a copy, or take
     /// another survivor.
-    #[error("{group}: the files of the checkpoint at {at} are missing or damaged")]
+    #[error("group {group}: the files of the checkpoint at {at} are missing or damaged")]
     Checkpoint {
         /// In which group.
         group: GroupId,
@@ -175,7 +186,7 @@ pub enum RecoverError {
         at: Instance,
     },
     /// The log is not one that a node can start from.
-    #[error("{group}: {source}")]
+    #[error("group {group}: {source}")]
     Log {
         /// In which group.
         group: GroupId,
