@@ -5,6 +5,7 @@ mod checkpoint;
 mod log;
 mod membership;
 mod out;
+mod recover;
 mod status;
 mod table;
 
@@ -17,10 +18,10 @@ use admin::Running;
 
 /// Looks after Synod nodes: their logs on disk, and the clusters that run.
 ///
-/// Commands about a log need the node stopped: two processes on one directory would ruin it, so each
-/// takes the directory's lock. The others need it running, and talk to it by a socket in its data
-/// directory: run them on the same machine, as the same user. What they print is for people; with --json it is one
-/// JSON object a line, for programs.
+/// Commands about a log, and `force-recover`, need the node stopped: two processes on one directory
+/// would ruin it, so each takes the directory's lock. The others need it running, and talk to it by a
+/// socket in its data directory: run them on the same machine, as the same user. What they print is for
+/// people; with --json it is one JSON object a line, for programs.
 ///
 /// The exit code is 0 if all is well, 1 if something is damaged, 2 if the command could not be carried
 /// out.
@@ -39,6 +40,13 @@ enum Command {
     /// Reads, checks and mends the log of a stopped node.
     #[command(subcommand)]
     Log(log::Log),
+    /// Makes a new cluster of what one survivor's directory holds: the last resort.
+    ///
+    /// For when a majority of a group's voters is gone for good, disks and all, so that nothing can be chosen
+    /// any more and no membership change can be made. While a majority can be brought back, bring it back.
+    /// Without --yes-lose-data it only says what it would do, and changes nothing.
+    #[command(name = "force-recover", after_help = recover::MORE)]
+    ForceRecover(recover::ForceRecover),
     /// Shows what a running node does. Exit code 1 if a group has stopped or the node takes no part.
     Status(Running),
     /// Shows it again whenever something has changed, until the node ends.
@@ -96,6 +104,7 @@ fn main() -> ExitCode {
     let mut out = out::Out::new(json);
     let done = match command {
         Command::Log(log) => log.run(&mut out),
+        Command::ForceRecover(recover) => recover.run(&mut out),
         Command::Status(node) => status::status(&node, &mut out),
         Command::Watch(node) => status::watch(&node, &mut out),
         Command::Transfer { group, to, node } => {

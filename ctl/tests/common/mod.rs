@@ -10,20 +10,25 @@ use synod::{
     Stream,
 };
 
-/// Does nothing, and has nothing in its checkpoints.
-struct Idle;
+/// Says which commands it was given, one a line.
+#[derive(Default)]
+struct Heard(String);
 
-impl StateMachine for Idle {
-    fn apply(&mut self, _at: Position, _command: Bytes) -> Bytes {
+impl StateMachine for Heard {
+    fn apply(&mut self, _at: Position, command: Bytes) -> Bytes {
+        self.0.push_str(&format!("{}\n", command.escape_ascii()));
         Bytes::new()
     }
     fn read(&self, _query: Bytes) -> Bytes {
-        Bytes::new()
+        self.0.clone().into()
     }
     fn checkpoint(&mut self) -> Result<Box<dyn Checkpoint>, CheckpointError> {
-        Ok(Box::new(Stream(Bytes::new())))
+        Ok(Box::new(Stream(self.0.clone().into())))
     }
-    fn load(&mut self, _directory: &dyn Directory) -> Result<(), CheckpointError> {
+    fn load(&mut self, directory: &dyn Directory) -> Result<(), CheckpointError> {
+        let bytes = Stream::load(directory)?;
+        self.0 = String::from_utf8(bytes.to_vec())
+            .map_err(|error| CheckpointError::Contents(error.to_string()))?;
         Ok(())
     }
 }
@@ -35,7 +40,7 @@ pub(crate) fn builder(id: u64, dir: &Path) -> NodeBuilder {
         .listen("127.0.0.1:0")
         .data_dir(dir)
         .log(synod::log::LogConfig { segment_bytes: 1 << 20, ..Default::default() })
-        .group(GroupId(0), || vec![Box::new(Idle)])
+        .group(GroupId(0), || vec![Box::new(Heard::default())])
 }
 
 /// Runs the program on a node's directory; gives its standard output as text, too.

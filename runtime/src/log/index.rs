@@ -98,6 +98,13 @@ pub(crate) struct Founded {
     pub(crate) segment: u32,
 }
 
+impl Founded {
+    /// Whether a record's payload is, by length and checksum, this founding.
+    pub(crate) fn is_of(&self, entry: &Entry) -> bool {
+        u32::try_from(self.bytes.len()) == Ok(entry.len) && crc32c::crc32c(&self.bytes) == entry.crc
+    }
+}
+
 impl<F> Default for Index<F> {
     fn default() -> Self {
         Self {

@@ -11,6 +11,7 @@
 //! - `open`: [`Log::open`]; what is rewritten and synced before a recovered node says anything.
 //! - `rewrite`: rewriting the last batch in place, so that a power loss meanwhile costs nothing.
 //! - `renew`: [`Log::start`] and [`Log::renew`]; **when a directory takes new incarnations**.
+//! - `recover`: [`force_recover`]: **a new cluster of what one survivor holds**.
 //! - `checkpoint`: what is written of a checkpoint.
 //! - `index`, `reader`: where each value is, and reading it.
 //! - `inspect`, `scrub`: for people: looking at a log that no process uses, and mending bad copies.
@@ -30,6 +31,7 @@ mod inspect;
 mod open;
 mod opened;
 mod reader;
+mod recover;
 mod renew;
 mod rewrite;
 mod room;
@@ -45,6 +47,7 @@ pub use format::BATCH_BYTES_MAX;
 pub use inspect::{BatchInfo, DamageInfo, Item, RecordInfo, SegmentInfo, inspect};
 pub use opened::{GroupLog, Opened, RecoveryReport, Torn};
 pub use reader::LogReader;
+pub use recover::{RecoverError, RecoverOptions, SurvivingGroup, Survivor, force_recover, survey};
 pub use renew::{Renewed, Restart, RestartError};
 pub use scrub::{Scrubbed, scrub};
 pub use writer::Log;

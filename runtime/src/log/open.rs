@@ -25,6 +25,7 @@ use super::gaps;
 use super::index::{Founded, GroupIndex, Index, Place, Slot};
 use super::opened::{GroupLog, Opened, RecoveryReport, Torn};
 use super::reader::{Shared, read_value};
+use super::recover;
 use super::rewrite::{self, Copy};
 use super::scan::{Batch, Next, ScanError, Scanner};
 use super::segment::{self, Found, HEAD, SegmentHeader, Start, VERSION};
@@ -75,6 +76,7 @@ impl<V: Vfs> Log<V> {
         let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
 
         rewrite::put_back(&vfs, dir, &names)?;
+        recover::clear(&vfs, dir, &names)?;
         let mut disk = read_headers(&vfs, dir, &names)?;
         remove_torn_segments(&vfs, &mut disk)?;
         let newest = disk.last_key_value().and_then(|(_, on_disk)| on_disk.header());
@@ -488,9 +490,10 @@ fn apply<F: VfsFile>(
         } else {
             let founding = bytes.as_deref().and_then(founding::decode);
             let (Some(founding), Some(bytes)) = (founding, bytes) else {
-                // Carried ahead, it is still where it was.
-                mark!(MARKS_FALL_BACK if index.founding.is_some());
-                if index.founding.is_some() {
+                // Carried ahead, it is still where it was. One of another cluster is not.
+                let is_held = index.founding.as_ref().is_some_and(|held| held.is_of(entry));
+                mark!(MARKS_FALL_BACK if is_held);
+                if is_held {
                     continue;
                 }
                 return Err(damaged(&on_disk.path, batch.at, "the founding is lost"));

@@ -250,7 +250,9 @@ struct Salvaged {
 
 fn salvage<V: Vfs>(vfs: &V, dir: &Path, segments: &[u32]) -> Result<Salvaged, OpenError> {
     let mut salvaged = Salvaged::default();
-    for &number in segments {
+    let mut segments = segments.to_vec();
+    segments.sort_unstable(); // of two foundings the later one counts
+    for number in segments {
         let path = segment::path(dir, number);
         let file = vfs.open(&path).map_err(OpenError::io("open", &path))?;
         let found = SegmentHeader::read(&file, number).map_err(OpenError::io("read", &path))?;
@@ -273,19 +275,25 @@ impl Salvaged {
             if entry.kind == Kind::Boot {
                 self.boot = self.boot.max(entry.instance);
             }
-            if let (Kind::Founded, Some(offset)) = (entry.kind, *place) {
+            if entry.kind == Kind::Founded {
                 let slot = Slot {
                     ballot: Ballot::ZERO,
                     segment: 0,
-                    offset: u32::try_from(offset).unwrap_or(u32::MAX),
+                    offset: u32::try_from(place.unwrap_or(0)).unwrap_or(u32::MAX),
                     len: entry.len,
                     crc: entry.crc,
                     twin: 0,
-                    lost: false,
+                    lost: place.is_none(),
                 };
                 let bytes = read_value(&on_disk.file, &slot).ok().flatten();
                 let founding = bytes.as_deref().and_then(founding::decode);
-                self.founding = self.founding.take().or(founding);
+                // One that cannot be read may be of a later cluster than the one before it.
+                let is_same = |held: &Founding| {
+                    Entry::bare(Kind::Founded, entry.group, 0, Ballot::ZERO)
+                        .with_payload(&founding::encode(held))
+                        == *entry
+                };
+                self.founding = founding.or_else(|| self.founding.take().filter(is_same));
             }
         }
     }
