@@ -16,7 +16,8 @@
 //!   checkpoints whole: others have to be able to help it.
 //! - *A promise, or a record* (both headers of a batch that is vouched for, a wiped disk). The log
 //!   notices, and the directory takes new incarnations: to the others it has stopped for good, and
-//!   they are a quorum. Until membership changes swap it in, it is impaired for the rest of the run.
+//!   they are a quorum. It is impaired until a membership that names its new memory is chosen, and its
+//!   own disk holds the log up to there; for the rest of the run if nobody swaps it in.
 //! - *A record, and nothing says so* (a sync that lied, a write that went astray, an older disk put
 //!   in). One such node is enough to choose two values, however small the minority: it may be the
 //!   only one in common to two quorums. Trusting the disk promises nothing here, so these are drawn
