@@ -9,6 +9,7 @@
 pub mod acknowledged;
 pub mod ballots;
 pub mod bounds;
+pub mod changes;
 pub mod choices;
 pub mod disk;
 pub mod eras;
@@ -131,6 +132,7 @@ pub struct Checkers {
     acknowledged: acknowledged::Acknowledged,
     founded: founding::Founded,
     bounds: bounds::Bounds,
+    changes: changes::Changes,
     voters: voters::Voters,
     storm: storm::Storm,
     /// Who may read on its own.
@@ -165,6 +167,7 @@ impl Checkers {
             acknowledged: acknowledged::Acknowledged::default(),
             founded: founding::Founded::default(),
             bounds: bounds::Bounds::new(nodes, groups, config),
+            changes: changes::Changes::default(),
             voters: voters::Voters::new(nodes, groups),
             leases: leases::Leases::new(nodes, groups),
             masters: masters::Masters::new(nodes, groups),
@@ -330,6 +333,9 @@ impl Checkers {
     pub fn synced(&mut self, place: Place, records: &[Record]) {
         self.quiet.synced();
         self.disk.synced(place, records);
+        if let Some(who) = self.voters.now(place) {
+            self.changes.synced(place.group, who, records);
+        }
         for record in records {
             if let Record::Accepted { instance, ballot, value } = record {
                 let verdict = self.values.accepted(place.group, *instance, *ballot, value);
@@ -343,6 +349,9 @@ impl Checkers {
     pub fn recovered(&mut self, place: Place, recovered: &Recovered) {
         let verdict = self.disk.recovered(place, recovered);
         self.note(verdict);
+        if let Some(who) = self.voters.now(place) {
+            self.changes.recovered(place.group, who, recovered);
+        }
         for stored in &recovered.entries {
             if let (Some(value), true) = (&stored.value, stored.ballot > Ballot::ZERO) {
                 self.stored(place, stored.instance, stored.ballot, value);
@@ -379,6 +388,12 @@ impl Checkers {
     /// A process starts its groups.
     pub fn entered(&mut self, node: usize, me: NodeId, founding: &synod_core::Founding, now: Time) {
         let verdict = self.hellos.entered(node, me, founding, now);
+        self.note(verdict);
+    }
+
+    /// A node knows that a change of the membership is complete.
+    pub fn completed(&mut self, place: Place, version: Instance) {
+        let verdict = self.changes.complete(&self.choices, place, version);
         self.note(verdict);
     }
 

@@ -186,7 +186,9 @@ impl Process {
             .map_err(|error| broken(error.to_string()))?;
             let status = group.status();
             let is_behind = env.checkers.version(index) > status.version;
-            if status.votes != env.checkers.votes(place) && !(is_behind && !status.votes) {
+            let votes = env.checkers.votes(place);
+            let is_wrong = if status.votes { !votes } else { votes && !is_behind };
+            if is_wrong {
                 return Err(broken(format!("is wrong about whether it votes: {me}")));
             }
             env.checkers.started(place, group.status().promised, &group.usage());
@@ -488,10 +490,12 @@ impl Process {
                     }
                 }
                 synod_core::Event::Preparing(_) => env.checkers.ran(place),
+                synod_core::Event::MembershipChanged(version) => {
+                    env.checkers.completed(place, version);
+                }
                 synod_core::Event::SteppedDown(..)
                 | synod_core::Event::Following(_)
                 | synod_core::Event::MembershipChosen(_)
-                | synod_core::Event::MembershipChanged(_)
                 | synod_core::Event::Removed(_)
                 | synod_core::Event::PeerLearns(_)
                 | synod_core::Event::Master(..)

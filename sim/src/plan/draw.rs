@@ -76,7 +76,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         nodes,
         groups,
         is_forming,
-        is_rejoining: preset == Preset::Liars && nodes >= 3,
+        is_rejoining: is_rejoining(seed, preset, nodes),
         budget: budget(preset),
         core,
         segment_bytes,
@@ -145,6 +145,7 @@ const fn budget(preset: Preset) -> Budget {
         | Preset::Hell
         | Preset::Worn
         | Preset::Liars
+        | Preset::Reconfiguration
         | Preset::Leases => Budget::Within,
     }
 }
@@ -153,7 +154,14 @@ const fn budget(preset: Preset) -> Budget {
 /// Whether who has lost its memory votes again once it has caught up. Where disks are trusted and lie
 /// nothing is promised, and nobody takes a new memory.
 fn swap_in(seed: u64, preset: Preset) -> bool {
-    Rng::stream(seed, "swap in").percent(60) && preset != Preset::Trusting
+    let by_chance = Rng::stream(seed, "swap in").percent(60) && preset != Preset::Trusting;
+    by_chance || preset == Preset::Reconfiguration
+}
+
+/// Whether every start takes new memories, which others have to swap in.
+fn is_rejoining(seed: u64, preset: Preset, nodes: usize) -> bool {
+    let by_chance = Rng::stream(seed, "rejoin").percent(40) && preset == Preset::Reconfiguration;
+    nodes >= 3 && (by_chance || preset == Preset::Liars)
 }
 
 fn read_lease(seed: u64, preset: Preset, election: Duration) -> Duration {
@@ -197,6 +205,7 @@ fn clocks(seed: u64, preset: Preset, nodes: usize) -> Vec<Skew> {
         | Preset::Network
         | Preset::Disk
         | Preset::Churn
+        | Preset::Reconfiguration
         | Preset::Worn
         | Preset::Liars
         | Preset::Beyond

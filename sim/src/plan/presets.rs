@@ -58,11 +58,13 @@ pub enum Preset {
     Trusting,
     /// Short leases, and everything that could let two nodes believe in one at once.
     Leases,
+    /// Memories that are lost one after the other, each swapped in, while leaders fall.
+    Reconfiguration,
 }
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Mix,
         Self::Calm,
         Self::Swarm,
@@ -83,6 +85,7 @@ impl Preset {
         Self::Beyond,
         Self::Trusting,
         Self::Leases,
+        Self::Reconfiguration,
     ];
 
     /// What it is called.
@@ -109,6 +112,7 @@ impl Preset {
             Self::Beyond => "beyond",
             Self::Trusting => "trusting",
             Self::Leases => "leases",
+            Self::Reconfiguration => "reconfiguration",
         }
     }
 
@@ -136,6 +140,9 @@ impl Preset {
             Self::Beyond => "more lost disks than must be survived: may refuse, never serves wrong",
             Self::Trusting => "disks that lie, trusted all the same: EXPECTED TO BREAK rules",
             Self::Leases => "short leases, and everything that could let two nodes believe in one",
+            Self::Reconfiguration => {
+                "memories lost one after the other, each swapped in, while leaders fall"
+            }
         }
     }
 
@@ -181,6 +188,7 @@ impl Preset {
             | Self::Beyond
             | Self::Trusting
             | Self::Leases
+            | Self::Reconfiguration
             | Self::Clock
             | Self::Wan
             | Self::LonelyLeader
@@ -215,6 +223,16 @@ impl Preset {
                 [(Rot, 40), (Images, 2), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
             Self::Copies => [(Copies, 1)].into(),
+            Self::Reconfiguration => [
+                (Images, 40),
+                (Crashes, rng.pick(&[2, 10])),
+                (Relays, rng.pick(&[0, 6])),
+                (Transfers, rng.pick(&[0, 4])),
+                (Partitions, rng.pick(&[0, 6])),
+                (Stops, rng.pick(&[0, 6])),
+                (Pauses, rng.pick(&[0, 4])),
+            ]
+            .into(),
             Self::Beyond => {
                 [(Rot, 60), (Images, 6), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
@@ -320,7 +338,7 @@ mod tests {
     #[test]
     fn the_mix_has_all_kinds() {
         let presets: BTreeSet<Preset> = (0..300).map(|seed| Plan::of(seed).preset).collect();
-        assert_eq!(presets.len(), Preset::ALL.len() - 3, "{presets:?}");
+        assert_eq!(presets.len(), Preset::ALL.len() - 4, "{presets:?}");
         assert!(!presets.contains(&Preset::Mix));
     }
 
