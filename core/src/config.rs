@@ -99,6 +99,12 @@ pub struct Config {
     /// Whether a leader changes the membership by itself when a member has taken a new memory and has
     /// caught up: the new one takes the place of the old one. Default true.
     pub swap_in: bool,
+
+    /// At every multiple of so many instances nodes compare digests of their logs, and of their state
+    /// machines if those give any: a node that is alone with its own stops, see
+    /// [`Event::Diverged`](crate::Event::Diverged). The same on all nodes, or they find nothing to
+    /// compare. Default 1,000; 0 never.
+    pub digest_interval: u64,
 }
 
 /// Why a configuration cannot work.
@@ -176,6 +182,7 @@ impl Default for Config {
             checkpoint_bytes: 0,
             keep_instances: 65_536,
             swap_in: true,
+            digest_interval: 1_000,
         }
     }
 }

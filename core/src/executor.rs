@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::checkpoints::Checkpoints;
+use crate::digests::Digests;
 use crate::entries::Entries;
 use crate::env::{Ctx, Env};
 use crate::fetches::{Fetches, Purpose};
@@ -36,6 +37,10 @@ pub(crate) struct Executor {
     /// each was accepted here: it comes from a peer.
     lost: VecDeque<Ballot>,
     sessions: Sessions,
+    /// What is compared with the others.
+    digests: Digests,
+    /// The state is not that of a majority: nothing is handed out any more.
+    diverged: Option<Instance>,
     /// The machine of the group's own.
     steward: Steward,
     /// When checkpoints are taken, and what is cleaned after them.
@@ -50,15 +55,17 @@ pub(crate) struct Executor {
 #[derive(Debug)]
 struct Installing {
     at: Instance,
+    digest: u64,
     sessions: Sessions,
     mastership: Mastership,
     record: WriteSeq,
 }
 
 impl Executor {
-    /// Goes on from the checkpoint at `start` and the sessions in it, or from nothing.
+    /// Goes on from the checkpoint at `start`, the digest of what is below it and the sessions in it, or
+    /// from nothing.
     pub(crate) fn new(
-        start: Instance,
+        (start, digest): (Instance, u64),
         sessions: Sessions,
         steward: Steward,
         is_stateless: bool,
@@ -71,6 +78,8 @@ impl Executor {
             ahead_bytes: 0,
             lost: VecDeque::new(),
             sessions,
+            digests: Digests::new(digest),
+            diverged: None,
             steward,
             checkpoints: Checkpoints::new(start),
             installing: None,
@@ -101,6 +110,21 @@ impl Executor {
         self.is_missing_some().then(|| self.handed.next())
     }
 
+    /// What is compared with the others.
+    pub(crate) const fn digests(&mut self) -> &mut Digests {
+        &mut self.digests
+    }
+
+    /// The state at `at` is not that of a majority: nothing is built on it any more.
+    pub(crate) const fn diverge(&mut self, at: Instance) {
+        self.diverged = Some(at);
+    }
+
+    /// Where the state was found not to be that of a majority.
+    pub(crate) const fn diverged(&self) -> Option<Instance> {
+        self.diverged
+    }
+
     /// Whether the state machines wait for any checkpoint that is at or above what was handed out.
     pub(crate) const fn is_stateless(&self) -> bool {
         self.is_stateless
@@ -119,15 +143,14 @@ impl Executor {
     pub(crate) fn install(
         &mut self,
         at: Instance,
-        sessions: Sessions,
-        mastership: Mastership,
+        (digest, sessions, mastership): (u64, Sessions, Mastership),
         ctx: &mut Ctx<'_>,
     ) {
         self.checkpoints.install(at, ctx);
         self.lost.clear();
         self.is_stateless = false;
         let record = ctx.journal.written();
-        self.installing = Some(Installing { at, sessions, mastership, record });
+        self.installing = Some(Installing { at, digest, sessions, mastership, record });
     }
 
     /// Goes on from the checkpoint that was installed, once its record is durable; and takes and
@@ -141,10 +164,11 @@ impl Executor {
         ctx: &mut Ctx<'_>,
     ) {
         let is_durable = |it: &mut Installing| ctx.env.journal.is_durable(it.record);
-        if let Some(Installing { at, sessions, mastership, .. }) =
+        if let Some(Installing { at, digest, sessions, mastership, .. }) =
             self.installing.take_if(is_durable)
         {
             self.sessions = sessions;
+            self.digests.skip(digest);
             self.steward.load(mastership, ctx);
             self.jump = (self.handed, at);
             self.handed = at;
@@ -202,10 +226,7 @@ impl Executor {
         if self.handed < entries.chosen() {
             self.catch_up(entries, origin, fetches, ctx);
         }
-        if self.installing.is_none()
-            && !self.is_stateless
-            && self.checkpoints.is_wanted(self.handed)
-        {
+        if !self.is_held() && self.checkpoints.is_wanted(self.handed) {
             self.take_checkpoint(ctx);
         }
     }
@@ -217,6 +238,9 @@ impl Executor {
         origin: &mut Origin,
         ctx: &mut Ctx<'_>,
     ) {
+        if self.diverged.is_some() {
+            return;
+        }
         let before = self.handed;
         if stored.is_empty() {
             ctx.fail(
@@ -257,7 +281,7 @@ impl Executor {
         let before = self.handed;
         for (above, value) in (0..).zip(values) {
             let instance = Instance(first.0.saturating_add(above));
-            if self.missing(ctx) == Some(instance) && !ctx.takes_no_values() {
+            if self.missing(ctx) == Some(instance) && !self.is_held() && !ctx.takes_no_values() {
                 mark!(EXECUTED_WHAT_WAS_LOST);
                 ctx.write(Record::Learned { instance, value: value.clone() });
                 self.hand_out(instance, value, origin, ctx);
@@ -317,8 +341,7 @@ impl Executor {
         ctx: &mut Ctx<'_>,
     ) {
         let before = self.handed;
-        let is_held = self.installing.is_some() || self.is_stateless;
-        while self.handed < entries.chosen() && self.room(ctx) && !is_held {
+        while self.handed < entries.chosen() && self.room(ctx) && !self.is_held() {
             let next = self.handed.next();
             if next <= entries.base() {
                 if self.is_missing_some() {
@@ -352,6 +375,11 @@ impl Executor {
         ctx.event(Event::ValuesLost(first, last));
     }
 
+    /// Whether nothing is to be handed out, whatever is chosen.
+    const fn is_held(&self) -> bool {
+        self.installing.is_some() || self.is_stateless || self.diverged.is_some()
+    }
+
     fn room(&self, env: &Env) -> bool {
         self.ahead() < env.config.apply_ahead_max && self.ahead_bytes < env.config.apply_bytes_max
     }
@@ -372,6 +400,9 @@ impl Executor {
                 self.sessions.retain(|origin| above.has(origin));
             }
             ValueKind::Commands => self.hand_out_commands(instance, value, origin, ctx),
+        }
+        if self.digests.add(instance, value, ctx.config.digest_interval) {
+            ctx.out.applies.push(Apply::Digest(instance));
         }
         if self.checkpoints.is_due(instance, value.len(), &ctx.config) {
             self.take_checkpoint(ctx);
@@ -419,7 +450,9 @@ impl Executor {
     /// Everything up to here is handed out, and nothing above: the state of now.
     fn take_checkpoint(&mut self, ctx: &mut Ctx<'_>) {
         let at = self.handed;
-        let state = snapshot::encode(at, &self.sessions, &self.steward.state(), &ctx.history);
+        let digest = self.digests.log();
+        let state =
+            snapshot::encode(at, digest, &self.sessions, &self.steward.state(), &ctx.history);
         self.checkpoints.take(at, state.clone());
         ctx.out.applies.push(Apply::Checkpoint { at, state });
     }

@@ -3,6 +3,7 @@
 mod install;
 mod lookup;
 mod receive;
+mod stop;
 mod turn;
 mod usage;
 
@@ -27,7 +28,7 @@ use crate::membership::History;
 use crate::mender::Mender;
 use crate::message::Message;
 use crate::origin::Origin;
-use crate::outbox::{ChangeRefusal, Event, Outbox, Outcome, ReadRefusal, Refusal, StepDown};
+use crate::outbox::{Event, Outbox, StepDown};
 use crate::proposer::Proposer;
 use crate::reads::{Questions, Reads};
 use crate::snapshot::Snapshot;
@@ -85,7 +86,7 @@ impl Group {
         let Recovered { promised, chosen, cleaned, lease, entries: mut stored, .. } = recovered;
         let history = recovered.history.unwrap_or_else(|| History::founded(membership));
         let (start, snapshot) = install::start(recovered.checkpoint, history)?;
-        let Snapshot { sessions, mastership, mut history } = snapshot;
+        let Snapshot { digest, sessions, mastership, mut history } = snapshot;
         let version = history.version();
         if cleaned > chosen {
             return Err(StartError::Log(cleaned, "it was cleaned above the chosen prefix"));
@@ -162,7 +163,7 @@ impl Group {
             reads: Reads::new(me, boot),
             questions: Questions::default(),
             tenure: Tenure::default(),
-            executor: Executor::new(start, sessions, steward, recovered.files_lost),
+            executor: Executor::new((start, digest), sessions, steward, recovered.files_lost),
             fetches: Fetches::default(),
             mender: Mender::default(),
             hinted: chosen,
@@ -185,7 +186,7 @@ impl Group {
         assert!(now >= self.env.now, "time went back from {} to {now}", self.env.now);
         self.env.now = now;
         if self.env.failed.is_some() {
-            refuse(input, out);
+            stop::refuse(input, out);
             return;
         }
         let chosen = self.entries.chosen();
@@ -198,6 +199,10 @@ impl Group {
             // What we say to ourselves takes the journal's road, never the network's.
             Input::Receive { from, .. } if from.node == ctx.me.node => {}
             Input::Receive { from, message } => self.receive(from, message, out),
+            // What is executed nowhere here has no answer here.
+            Input::Propose { .. } | Input::Read { .. } if self.executor.diverged().is_some() => {
+                stop::refuse(input, out);
+            }
             Input::Propose { id, sm, command, deadline } => {
                 self.origin.propose(id, sm, command, deadline, ctx);
             }
@@ -205,6 +210,10 @@ impl Group {
             Input::Durable(proof) => ctx.durable(proof),
             Input::Fetched { id, entries } => self.fetched(id, entries, out),
             Input::Applied(instance) => self.executor.on_applied(instance),
+            Input::Digested { at, state } => {
+                let verdict = self.executor.digests().on_digested(at, state, ctx);
+                self.found(verdict, out);
+            }
             Input::Checkpoint => self.executor.checkpoints().want(),
             Input::CheckpointFor(next) => self.executor.checkpoint_for(next),
             Input::CheckpointLost(at) => self.executor.checkpoints().lose(at),
@@ -286,6 +295,7 @@ impl Group {
             applied: self.executor.applied(),
             cleaned: self.entries.cleaned(),
             checkpoint: self.executor.checkpoint(),
+            diverged: self.executor.diverged(),
             writes_in_flight: self.env.journal.in_flight(),
             proposals: self.origin.len(),
             queued,
@@ -553,33 +563,3 @@ impl Group {
 
 /// How far above the chosen prefix a log may hold entries; far more than any window leaves behind.
 const OPEN_ENTRIES_MAX: u64 = 1 << 24;
-
-/// The answer of a group that has failed.
-fn refuse(input: Input, out: &mut Outbox) {
-    match input {
-        Input::Propose { id, .. } => {
-            out.outcomes.push(Outcome::Refused(id, Refusal::Failed));
-        }
-        Input::Read { id, .. } => {
-            out.outcomes.push(Outcome::ReadFailed(id, ReadRefusal::Failed));
-        }
-        Input::Change { id, .. } => {
-            out.outcomes.push(Outcome::ChangeRefused(id, ChangeRefusal::Failed));
-        }
-        Input::Receive { .. }
-        | Input::Durable(_)
-        | Input::Fetched { .. }
-        | Input::Applied(_)
-        | Input::Checkpoint
-        | Input::CheckpointFor(_)
-        | Input::CheckpointLost(_)
-        | Input::Checkpointed(_)
-        | Input::CheckpointFailed(_)
-        | Input::CleanLimit(_)
-        | Input::Install { .. }
-        | Input::Master(_)
-        | Input::Room(_)
-        | Input::Transfer(_)
-        | Input::Tick => {}
-    }
-}

@@ -65,6 +65,14 @@ pub enum Input {
     /// when nothing is left to execute. To step one for each instance costs a good part of what the
     /// instance itself does.
     Applied(Instance),
+    /// Answers [`Apply::Digest`](crate::Apply): a digest of the state of all machines after everything up
+    /// to `at`; none if they give none, or are further already.
+    Digested {
+        /// After which instance.
+        at: Instance,
+        /// The digest.
+        state: Option<u64>,
+    },
     /// Take a checkpoint now: at what is handed out, once none is being written any more.
     Checkpoint,
     /// A peer needs a checkpoint at or above this instance, since it has lost its own: one is taken if so
@@ -200,6 +208,9 @@ pub struct Status {
     pub cleaned: Instance,
     /// Where the newest checkpoint is that is durable here; zero if there is none.
     pub checkpoint: Instance,
+    /// Where the state machines' state was found not to be that of a majority, if it was: the group
+    /// votes, and executes and answers nothing here any more.
+    pub diverged: Option<Instance>,
     /// Records handed out and not yet durable.
     pub writes_in_flight: u64,
     /// Proposals made here and not yet resolved.

@@ -19,6 +19,7 @@ mod checkpoints;
 mod clocks;
 mod code;
 mod config;
+mod digests;
 mod election;
 mod entries;
 mod env;

@@ -167,6 +167,10 @@ marks! {
     CANVASS_PUT_OFF_DISK_FULL = "a node does not canvass, since its disk is full";
     CANVASS_PUT_OFF_DISK_STALLED = "a node does not canvass, since its disk is stuck";
 
+    // digests.rs
+    DIGESTS_DIFFER = "a peer has another log or state";
+    DIVERGED = "a node's state is not that of a majority";
+
     // entries.rs, executor.rs
     COMMAND_CHOSEN_TWICE = "a command is chosen a second time, and not executed a second time";
     COMMAND_OF_THE_PAST = "a command is skipped, since its origin had moved past it";

@@ -20,6 +20,7 @@
 //! | [`Release`](Message::Release) | former leader → all | its lease is over |
 //! | [`Transfer`](Message::Transfer) | leader → successor | take over now |
 //! | [`Hold`](Message::Hold) / [`Held`](Message::Held) | leader ↔ anyone | how much of the log is on your disk? |
+//! | [`Digest`](Message::Digest) | anyone → all | what my log and state are |
 //! | [`Change`](Message::Change) / [`Waits`](Message::Waits) | asker ↔ leader, leader → members | a membership to be |
 
 use alloc::vec::Vec;
@@ -124,6 +125,15 @@ pub enum Message {
         ballot: Ballot,
         /// Every instance up to here is chosen, and durable here.
         held: Instance,
+    },
+    /// What the sender has executed, as digests: to find out whether all have the same.
+    Digest {
+        /// After which instance.
+        at: Instance,
+        /// Of all values up to there.
+        log: u64,
+        /// Of the state machines' state there, if they give one.
+        state: Option<u64>,
     },
     /// Asks the leader to change the membership; and from the leader, with its ballot, tells the members
     /// of nodes that are to join them: whoever carries the messages learns from it where those are.
@@ -295,6 +305,7 @@ impl Message {
             Self::HeartbeatAck { .. } => "heartbeat_ack",
             Self::Hold { .. } => "hold",
             Self::Held { .. } => "held",
+            Self::Digest { .. } => "digest",
             Self::Change { .. } => "change",
             Self::Waits { .. } => "waits",
             Self::Learn { .. } => "learn",
@@ -349,6 +360,7 @@ impl Message {
             | Self::Release { .. }
             | Self::Hold { .. }
             | Self::Held { .. }
+            | Self::Digest { .. }
             | Self::Change { .. }
             | Self::Waits { .. }
             | Self::Transfer { .. } => Gate::Now,
@@ -381,6 +393,7 @@ impl Message {
             | Self::Release { .. }
             | Self::Hold { .. }
             | Self::Held { .. }
+            | Self::Digest { .. }
             | Self::Waits { .. }
             | Self::Transfer { .. } => 0,
         }

@@ -75,6 +75,10 @@ pub enum Apply {
     /// [`Input::Applied`](crate::Input::Applied) once they are executed; one answer for several of
     /// these is enough.
     Through(Instance),
+    /// The state machines are to be digested as they are when they come to this: every command up to and
+    /// including this instance was handed out before, and none above it. Answer with
+    /// [`Input::Digested`](crate::Input).
+    Digest(Instance),
     /// A checkpoint is to be taken of the state machines as they are when they come to this: every
     /// command up to and including this instance was handed out before, and none above it. Answer
     /// with [`Input::Checkpointed`](crate::Input) when it is durable, or
@@ -202,6 +206,13 @@ pub enum Event {
     MembershipChanged(Instance),
     /// This node's memory is no member any more.
     Removed(Instance),
+    /// This node had another log or state at this instance than we. If a majority is on its side, more
+    /// follows; else nobody can tell who is wrong.
+    DigestsDiffer(NodeId, Instance),
+    /// The state machines' state at this instance is not that of a majority: the machines are not
+    /// deterministic, or something changed memory. The group executes and answers nothing here any
+    /// more, and votes on.
+    Diverged(Instance),
     /// The group has stopped here, for this reason; other groups go on.
     Failed(&'static str, Instance),
 }

@@ -75,6 +75,10 @@ impl Display for Message {
             Self::Hold { ballot, chosen } => write!(f, "hold {ballot}? chosen {chosen}"),
             Self::Held { ballot, held } => write!(f, "held {ballot} {held}"),
             Self::Change { ballot, entry } => write!(f, "change {ballot} {entry}"),
+            Self::Digest { at, log, state: Some(state) } => {
+                write!(f, "digest {at}: log {log:x}, state {state:x}")
+            }
+            Self::Digest { at, log, state: None } => write!(f, "digest {at}: log {log:x}"),
             Self::Waits { key, on: Some(node) } => write!(f, "change {key} waits for {node}"),
             Self::Waits { key, on: None } => write!(f, "change {key} waits for another"),
         }
@@ -167,6 +171,8 @@ impl Display for Event {
             Self::Checkpointed(at) => write!(f, "has a checkpoint {at}"),
             Self::Cleaned(up_to) => write!(f, "cleans the log {up_to}"),
             Self::Installed(at) => write!(f, "goes on from a peer's checkpoint {at}"),
+            Self::DigestsDiffer(node, at) => write!(f, "has another digest at {at} than {node}"),
+            Self::Diverged(at) => write!(f, "has another state at {at} than a majority"),
             Self::InstallRefused(at) => write!(f, "has no use for a checkpoint {at}"),
             Self::Master(Some(holder), version) => write!(f, "master is {holder} since {version}"),
             Self::Master(None, version) => write!(f, "nobody is master since {version}"),

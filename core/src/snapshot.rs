@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! version: u32, instance: u64
+//! digest of all values up to there: u64 (see `digests.rs`)
 //! sessions (see `sessions.rs`)
 //! mastership (see `master/state.rs`)
 //! history (see `membership/history.rs`)
@@ -23,6 +24,8 @@ use crate::sessions::Sessions;
 /// The state after everything up to an instance was executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
+    /// Of all values up to the instance.
+    pub(crate) digest: u64,
     pub(crate) sessions: Sessions,
     /// Who is the master, and by which acquisition.
     pub(crate) mastership: Mastership,
@@ -36,6 +39,7 @@ const VERSION: usize = 1;
 /// The state after `at`, as bytes.
 pub(crate) fn encode(
     at: Instance,
+    digest: u64,
     sessions: &Sessions,
     mastership: &Mastership,
     history: &History,
@@ -43,6 +47,7 @@ pub(crate) fn encode(
     let mut out = Vec::new();
     put_u32(&mut out, VERSION);
     put_u64(&mut out, at.0);
+    put_u64(&mut out, digest);
     sessions.encode(&mut out);
     mastership.encode(&mut out);
     history.through(at).encode(&mut out);
@@ -57,10 +62,11 @@ impl Snapshot {
         if version != VERSION || reader.u64()? != at.0 {
             return None;
         }
+        let digest = reader.u64()?;
         let sessions = Sessions::read(&mut reader)?;
         let mastership = Mastership::read(&mut reader)?;
         let history = History::read(&mut reader)?;
-        reader.is_empty().then_some(Self { sessions, mastership, history })
+        reader.is_empty().then_some(Self { digest, sessions, mastership, history })
     }
 }
 
@@ -94,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_state_is_that_of_one_instance() {
-        let bytes = encode(Instance(7), &Sessions::default(), &Mastership::default(), &history());
+        let bytes =
+            encode(Instance(7), 5, &Sessions::default(), &Mastership::default(), &history());
         assert!(is_checkpoint_state(Instance(7), &bytes));
         assert!(!is_checkpoint_state(Instance(8), &bytes));
     }
@@ -102,7 +109,8 @@ mod tests {
     #[test]
     fn another_version_is_not_read() {
         let mut bytes =
-            encode(Instance(7), &Sessions::default(), &Mastership::default(), &history()).to_vec();
+            encode(Instance(7), 5, &Sessions::default(), &Mastership::default(), &history())
+                .to_vec();
         bytes[0] = 2;
         assert!(!is_checkpoint_state(Instance(7), &bytes));
     }
@@ -121,11 +129,11 @@ mod tests {
             for each in before {
                 call(&mut sessions, each);
             }
-            let bytes = encode(Instance(9), &sessions, &mastership(), &history());
+            let bytes = encode(Instance(9), 5, &sessions, &mastership(), &history());
             let mut snapshot = Snapshot::decode(Instance(9), &bytes).unwrap();
             prop_assert_eq!(&snapshot.history, &history());
             prop_assert_eq!(snapshot.mastership, mastership());
-            prop_assert_eq!(encode(Instance(9), &snapshot.sessions, &snapshot.mastership, &history()), &bytes);
+            prop_assert_eq!(encode(Instance(9), snapshot.digest, &snapshot.sessions, &snapshot.mastership, &history()), &bytes);
             for end in 0..bytes.len() {
                 prop_assert_eq!(Snapshot::decode(Instance(9), &bytes[..end]), None);
             }

@@ -118,6 +118,7 @@ impl World<'_> {
                 cache_bytes_max: 50,
                 writes_in_flight_max: 64,
                 keep_instances: 2,
+                digest_interval: 3,
                 ..Config::default()
             },
             now: self.now,
@@ -140,6 +141,7 @@ impl World<'_> {
                         inputs.push_back(Input::Applied(instance));
                     }
                     Apply::Checkpoint { at, .. } => inputs.push_back(Input::Checkpointed(at)),
+                    Apply::Digest(at) => inputs.push_back(Input::Digested { at, state: Some(1) }),
                     Apply::Command { .. } => {}
                 }
             }
@@ -153,7 +155,7 @@ impl World<'_> {
 
     fn message(&mut self) -> Message {
         let ballot = self.ballot();
-        match self.byte() % 25 {
+        match self.byte() % 26 {
             0 => Message::Canvass { ballot },
             1 => Message::CanvassReply {
                 ballot,
@@ -205,6 +207,11 @@ impl World<'_> {
             }
             21 => Message::Granted { ballot, question: self.number() },
             22 => Message::Release { ballot },
+            24 => Message::Digest {
+                at: self.instance(),
+                log: self.number(),
+                state: self.byte().is_multiple_of(2).then_some(1),
+            },
             23 => Message::Voted { instance: self.instance(), ballot, value: self.value() },
             _ => Message::Transfer { ballot },
         }

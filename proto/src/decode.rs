@@ -251,6 +251,11 @@ fn message(body: Option<GroupBody>) -> Result<Message> {
         GroupBody::Learn(learn) => {
             Message::Learn { from: instance("learn from", learn.from)?, lost: learn.lost }
         }
+        GroupBody::Digest(digest) => Message::Digest {
+            at: instance("digest at", digest.at)?,
+            log: digest.log,
+            state: digest.state,
+        },
         GroupBody::Voted(voted) => Message::Voted {
             instance: instance("voted instance", voted.instance)?,
             ballot: ballot(voted.ballot)?,

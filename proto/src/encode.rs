@@ -241,6 +241,7 @@ impl Encode for GroupPacket<'_> {
             Message::Change { .. } => 26,
             Message::Waits { .. } => 27,
             Message::Voted { .. } => 33,
+            Message::Digest { .. } => 34,
         };
         sink.message(tag, &Fields(self.message));
     }
@@ -325,6 +326,11 @@ impl Encode for Fields<'_, Message> {
             Message::Learn { from, lost } => {
                 sink.uint(1, from.0);
                 sink.uint(2, u64::from(*lost));
+            }
+            Message::Digest { at, log, state } => {
+                sink.uint(1, at.0);
+                sink.fixed(2, *log);
+                sink.fixed_if(3, *state);
             }
             Message::Voted { instance, ballot, value } => {
                 sink.uint(1, instance.0);

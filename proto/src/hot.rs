@@ -101,6 +101,7 @@ pub(crate) fn write(packet: &Packet) -> Option<(Head, Option<&Bytes>)> {
         | Message::Release { .. }
         | Message::Hold { .. }
         | Message::Held { .. }
+        | Message::Digest { .. }
         | Message::Change { .. }
         | Message::Waits { .. }
         | Message::Transfer { .. } => return None,

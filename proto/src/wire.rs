@@ -151,7 +151,7 @@ pub(crate) struct GroupPacket {
     pub(crate) from: u64,
     #[prost(
         oneof = "group_packet::Body",
-        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 24, 25, 26, 27, 30, 31, 32, 33"
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 24, 25, 26, 27, 30, 31, 32, 33, 34"
     )]
     pub(crate) body: Option<group_packet::Body>,
 }
@@ -209,6 +209,8 @@ pub(crate) mod group_packet {
         Waits(super::Waits),
         #[prost(message, tag = "33")]
         Voted(super::Voted),
+        #[prost(message, tag = "34")]
+        Digest(super::Digest),
     }
 }
 
@@ -354,6 +356,16 @@ pub(crate) struct Learn {
     pub(crate) from: u64,
     #[prost(bool, tag = "2")]
     pub(crate) lost: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Digest {
+    #[prost(uint64, tag = "1")]
+    pub(crate) at: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) log: u64,
+    #[prost(fixed64, optional, tag = "3")]
+    pub(crate) state: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

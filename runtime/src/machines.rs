@@ -53,6 +53,9 @@ pub enum Executed {
     /// Exactly everything up to this instance is executed: [`Machines::checkpoint`] is due now, before
     /// anything else, and then `Input::Checkpointed` or `Input::CheckpointFailed`.
     Checkpoint(Instance, Bytes),
+    /// The machines have this digest after exactly everything up to this instance: tell the core with
+    /// `Input::Digested`.
+    Digest(Instance, Option<u64>),
     /// [`Machines::load`] is due now, before anything else, and then `Input::Applied`.
     Install(Instance),
 }
@@ -282,6 +285,23 @@ impl Machines {
         self.failed.as_ref()
     }
 
+    /// One digest of all machines that give one; none if none does, or one is further than `at`.
+    fn digest(&self, at: Instance) -> Result<Option<u64>, MachineError> {
+        let mut all: Option<u64> = None;
+        for (&sm, hosted) in &self.machines {
+            if hosted.applied.instance > at {
+                return Ok(None);
+            }
+            let digest = catch_unwind(AssertUnwindSafe(|| hosted.machine.digest()))
+                .map_err(|panic| panicked(sm, "giving its digest", &*panic))?;
+            if let Some(digest) = digest {
+                let before = all.unwrap_or_default().rotate_left(23);
+                all = Some((before ^ digest ^ u64::from(sm.0)).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            }
+        }
+        Ok(all)
+    }
+
     fn execute(&mut self, apply: Apply) -> Result<Executed, MachineError> {
         match apply {
             Apply::Command { position, sm, payload, proposal, key: _ } => {
@@ -311,6 +331,7 @@ impl Machines {
             // Part of what the next `Through` is about; said to nobody before that.
             Apply::Checkpoint { at, state } => Ok(Executed::Checkpoint(at, state)),
             Apply::Install(at) => Ok(Executed::Install(at)),
+            Apply::Digest(at) => Ok(Executed::Digest(at, self.digest(at)?)),
         }
     }
 }

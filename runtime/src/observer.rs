@@ -47,6 +47,12 @@ pub trait Observer: Send + 'static {
     fn peer_learns(&self, group: GroupId, peer: NodeId) {}
     /// The disk no longer gives these chosen values, which have to be executed: peers are asked.
     fn values_lost(&self, group: GroupId, first: Instance, last: Instance) {}
+    /// A peer had another log or state at this instance than this node. If a majority is on its side,
+    /// more follows; else nobody can tell who is wrong.
+    fn digests_differ(&self, group: GroupId, peer: NodeId, at: Instance) {}
+    /// The state at this instance is not that of a majority: the group executes and answers nothing on
+    /// this node any more, and votes on.
+    fn diverged(&self, group: GroupId, at: Instance) {}
     /// Older entries were read from disk for a peer or the state machines: from where, how many.
     fn fetched(&self, group: GroupId, from: Instance, entries: usize) {}
     /// The group has stopped on this node, for this reason.

@@ -91,6 +91,17 @@ pub trait StateMachine: Send + 'static {
         Err(CheckpointError::Unsupported(self.id()))
     }
 
+    /// A digest of the state: equal if and, as good as surely, only if the state is. Asked at every
+    /// [`digest_interval`](synod_core::Config::digest_interval)th instance, on the thread that applies,
+    /// so it should be at hand; a running hash over what `apply` did will do.
+    ///
+    /// Nodes compare it. One whose state is not that of a majority executes and answers nothing more in
+    /// the group (its status says so) and goes on voting: its machine is not deterministic, or something
+    /// changed its memory. Default: none, and only the logs are compared.
+    fn digest(&self) -> Option<u64> {
+        None
+    }
+
     /// Replaces the state by what a [`Checkpoint`] wrote into `directory`, here or on another node.
     ///
     /// May be interrupted at any point by the end of the process, and is then called again at the next

@@ -5,10 +5,13 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Cluster, Memo, commands, group, soon, until};
-use synod::{GroupId, Node, NodeId, NodeState, Position, ProposeError, ReadError, StateMachine};
+use synod::{
+    Config, GroupId, Node, NodeId, NodeState, Position, ProposeError, ReadError, StateMachine,
+};
 
 /// Counts; panics while told to, which is what a bug on one machine looks like.
 struct Sick(Arc<AtomicBool>, u64);
@@ -106,4 +109,54 @@ async fn watching_tells_of_leaders_and_ends_with_the_node() {
     assert_eq!(watch.now().leader, Some(NodeId(1)));
     soon(node.shutdown()).await;
     while soon(watch.next()).await.is_some() {}
+}
+
+/// Counts, and on one node wrongly, which is what a machine does that is not deterministic.
+struct Odd(u64, u64);
+
+impl StateMachine for Odd {
+    fn apply(&mut self, _at: Position, _command: Bytes) -> Bytes {
+        self.0 += self.1;
+        self.0.to_string().into()
+    }
+    fn read(&self, _query: Bytes) -> Bytes {
+        self.0.to_string().into()
+    }
+    fn digest(&self) -> Option<u64> {
+        Some(self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_alone_with_its_state_executes_nothing_more_and_goes_on_voting() {
+    let mut cluster = Cluster::new(3);
+    let mut nodes = Vec::new();
+    for (id, step) in [(1, 1), (2, 1), (3, 2)] {
+        let config = Config { digest_interval: 5, ..common::config() };
+        let builder = cluster.builder(id).config(config);
+        let builder = builder.group(GroupId(1), move || vec![Box::new(Odd(0, step))]);
+        nodes.push(builder.start().await.unwrap());
+    }
+    let groups: Vec<_> = nodes.iter().map(|node| node.group(GroupId(1)).unwrap()).collect();
+    let mut watch = groups[2].watch();
+    let failed = loop {
+        soon(groups[0].propose("one more")).await.unwrap();
+        if let Ok(state) = tokio::time::timeout(Duration::from_millis(5), watch.next()).await
+            && let Some(failed) = state.unwrap().failed
+        {
+            break failed;
+        }
+    };
+    assert!(failed.contains("not that of a majority"), "{failed}");
+    assert!(matches!(soon(groups[2].propose("a")).await, Err(ProposeError::Failed { .. })));
+    assert!(matches!(soon(groups[2].read("")).await, Err(ReadError::Failed { .. })));
+    let status = soon(nodes[2].status()).await.unwrap();
+    assert_eq!(status.state, NodeState::Running);
+    assert!(status.groups[1].core.is_some_and(|core| core.votes && core.diverged.is_some()));
+    assert!(status.groups[0].failed.is_none(), "the other group goes on");
+    for node in &nodes[..2] {
+        assert!(soon(node.status()).await.unwrap().groups[1].failed.is_none(), "the majority");
+    }
+    soon(nodes.remove(1).shutdown()).await;
+    soon(groups[0].propose("with its vote")).await.unwrap();
 }

@@ -278,6 +278,7 @@ impl Checkers {
             | Message::Forward { .. }
             | Message::Refused { .. }
             | Message::ReadIndex { .. }
+            | Message::Digest { .. }
             | Message::Change { .. }
             | Message::Waits { .. }
             | Message::ReadPoint { .. } => Ok(()),

@@ -195,6 +195,10 @@ impl StateMachine for Store {
         self.state().applied()
     }
 
+    fn digest(&self) -> Option<u64> {
+        Some(self.state().digest())
+    }
+
     fn apply(&mut self, at: Position, command: Bytes) -> Bytes {
         // A foreign command changes nothing; the reference execution will notice the difference.
         let Some(op) = Op::decode(&command) else { return Bytes::new() };

@@ -7,6 +7,7 @@
 mod checkpoints;
 mod disk;
 mod entry;
+mod events;
 mod harm;
 mod hello;
 mod hosted;

@@ -20,7 +20,7 @@ fn bench(entries: Entries) -> Bench {
     let kit = Kit::new(3);
     let origin = Origin::new(kit.env.me.incarnation, 1);
     let steward = Steward::new(1, Duration::ZERO, 1, Time::ZERO);
-    let executor = Executor::new(entries.cleaned(), Sessions::default(), steward, false);
+    let executor = Executor::new((entries.cleaned(), 0), Sessions::default(), steward, false);
     Bench { kit, entries, executor, origin, fetches: Fetches::default() }
 }
 
@@ -41,6 +41,7 @@ enum Out {
     Through(u64),
     Take(u64),
     Install(u64),
+    Digest(u64),
 }
 use Out::{Run, Through};
 
@@ -78,6 +79,7 @@ impl Bench {
             }
             Apply::Through(instance) => Through(instance.0),
             Apply::Checkpoint { at, .. } => Out::Take(at.0),
+            Apply::Digest(at) => Out::Digest(at.0),
             Apply::Install(at) => Out::Install(at.0),
         };
         self.kit.out.applies.drain(..).map(out).collect()
@@ -126,7 +128,7 @@ fn the_proposal_that_waits_here_is_named_once() {
     executor.run(entries, origin, fetches, &mut kit.ctx());
     let proposals = kit.out.applies.iter().filter_map(|apply| match apply {
         Apply::Command { proposal, .. } => Some(*proposal),
-        Apply::Through(_) | Apply::Checkpoint { .. } | Apply::Install(_) => None,
+        Apply::Through(_) | Apply::Digest(_) | Apply::Checkpoint { .. } | Apply::Install(_) => None,
     });
     assert_eq!(proposals.collect::<Vec<_>>(), [Some(id), None]);
     assert_eq!(origin.len(), 0);
@@ -281,4 +283,19 @@ fn slow_state_machines_do_not_keep_the_log_in_memory() {
     bench.executor.on_applied(Instance(1));
     assert_eq!(bench.run(), []);
     assert_eq!(bench.fetched(&[(2, Some(value(2)))]), [Run(2, 0, 2), Through(2)]);
+}
+
+#[test]
+fn the_state_is_digested_between_two_instances_and_nothing_follows_a_wrong_one() {
+    let mut bench = bench(log(&[value(1), value(2), value(3)]));
+    bench.kit.env.config.digest_interval = 2;
+    let run = bench.run();
+    assert_eq!(run, [Run(1, 0, 1), Run(2, 0, 2), Out::Digest(2), Run(3, 0, 3), Through(3)]);
+    bench
+        .entries
+        .put(Instance(4), crate::entries::Slot { ballot: Ballot::ZERO, value: Some(value(4)) });
+    bench.entries.choose_next();
+    bench.executor.diverge(Instance(2));
+    assert_eq!(bench.run(), []);
+    assert_eq!(bench.executor.diverged(), Some(Instance(2)));
 }

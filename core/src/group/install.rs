@@ -33,6 +33,7 @@ pub(super) fn start(
 ) -> Result<(Instance, Snapshot), StartError> {
     let Some((at, state)) = checkpoint else {
         let snapshot = Snapshot {
+            digest: 0,
             sessions: Sessions::default(),
             mastership: Mastership::default(),
             history: recorded,
@@ -78,7 +79,7 @@ impl Group {
             || (at >= self.executor.handed() && self.executor.is_stateless());
         let snapshot =
             Snapshot::decode(at, state).filter(|_| leads_further && !self.executor.is_installing());
-        let Some(Snapshot { sessions, mastership, history }) = snapshot else {
+        let Some(Snapshot { digest, sessions, mastership, history }) = snapshot else {
             mark!(INSTALL_REFUSED);
             out.events.push(Event::InstallRefused(at));
             return;
@@ -94,7 +95,7 @@ impl Group {
         self.fetches.forget_applies();
         let ctx = &mut Ctx { env: &mut self.env, out };
         ctx.write(Record::Checkpoint { instance: at, state: state.clone() });
-        self.executor.install(at, sessions, mastership, ctx);
+        self.executor.install(at, (digest, sessions, mastership), ctx);
         ctx.write(Record::Cleaned(at));
         self.hinted = self.hinted.max(at);
         self.entries.choose(Ballot::ZERO, Instance::MAX);

@@ -221,6 +221,10 @@ impl Group {
                     leadership.on_change(from.node, entry, ctx);
                 }
             }
+            Message::Digest { at, log, state } => {
+                let verdict = self.executor.digests().on_told(from, (at, log, state), ctx);
+                self.found(verdict, out);
+            }
             Message::Waits { key, on } => self.asking.on_waits(key, on),
             Message::Transfer { ballot } => {
                 self.acceptor.grants.release(ballot, ctx);
@@ -266,6 +270,7 @@ impl Group {
             | Message::Granted { .. }
             | Message::Hold { .. }
             | Message::Held { .. }
+            | Message::Digest { .. }
             | Message::Change { .. }
             | Message::Waits { .. }
             | Message::ReadPoint { .. } => true,
@@ -307,6 +312,7 @@ impl Group {
             | Message::ReadIndex { .. }
             | Message::Hold { .. }
             | Message::Held { .. }
+            | Message::Digest { .. }
             | Message::Change { .. }
             | Message::Waits { .. }
             | Message::ReadPoint { .. } => {}

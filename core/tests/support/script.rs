@@ -392,6 +392,7 @@ impl Script {
                     node.executed.insert(position, command);
                 }
                 Apply::Through(instance) => next.push(Input::Applied(instance)),
+                Apply::Digest(at) => next.push(Input::Digested { at, state: None }),
                 Apply::Checkpoint { at, .. } => {
                     writeln!(text, "  {id}: takes a checkpoint {at}").unwrap();
                     next.push(Input::Checkpointed(at));

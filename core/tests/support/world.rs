@@ -108,6 +108,7 @@ impl World {
             ..Config::default()
         };
         let config = Config {
+            digest_interval: 3,
             checkpoint_interval: rng.pick(&[0, 0, 1, 3, 10]),
             checkpoint_bytes: rng.pick(&[0, 0, 300]),
             keep_instances: rng.pick(&[0, 0, 4, 20]),
@@ -526,7 +527,7 @@ impl World {
                 self.checks.refused(key.1);
             }
         }
-        let mut reached = None;
+        let (mut reached, mut digests) = (None, Vec::new());
         for apply in node.out.applies.drain(..) {
             match apply {
                 Apply::Command { position, key, proposal, payload, .. } => {
@@ -556,6 +557,7 @@ impl World {
                     }
                     reached = Some(instance);
                 }
+                Apply::Digest(at) => digests.push(at),
                 Apply::Checkpoint { at, state } => {
                     let keys = node.commands.range(..=at).flat_map(|(_, keys)| keys);
                     let machine = keys.fold(node.state, |hash, key| {
@@ -586,6 +588,9 @@ impl World {
         }
         if !lazy && let Some(batch) = node.out.take_writes() {
             node.disk.write(batch);
+        }
+        for at in digests {
+            self.step(i, Input::Digested { at, state: None });
         }
         if let Some(instance) = reached {
             self.step(i, Input::Applied(instance));

@@ -180,6 +180,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         ballot().prop_map(|ballot| Message::Release { ballot }),
         (ballot(), prefix()).prop_map(|(ballot, chosen)| Message::Hold { ballot, chosen }),
         (ballot(), prefix()).prop_map(|(ballot, held)| Message::Held { ballot, held }),
+        (instance(), any::<u64>(), any::<Option<u64>>())
+            .prop_map(|(at, log, state)| Message::Digest { at, log, state }),
         (ballot(), entry()).prop_map(|(ballot, entry)| Message::Change { ballot, entry }),
         (key(), any::<u64>())
             .prop_map(|(key, on)| { Message::Waits { key, on: (on != 0).then_some(NodeId(on)) } }),

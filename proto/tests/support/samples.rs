@@ -68,13 +68,14 @@ pub(crate) fn message_name(message: &Message) -> &'static str {
         Message::Transfer { .. } => "transfer",
         Message::Hold { .. } => "hold",
         Message::Held { .. } => "held",
+        Message::Digest { .. } => "digest",
         Message::Change { .. } => "change",
         Message::Waits { .. } => "waits",
     }
 }
 
 /// Every name that [`message_name`] gives.
-pub(crate) const MESSAGE_NAMES: [&str; 25] = [
+pub(crate) const MESSAGE_NAMES: [&str; 26] = [
     "lease",
     "granted",
     "release",
@@ -98,6 +99,7 @@ pub(crate) const MESSAGE_NAMES: [&str; 25] = [
     "transfer",
     "hold",
     "held",
+    "digest",
     "change",
     "waits",
 ];
@@ -261,6 +263,8 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("", Message::Release { ballot }),
         ("", Message::Hold { ballot, chosen: ten }),
         ("", Message::Held { ballot, held: ten }),
+        ("", Message::Digest { at: ten, log: 1 << 63, state: Some(0) }),
+        ("no state", Message::Digest { at: ten, log: 7, state: None }),
         ("", Message::Change { ballot, entry: membership(Instance(300)) }),
         ("", Message::Waits { key: key(3), on: Some(NodeId(4)) }),
         ("another", Message::Waits { key: key(3), on: None }),

@@ -51,6 +51,8 @@ pub(super) struct Applier {
 pub(super) trait Progress: Send + 'static {
     /// Enough was applied that the core may wait for hearing it.
     fn applied(&self);
+    /// The machines have this digest after everything up to there.
+    fn digested(&self, at: Instance, state: Option<u64>);
     /// The machines have stopped.
     fn failed(&self, error: &MachineError);
     /// A checkpoint is to be written from this.
@@ -212,7 +214,10 @@ impl<P: Progress> Worker<P> {
                 let failed_before = self.machines.failed().is_some();
                 let sm = match &apply {
                     Apply::Command { sm, .. } => *sm,
-                    Apply::Through(_) | Apply::Checkpoint { .. } | Apply::Install(_) => SmId(0),
+                    Apply::Through(_)
+                    | Apply::Digest(_)
+                    | Apply::Checkpoint { .. }
+                    | Apply::Install(_) => SmId(0),
                 };
                 match self.machines.apply(apply) {
                     Ok(Executed::Command { position, output, .. }) => {
@@ -230,6 +235,7 @@ impl<P: Progress> Worker<P> {
                         }
                     }
                     Ok(Executed::Through(instance)) => self.through(instance),
+                    Ok(Executed::Digest(at, state)) => self.progress.digested(at, state),
                     Ok(Executed::Checkpoint(at, state)) => {
                         let handles = self.machines.checkpoint(at);
                         self.progress.checkpoint(at, state, handles);
@@ -342,6 +348,7 @@ mod tests {
         fn failed(&self, error: &MachineError) {
             self.0.send(Told::Failed(error.to_string())).unwrap();
         }
+        fn digested(&self, _: Instance, _: Option<u64>) {}
         fn checkpoint(&self, _: Instance, _: Bytes, _: Result<Handles, CheckpointError>) {}
         fn load(&self, _: &mut Machines, _: Instance) -> Result<(), MachineError> {
             Ok(())

@@ -377,6 +377,7 @@ impl Hosted {
                 }
                 Apply::Command { proposal: None, .. }
                 | Apply::Through(_)
+                | Apply::Digest(_)
                 | Apply::Checkpoint { .. }
                 | Apply::Install(_) => None,
             };
@@ -507,6 +508,14 @@ impl Hosted {
                 }
                 Event::InstallRefused(at) => {
                     tracing::debug!(node, group, instance = %at, "a checkpoint is of no use");
+                }
+                Event::DigestsDiffer(peer, at) => {
+                    tracing::error!(node, group, %peer, %at, "another log or state than the peer");
+                    observing.tell(|| Seen::DigestsDiffer(id, peer, at));
+                }
+                Event::Diverged(at) => {
+                    failed = Some(("its state is not that of a majority of the nodes", at));
+                    observing.tell(|| Seen::Diverged(id, at));
                 }
                 Event::Failed(reason, instance) => failed = Some((reason, instance)),
             }

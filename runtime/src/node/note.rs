@@ -73,7 +73,7 @@ pub(super) enum Note {
         slot: usize,
         reason: Arc<str>,
     },
-    /// What the keeper of the group's checkpoints wants sent, and the group told.
+    /// What the keeper of the group's checkpoints wants sent, and the group told; or the machines.
     Kept {
         slot: usize,
         messages: Vec<(NodeId, TransferMessage)>,
@@ -358,6 +358,11 @@ pub(super) struct FromMachines<V: Vfs> {
 impl<V: Vfs> Progress for FromMachines<V> {
     fn applied(&self) {
         self.shared.inbox.push(Note::Applied { slot: self.slot });
+    }
+
+    fn digested(&self, at: Instance, state: Option<u64>) {
+        let inputs = vec![Input::Digested { at, state }];
+        self.shared.inbox.push(Note::Kept { slot: self.slot, messages: Vec::new(), inputs });
     }
 
     fn failed(&self, error: &MachineError) {

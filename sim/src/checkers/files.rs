@@ -103,6 +103,7 @@ mod tests {
             chosen: Instance(2),
             handed_out: Instance(2),
             applied: Instance(2),
+            diverged: None,
             checkpoint: Instance::ZERO,
             cleaned: Instance(0),
             writes_in_flight: 0,

@@ -83,6 +83,7 @@ pub const fn speaks_as_acceptor(message: &Message) -> bool {
         | Message::Voted { .. }
         | Message::Forward { .. }
         | Message::Held { .. }
+        | Message::Digest { .. }
         | Message::Change { .. }
         | Message::ReadIndex { .. } => false,
     }

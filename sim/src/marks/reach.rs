@@ -162,6 +162,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("CHECKPOINT_DAMAGED", NO_ROT),
     ("CHECKPOINT_RECORD_ONE_COPY_BAD", NO_ROT),
     ("CHECKPOINT_WRITTEN_BADLY", NO_ROT),
+    ("DIGESTS_DIFFER", "no machine here is wrong; tests of the core and of nodes"),
+    ("DIVERGED", "no machine here is wrong; tests of the core and of nodes"),
     ("DRAINED_IN_VAIN", NO_CHANGE),
     ("ERA_BEGINS_IN_PHASE_1", NO_CHANGE),
     ("EXECUTED_WHAT_WAS_LOST", NO_ROT),

@@ -38,6 +38,8 @@ pub(super) struct Hosted {
     pub(super) taking: Option<Taking>,
     /// Why a peer's checkpoint could not be loaded.
     pub(super) unloadable: Option<MachineError>,
+    /// What the machines were digested to, until the group is told.
+    pub(super) digested: Vec<(Instance, Option<u64>)>,
     /// Reads that were asked here, and the instance that they wait for once it is known.
     reads: Vec<Waiting>,
 }
@@ -120,6 +122,7 @@ impl Hosted {
             keep: Time::MAX,
             taking: None,
             unloadable: None,
+            digested: Vec::new(),
             reads: Vec::new(),
         })
     }
@@ -166,7 +169,10 @@ impl Hosted {
         while let Some(apply) = self.handed.pop_front() {
             let command = match &apply {
                 Apply::Command { sm, key, payload, .. } => Some((*sm, *key, payload.clone())),
-                Apply::Through(_) | Apply::Checkpoint { .. } | Apply::Install(_) => None,
+                Apply::Through(_)
+                | Apply::Digest(_)
+                | Apply::Checkpoint { .. }
+                | Apply::Install(_) => None,
             };
             let executed = self.machines.apply(apply);
             if self.has_stopped() {
@@ -186,6 +192,7 @@ impl Hosted {
                     return Ok((Some(instance), !self.handed.is_empty()));
                 }
                 (Executed::Checkpoint(at, state), _) => self.take(at, state),
+                (Executed::Digest(at, state), _) => self.digested.push((at, state)),
                 (Executed::Install(at), _) => {
                     match self.load(at) {
                         Err(error @ MachineError::Load { .. }) => {

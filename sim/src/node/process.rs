@@ -15,6 +15,7 @@ use synod_proto::{Decision, Hello, Judgement};
 use super::checkpoints;
 use super::disk::{Journal, Opened};
 use super::entry::{Entry, Held};
+use super::events;
 use super::hello::{Arrived, Hellos};
 use super::hosted::{self, Guesthouse, Hosted};
 use super::{Machine, node_id};
@@ -364,6 +365,9 @@ impl Process {
                     let wait = machine.around(machine.delay) + machine.mood.delay;
                     machine.later(wait, Inside::Execute(group), env);
                 }
+                for (at, state) in std::mem::take(&mut self.groups[group].digested) {
+                    self.step(machine, group, Input::Digested { at, state }, env);
+                }
                 if let Some(instance) = applied {
                     self.step(machine, group, Input::Applied(instance), env);
                 }
@@ -461,49 +465,7 @@ impl Process {
             if hosted.keeper.event(&event).is_err() && machine.files.vfs().has_stopped() {
                 machine.stopped(env);
             }
-            match event {
-                synod_core::Event::Leading(ballot) => {
-                    env.stats.elections += 1;
-                    let verdict = env.checkers.leases.leads(place, ballot, env.now);
-                    env.checkers.note(verdict);
-                }
-                // A lone node has nobody to ask, and refuses: see the atlas.
-                synod_core::Event::Failed(why, _)
-                    if machine.memory.is_harmed() && why.starts_with("the disk lost") => {}
-                synod_core::Event::Failed(why, at) => {
-                    let what = format!("{place} stops at {at}: {why}");
-                    env.checkers.note(Err(Violation::new("failed", what)));
-                }
-                synod_core::Event::Chosen(upto) => {
-                    let verdict = env.checkers.choices.known(place, upto);
-                    env.checkers.note(verdict);
-                }
-                synod_core::Event::Canvassing(_) => {
-                    // Its patience runs by its own clock.
-                    env.checkers.canvassed(place, machine.clock.local(env.now));
-                }
-                synod_core::Event::ValuesLost(first, last) => {
-                    env.stats.lost_at_work += last.above(first) + 1;
-                    if !machine.memory.is_harmed() {
-                        let what = format!("{place} lost {first}..{last} of a whole disk");
-                        env.checkers.note(Err(Violation::new("damage", what)));
-                    }
-                }
-                synod_core::Event::Preparing(_) => env.checkers.ran(place),
-                synod_core::Event::MembershipChanged(version) => {
-                    env.checkers.completed(place, version);
-                }
-                synod_core::Event::SteppedDown(..)
-                | synod_core::Event::Following(_)
-                | synod_core::Event::MembershipChosen(_)
-                | synod_core::Event::Removed(_)
-                | synod_core::Event::PeerLearns(_)
-                | synod_core::Event::Master(..)
-                | synod_core::Event::Checkpointed(_)
-                | synod_core::Event::Cleaned(_)
-                | synod_core::Event::Installed(_)
-                | synod_core::Event::InstallRefused(_) => {}
-            }
+            events::seen(place, &event, machine, env);
         }
         if let Some(batch) = outbox.take_writes() {
             env.line(machine.index, || Note::wrote(group, &batch));

@@ -21,6 +21,14 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "ballots",
         "A ballot belongs to one node in one of its lives. This one was used by somebody else, or again after it had been given up.",
     ),
+    (
+        "changes",
+        "A change of the membership was taken for complete before a quorum of the new voters held the log. The old ones might have been thrown away.",
+    ),
+    (
+        "digests",
+        "Nodes that executed the same log have other digests of it, or of the state that it led to.",
+    ),
     ("bounds", "A queue, a batch or a cache grew past its limit."),
     (
         "budget",

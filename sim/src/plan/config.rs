@@ -48,4 +48,7 @@ pub(super) struct Mirror {
     /// Off where a plan does not say: wiped nodes of older plans stay without a vote.
     #[serde(default)]
     swap_in: bool,
+    /// Never, where a plan does not say.
+    #[serde(default)]
+    digest_interval: u64,
 }

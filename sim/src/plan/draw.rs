@@ -60,6 +60,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     core.master_lease = master_lease(seed, preset, election);
     core.read_lease = read_lease(seed, preset, election);
     core.swap_in = swap_in(seed, preset);
+    core.digest_interval = Rng::stream(seed, "digests").pick(&[0, 1, 7, 40]);
     let (mut clients, mut requests) = load.expand(seed, nodes, groups);
     let bursts = if preset == Preset::RestartsInWindow { 80 } else { 15 };
     requests::burst(&mut clients, &mut requests, seed, bursts);

@@ -53,6 +53,7 @@ pub fn facts(message: &Message) -> Facts {
         Message::Granted { ballot, .. } => ("granted", Some(*ballot), None),
         Message::Release { ballot } => ("release", Some(*ballot), None),
         Message::Transfer { ballot } => ("transfer", Some(*ballot), None),
+        Message::Digest { at, .. } => ("digest", None, Some((*at, *at))),
         Message::Hold { ballot, .. } => ("hold", Some(*ballot), None),
         Message::Held { ballot, .. } => ("held", Some(*ballot), None),
         Message::Change { ballot, .. } => ("change", Some(*ballot), None),

@@ -187,6 +187,8 @@ impl Note {
             Event::Chosen(upto) => What::Knows(*upto),
             Event::PeerLearns(_)
             | Event::ValuesLost(..)
+            | Event::DigestsDiffer(..)
+            | Event::Diverged(_)
             | Event::Checkpointed(_)
             | Event::Cleaned(_)
             | Event::Installed(_)

@@ -217,6 +217,7 @@ impl Node {
             | Message::Release { .. }
             | Message::Hold { .. }
             | Message::Held { .. }
+            | Message::Digest { .. }
             | Message::Change { .. }
             | Message::Waits { .. }
             | Message::Transfer { .. } => false,
@@ -338,6 +339,7 @@ impl Node {
             | Message::Release { .. }
             | Message::Hold { .. }
             | Message::Held { .. }
+            | Message::Digest { .. }
             | Message::Change { .. }
             | Message::Waits { .. }
             | Message::Transfer { .. } => {}
@@ -528,12 +530,10 @@ impl Live {
                     self.executed.entry(position.instance.0).or_default().push_str(&command);
                 }
                 Apply::Through(instance) => {
-                    (1..=instance.0).for_each(|i| {
-                        self.executed.entry(i).or_default();
-                    });
+                    (1..=instance.0).for_each(|i| _ = self.executed.entry(i).or_default());
                 }
-                Apply::Checkpoint { .. } | Apply::Install(_) => {
-                    unreachable!("nobody takes checkpoints here")
+                Apply::Checkpoint { .. } | Apply::Install(_) | Apply::Digest(_) => {
+                    unreachable!("nobody takes checkpoints or digests here")
                 }
             }
         }

@@ -64,6 +64,7 @@ impl Bounds {
             | Message::Release { .. }
             | Message::Hold { .. }
             | Message::Held { .. }
+            | Message::Digest { .. }
             | Message::Change { .. }
             | Message::Waits { .. }
             | Message::Transfer { .. } => false,

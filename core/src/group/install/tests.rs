@@ -24,7 +24,7 @@ fn history() -> History {
 }
 
 fn state(at: u64) -> Bytes {
-    snapshot::encode(Instance(at), &Sessions::default(), &Mastership::default(), &history())
+    snapshot::encode(Instance(at), 0, &Sessions::default(), &Mastership::default(), &history())
 }
 
 fn try_start(recovered: Recovered) -> Result<Group, StartError> {

@@ -12,6 +12,7 @@ fn manifest(at: u64, sizes: &[u64]) -> Manifest {
     let membership = crate::Membership::new(vec![member(1), member(2)], vec![]).unwrap();
     let state = snapshot::encode(
         Instance(at),
+        0,
         &Sessions::default(),
         &Mastership::default(),
         &History::founded(membership),

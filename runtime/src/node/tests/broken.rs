@@ -23,6 +23,7 @@ use crate::{CheckpointError, MachineError, Machines};
 struct Quiet;
 
 impl Progress for Quiet {
+    fn digested(&self, _: Instance, _: Option<u64>) {}
     fn applied(&self) {}
     fn failed(&self, _error: &MachineError) {}
     fn checkpoint(&self, _: Instance, _: Bytes, _: Result<Handles, CheckpointError>) {}
