@@ -190,4 +190,8 @@ pub enum CheckpointError {
     /// The files were read and make no sense.
     #[error("checkpoint contents: {0}")]
     Contents(String),
+    /// The machine is one of two, and its copy cannot be written or loaded now.
+    #[cfg(feature = "node")]
+    #[error("mirror: {0}")]
+    Mirror(#[from] crate::mirror::MirrorError),
 }
