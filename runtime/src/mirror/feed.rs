@@ -362,7 +362,7 @@ impl State {
 
     /// Whether a checkpoint is to be written of the state that the copy has now.
     fn is_at_mark(&self) -> bool {
-        self.standing.as_ref().is_some_and(|standing| standing.at == self.done)
+        self.standing.as_ref().is_some_and(|standing| standing.begun || standing.at == self.done)
     }
 
     /// Whether the copy may execute a command.
