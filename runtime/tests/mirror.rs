@@ -13,7 +13,7 @@ use common::{Cluster, SOON, group, soon, until};
 use synod::mirror::{MirrorConfig, MirrorHandle, MirrorState, Mirrored, Save};
 use synod::{
     CheckpointError, CheckpointPolicy, Directory, Instance, Node, NodeError, Position,
-    ProposeError, StateMachine, Stream,
+    StateMachine, Stream,
 };
 use tokio::time::Instant;
 

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -78,13 +79,17 @@ struct Standing {
     at: u64,
     /// It is being written.
     begun: bool,
+    /// It was said that commands wait for it.
+    told: bool,
 }
 
 /// What keeps a queue full.
 enum Blocker {
-    /// The machine's own code: it executes a command, or writes.
-    Copy,
-    /// Somebody who is to write a checkpoint, and has not come.
+    /// The copy executes.
+    Command,
+    /// The copy is being written.
+    Save,
+    /// Nobody has come to write the copy.
     Writer,
     Pause,
 }
@@ -130,12 +135,21 @@ impl Feed {
                     self.watch(state, Some(until.saturating_duration_since(now)))
                 }
                 Blocker::Pause => {
-                    tracing::warn!(sm = self.sm.0, "a full queue ends the pause of a copy");
                     state.paused = false;
                     self.wake(&mut state);
-                    self.watch(state, None)
+                    drop(state);
+                    tracing::warn!(sm = self.sm.0, "a full queue ends the pause of a copy");
+                    self.lock()
                 }
-                Blocker::Copy => self.watch(state, None),
+                Blocker::Save if state.is_untold() => {
+                    drop(state);
+                    tracing::warn!(
+                        sm = self.sm.0,
+                        "commands wait until a checkpoint is written: the copy's queue is full"
+                    );
+                    self.lock()
+                }
+                Blocker::Save | Blocker::Command => self.watch(state, None),
             };
         }
         state.ended.is_none()
@@ -180,7 +194,10 @@ impl Feed {
                 self.tell(&state);
             }
             Ok(_) => {}
-            Err(error) => self.end_with(&mut state, &error),
+            Err(error) => {
+                drop(state);
+                self.end(&error);
+            }
         }
     }
 
@@ -201,7 +218,7 @@ impl Feed {
         }
         let mark = Mark::default();
         let (at, copy) = (state.queued, Arc::clone(&mark));
-        state.standing = Some(Standing { mark: copy, at, begun: false });
+        state.standing = Some(Standing { mark: copy, at, begun: false, told: false });
         Ok(mark)
     }
 
@@ -256,7 +273,20 @@ impl Feed {
 
     /// The copy executes nothing more. The first reason counts.
     pub(super) fn end(&self, why: &MirrorError) {
-        self.end_with(&mut self.lock(), why);
+        let mut state = self.lock();
+        if state.ended.is_some() {
+            return;
+        }
+        state.ended = Some(why.clone());
+        state.forget();
+        state.bytes = 0;
+        state.give_up(why);
+        self.wake(&mut state);
+        self.tell(&state);
+        drop(state);
+        if *why != MirrorError::Ended {
+            tracing::error!(sm = self.sm.0, error = %why, "no more checkpoints: the log is kept");
+        }
     }
 
     pub(super) fn pause(&self) {
@@ -267,7 +297,7 @@ impl Feed {
 
     pub(super) fn unpause(&self) -> bool {
         let mut state = self.lock();
-        let was_paused = std::mem::replace(&mut state.paused, false) && state.ended.is_none();
+        let was_paused = mem::replace(&mut state.paused, false) && state.ended.is_none();
         self.wake(&mut state);
         was_paused
     }
@@ -281,21 +311,6 @@ impl Feed {
             bytes: state.bytes,
             waits: state.waits,
         }
-    }
-
-    fn end_with(&self, state: &mut State, why: &MirrorError) {
-        if state.ended.is_some() {
-            return;
-        }
-        if *why != MirrorError::Ended {
-            tracing::error!(sm = self.sm.0, error = %why, "no more checkpoints, the log is kept");
-        }
-        state.ended = Some(why.clone());
-        state.forget();
-        state.bytes = 0;
-        state.give_up(why);
-        self.wake(state);
-        self.tell(state);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -374,10 +389,15 @@ impl State {
     fn waits_for(&self) -> Blocker {
         match &self.standing {
             Some(standing) if !standing.begun && self.is_at_mark() => Blocker::Writer,
-            Some(_) if self.is_at_mark() => Blocker::Copy,
+            Some(_) if self.is_at_mark() => Blocker::Save,
             Some(_) | None if self.paused => Blocker::Pause,
-            Some(_) | None => Blocker::Copy,
+            Some(_) | None => Blocker::Command,
         }
+    }
+
+    /// Whether nobody has said yet that commands wait for this checkpoint; now somebody does.
+    fn is_untold(&mut self) -> bool {
+        self.standing.as_mut().is_some_and(|standing| !mem::replace(&mut standing.told, true))
     }
 
     /// Takes the next command, if it may be executed.

@@ -25,7 +25,6 @@ impl MirrorHandle {
 
     /// Ends a pause. Says whether there was one until now: otherwise it had ended by itself, and what
     /// was copied of the files meanwhile is not one state.
-    #[expect(clippy::must_use_candidate, reason = "a pause that is over is what was asked for")]
     pub fn continue_copy(&self) -> bool {
         self.0.unpause()
     }
@@ -43,7 +42,8 @@ impl MirrorHandle {
 pub struct MirrorStatus {
     /// What it does.
     pub state: MirrorState,
-    /// The last position in its state.
+    /// The last position in its state; an earlier one while all that it has is a checkpoint that no
+    /// mirror wrote.
     pub applied: Position,
     /// So many commands it is behind, the one that it executes included.
     pub commands: usize,

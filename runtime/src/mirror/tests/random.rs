@@ -80,6 +80,6 @@ fn finished(seed: u64, files: &Files, writing: Option<(u64, mpsc::Receiver<Writt
 
 #[test]
 fn every_checkpoint_is_of_its_position() {
-    let written: usize = (1..=40).map(|seed| run(seed)).sum();
+    let written: usize = (1..=40).map(run).sum();
     assert!(written > 100, "{written} checkpoints only");
 }
