@@ -10,6 +10,8 @@ pub mod marks;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "node")]
+pub mod mirror;
+#[cfg(feature = "node")]
 mod node;
 #[cfg(feature = "node")]
 mod observer;

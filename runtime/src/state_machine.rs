@@ -82,7 +82,8 @@ pub trait StateMachine: Send + 'static {
     /// Called on the thread that applies, so it should be cheap; writing happens elsewhere. When all
     /// machines of a group have written theirs, durably, the log below is forgotten, and a restart
     /// begins with [`load`](Self::load). A machine whose state is a few bytes says
-    /// `Ok(Box::new(Stream(bytes)))`, see [`Stream`].
+    /// `Ok(Box::new(Stream(bytes)))`, see [`Stream`]. One that can only be written while it stands still
+    /// is given to the node together with a copy: see `synod::mirror`.
     ///
     /// # Errors
     ///
@@ -201,4 +202,8 @@ pub enum CheckpointError {
     /// The files were read and make no sense.
     #[error("checkpoint contents: {0}")]
     Contents(String),
+    /// The machine is one of two, and its copy cannot be written or loaded now.
+    #[cfg(feature = "node")]
+    #[error("mirror: {0}")]
+    Mirror(#[from] crate::mirror::MirrorError),
 }
