@@ -1,10 +1,34 @@
 //! Three nodes on a network that is not TCP.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
-mod common;
+use std::future::Future;
+use std::time::Duration;
 
-use common::{Memo, SOON, config, small_log, soon, until};
+use bytes::Bytes;
 use synod::transport::memory::MemoryNetwork;
-use synod::{GroupId, Node, NodeBuilder, StartError};
+use synod::{GroupId, Node, NodeBuilder, Position, StartError, StateMachine};
+use tokio::time::{sleep, timeout};
+
+/// Long enough for anything that is not stuck, on a busy machine too.
+const SOON: Duration = Duration::from_secs(30);
+
+/// How many commands were executed.
+#[derive(Default)]
+struct Count(u64);
+
+impl StateMachine for Count {
+    fn apply(&mut self, _at: Position, _command: Bytes) -> Bytes {
+        self.0 += 1;
+        self.read(Bytes::new())
+    }
+    fn read(&self, _query: Bytes) -> Bytes {
+        self.0.to_string().into()
+    }
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(SOON, what).await.expect("in time")
+}
 
 /// Node `id` of three, at an address of its name.
 fn builder(network: &MemoryNetwork, dirs: &[tempfile::TempDir], id: u64) -> NodeBuilder {
@@ -13,10 +37,9 @@ fn builder(network: &MemoryNetwork, dirs: &[tempfile::TempDir], id: u64) -> Node
         .id(id)
         .transport(network.at(format!("node {id}")))
         .data_dir(dir)
-        .config(config())
-        .log(small_log())
+        .log(synod::log::LogConfig { segment_bytes: 1 << 20, ..Default::default() })
         .timeout(SOON)
-        .group(GroupId(0), || vec![Box::<Memo>::default()]);
+        .group(GroupId(0), || vec![Box::<Count>::default()]);
     let peers = (1..=3).filter(|&peer| peer != id);
     peers.fold(builder, |builder, peer| builder.peer(peer, format!("node {peer}")))
 }
@@ -27,7 +50,6 @@ fn three_dirs() -> Vec<tempfile::TempDir> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_in_memory_elect_propose_and_read() {
-    common::traced();
     let (network, dirs) = (MemoryNetwork::new(), three_dirs());
     let mut nodes = Vec::new();
     for id in 1..=3 {
@@ -48,8 +70,12 @@ async fn three_nodes_in_memory_elect_propose_and_read() {
     network.isolate(&format!("node {leader}"), true);
     let other = (at + 1) % 3;
     soon(groups[other].propose("without it")).await.unwrap();
-    until(&nodes[at], "cut off", |status| status.peers.iter().all(|(_, link)| !link.connected))
-        .await;
+    let cut_off = async {
+        while nodes[at].status().await.unwrap().peers.iter().any(|(_, link)| link.connected) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(cut_off).await;
     network.isolate(&format!("node {leader}"), false);
     assert_eq!(soon(groups[at].read("")).await.unwrap(), "5");
     // A node that restarts finds its way back.

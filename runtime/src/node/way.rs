@@ -17,13 +17,13 @@ pub(super) type MakeTransport = Box<dyn FnOnce(Endpoint) -> io::Result<Box<dyn T
 
 /// What a node is to talk over.
 pub(super) enum Way {
-    Tcp { listen: String, settings: Settings },
+    Tcp { listen: String, settings: Box<Settings> },
     Own(MakeTransport),
 }
 
 /// A way that listens, if it is TCP.
 pub(super) enum Listening {
-    Tcp { listen: String, settings: Settings, listener: TcpListener },
+    Tcp { listen: String, settings: Box<Settings>, listener: TcpListener },
     Own(MakeTransport),
 }
 
@@ -60,7 +60,7 @@ impl NodeBuilder {
             tls: self.tls.take(),
             ..Settings::within(FrameLimits::fitting(&self.config))
         };
-        Ok(Way::Tcp { listen, settings })
+        Ok(Way::Tcp { listen, settings: Box::new(settings) })
     }
 }
 

@@ -8,7 +8,7 @@ use synod_proto::Packet;
 
 use super::Suite;
 use super::host::{Host, LIMITS, cluster, end};
-use crate::transport::Frame;
+use crate::transport::{Frame, Refused};
 
 /// A small frame; no two numbers give the same.
 pub(super) fn small(number: u64) -> Packet {
@@ -18,7 +18,7 @@ pub(super) fn small(number: u64) -> Packet {
 
 /// A frame with so many bytes of payload.
 pub(super) fn large(bytes: usize) -> Packet {
-    let id = CheckpointId::default();
+    let id = CheckpointId { at: Instance(1), digest: 1 };
     let bytes: Bytes = (0..=u8::MAX).cycle().take(bytes).collect::<Vec<u8>>().into();
     let message = TransferMessage::Chunk { id, file: 1, offset: 0, bytes };
     Packet::Transfer { group: GroupId(7), message }
@@ -55,25 +55,29 @@ pub(super) fn until_arrived(
     mut meanwhile: impl FnMut() -> Result<(), String>,
 ) -> Result<(), String> {
     let mut tries = 0_u32;
-    let frame_bytes = Frame(packet.clone()).encode().len();
-    suite.until(
-        || {
-            format!(
-                "a frame of {frame_bytes} bytes from node {} to node {}, sent again and again, has \
-                 arrived",
-                from.node, to.node
-            )
-        },
-        || {
-            // Not at every look, so that a slow transport is not swamped.
-            if tries.is_multiple_of(20) {
-                from.send(to.node, vec![packet.clone()])?;
+    let before = to.refused()?.count;
+    let what = || {
+        let meanwhile = match to.refused() {
+            Ok(Refused { last: Some(last), count }) if count > before => {
+                format!("; meanwhile node {} refused {last}", to.node)
             }
-            tries += 1;
-            meanwhile()?;
-            Ok(to.record.has(from.node, packet))
-        },
-    )
+            Ok(_) | Err(_) => String::new(),
+        };
+        let (from, to, bytes) = (from.node, to.node, Frame(packet.clone()).encode().len());
+        format!(
+            "a frame of {bytes} bytes from node {from}, sent repeatedly, arrives at node {to}\
+             {meanwhile}"
+        )
+    };
+    suite.until(what, || {
+        // Not at every look, so that a slow transport is not swamped.
+        if tries.is_multiple_of(20) {
+            from.send(to.node, vec![packet.clone()])?;
+        }
+        tries += 1;
+        meanwhile()?;
+        Ok(to.record.has(from.node, packet))
+    })
 }
 
 /// What one node says to another, different for any two.
@@ -153,7 +157,7 @@ fn misdelivered(at: u64, from: u64, packet: &Packet) -> String {
 pub(super) fn large_ones_arrive(suite: &Suite) -> Result<(), String> {
     let (hosts, _) = cluster(suite, 2)?;
     let [one, two] = &hosts[..] else { return Err("two nodes were not started".into()) };
-    let mut sizes: Vec<Packet> = [0, 1, 1000, 1500, 10_000, 65_536, 1_000_000].map(large).into();
+    let mut sizes: Vec<Packet> = [1, 1000, 1500, 10_000, 65_536, 1_000_000].map(large).into();
     sizes.push(largest());
     for packet in &sizes {
         until_arrived(suite, one, two, packet, || {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::Suite;
 use super::record::Record;
 use crate::transport::{
-    Endpoint, Frame, FrameLimits, Identity, LinkStatus, Network, Refused, SharedIdentity,
+    Endpoint, Frame, FrameLimits, Identity, Inlet, LinkStatus, Network, Refused, SharedIdentity,
 };
 
 /// Who a host says it is.
@@ -71,7 +71,8 @@ impl Host {
             nonce: who.nonce,
             groups: vec![(GroupId(0), Incarnation(who.node)), (GroupId(7), Incarnation(who.node))],
         });
-        let endpoint = Endpoint::new(identity, Arc::clone(&record) as Arc<_>, LIMITS);
+        let inlet: Arc<dyn Inlet> = Arc::<Record>::clone(&record);
+        let endpoint = Endpoint::new(identity, inlet, LIMITS);
         let (jobs, mut next) = unbounded_channel::<Job>();
         let (tell, told) = mpsc::channel();
         let (setup, address) = (Arc::clone(&suite.setup), address.to_owned());

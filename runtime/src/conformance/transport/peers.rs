@@ -42,14 +42,16 @@ pub(super) fn clusters_are_kept_apart(suite: &Suite) -> Result<(), String> {
     let two = Host::start(suite, &at_two, &who(2))?;
     two.connect(1, &at_one)?;
     one.connect(2, &at_two)?;
-    until_arrived(suite, &one, &two, &small(500), || {
+    let apart = || {
+        other.send(1, vec![small(700)])?;
+        if one.record.has(2, &small(700)) {
+            return Err("node 1 was handed a frame of a node 2 of another cluster".into());
+        }
         nothing_came(&[&other], "which is of another cluster")
-    })?;
-    until_arrived(suite, &two, &one, &small(501), || Ok(()))?;
-    let heard = one.record.got().packets.iter().all(|(_, packet)| *packet == small(501));
-    if !heard {
-        return Err("node 1 was handed frames of another cluster".into());
-    }
+    };
+    until_arrived(suite, &one, &two, &small(500), apart)?;
+    until_arrived(suite, &two, &one, &small(501), apart)?;
+    apart()?;
     end(suite, vec![one, other, two])
 }
 
@@ -81,8 +83,16 @@ pub(super) fn a_wrong_address_reaches_nobody(suite: &Suite) -> Result<(), String
         },
     )?;
     one.connect(3, &at_three)?;
-    until_arrived(suite, &three, &one, &small(601), || Ok(()))?;
-    until_arrived(suite, &one, &three, &small(602), || Ok(()))?;
+    let apart = || {
+        one.send(2, vec![small(700)])?;
+        if three.record.has(1, &small(700)) {
+            return Err("node 3 was handed a frame that was meant for node 2".into());
+        }
+        Ok(())
+    };
+    until_arrived(suite, &three, &one, &small(601), apart)?;
+    until_arrived(suite, &one, &three, &small(602), apart)?;
+    apart()?;
     end(suite, vec![one, three])
 }
 
@@ -110,13 +120,14 @@ pub(super) fn may_move_and_leave(suite: &Suite) -> Result<(), String> {
         ));
     }
     one.send(2, vec![small(3)])?;
-    until_arrived(suite, one, three, &small(4), || Ok(()))?;
+    until_arrived(suite, one, three, &small(5), || Ok(()))?;
     end(suite, hosts)
 }
 
 /// A peer ends and starts again at its address, and then from a copy of its old directory.
 pub(super) fn may_start_again(suite: &Suite) -> Result<(), String> {
     let (mut hosts, addresses) = cluster(suite, 2)?;
+    let at_three = suite.setup.address();
     let [at_one, at_two] = &addresses[..] else { return Err("two nodes were not started".into()) };
     let talk = |one: &Host, two: &Host, number| {
         until_arrived(suite, one, two, &small(number), || Ok(()))?;
@@ -137,7 +148,7 @@ pub(super) fn may_start_again(suite: &Suite) -> Result<(), String> {
         two.connect(1, at_one)?;
         Ok::<Host, String>(two)
     };
-    let is_told = |two: &Host, told: Judgement| {
+    let is_told = |two: &Host, told: Judgement, number| {
         suite.until(
             || {
                 format!(
@@ -145,20 +156,33 @@ pub(super) fn may_start_again(suite: &Suite) -> Result<(), String> {
                      needs a hello of its own, and the answer to it has to arrive"
                 )
             },
-            || Ok(two.record.got().judged.contains(&(NodeId(1), told))),
+            || {
+                two.send(1, vec![small(number)])?;
+                Ok(two.record.got().judged.contains(&(NodeId(1), told)))
+            },
         )
     };
     let two = again(2, 22)?;
     talk(one, &two, 3)?;
-    is_told(&two, Judgement { boot: 2, nonce: 22, verdict: Verdict::Fine })?;
+    is_told(&two, Judgement { boot: 2, nonce: 22, verdict: Verdict::Fine }, 4)?;
     two.end(suite)?;
     // From a copy that is older than what node 1 has heard of.
     let copy = again(1, 23)?;
-    is_told(&copy, Judgement { boot: 1, nonce: 23, verdict: Verdict::Rollback })?;
-    copy.send(1, vec![small(4)])?;
-    if one.record.has(2, &small(4)) {
-        return Err("node 1 was handed a frame of a node 2 that it had turned away".into());
-    }
-    hosts.push(copy);
+    is_told(&copy, Judgement { boot: 1, nonce: 23, verdict: Verdict::Rollback }, 5)?;
+    // Its frames do not come in beside those of a node that is heard.
+    let three = Host::start(suite, &at_three, &who(3))?;
+    three.connect(1, at_one)?;
+    one.connect(3, &at_three)?;
+    let apart = || {
+        copy.send(1, vec![small(5)])?;
+        if one.record.has(2, &small(5)) {
+            return Err("node 1 was handed a frame of a node 2 that it had turned away".into());
+        }
+        Ok(())
+    };
+    until_arrived(suite, &three, one, &small(6), apart)?;
+    until_arrived(suite, one, &three, &small(7), apart)?;
+    apart()?;
+    hosts.extend([copy, three]);
     end(suite, hosts)
 }

@@ -1,4 +1,4 @@
-//! The suite for transports finds those that break a promise, and passes the one in memory.
+//! The network in memory, made worse.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use synod::NodeId;
-use synod::conformance::transport::{Failures, Setup, Suite};
+use synod::conformance::transport::Setup;
 use synod::transport::memory::MemoryNetwork;
 use synod::transport::{Endpoint, Frame, LinkStatus, Links, Transport};
 
 /// What is wrong with a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bug {
+pub(crate) enum Bug {
     Nothing,
     DropsLarge,
     WrongPeer,
@@ -26,8 +26,8 @@ enum Bug {
     NothingDropped,
 }
 
-/// The network in memory, made worse.
-struct InMemory(MemoryNetwork, AtomicU64, Bug);
+/// The network in memory with a bug, and the next address.
+pub(crate) struct InMemory(pub(crate) MemoryNetwork, pub(crate) AtomicU64, pub(crate) Bug);
 
 impl Setup for InMemory {
     fn address(&self) -> String {
@@ -148,96 +148,4 @@ impl Links for Rosy {
         let links = self.0.status().into_iter();
         links.map(|(peer, link)| (peer, LinkStatus::new(link.connected, 0, 0))).collect()
     }
-}
-
-fn check(bug: Bug, patience: Duration) -> Result<(), Failures> {
-    let setup = InMemory(MemoryNetwork::new(), AtomicU64::new(1), bug);
-    Suite::new(setup).patience(patience).run()
-}
-
-/// What each failed check says, of a transport with this bug.
-fn failures(bug: Bug) -> Vec<(&'static str, String)> {
-    let failures = check(bug, Duration::from_secs(3)).expect_err("it has a bug");
-    println!("{bug:?}: {failures}");
-    failures.list().iter().map(|failure| (failure.check, failure.reason.clone())).collect()
-}
-
-/// That this check, and no other, failed with these words.
-fn only(bug: Bug, check: &str, words: &str) {
-    let failures = failures(bug);
-    let [(found, reason)] = &failures[..] else { panic!("not just {check}: {failures:#?}") };
-    assert_eq!(*found, check);
-    assert!(reason.contains(words), "{reason}");
-}
-
-#[test]
-fn the_network_in_memory_keeps_every_promise() {
-    check(Bug::Nothing, Duration::from_secs(30)).unwrap();
-}
-
-#[test]
-fn who_drops_large_frames_is_found() {
-    let failures = failures(Bug::DropsLarge);
-    let (_, reason) =
-        failures.iter().find(|(check, _)| *check == "large frames arrive").expect("found");
-    assert!(reason.contains("a frame of 10000"), "{reason}");
-    assert!(
-        reason.contains("from node 1 to node 2, sent again and again, has arrived"),
-        "{reason}"
-    );
-}
-
-#[test]
-fn who_delivers_to_the_wrong_peer_is_found() {
-    let failures = failures(Bug::WrongPeer);
-    let words = "was handed a frame as node ";
-    let found = |(check, reason): &(&str, String)| {
-        *check == "frames reach their peer" && reason.contains(words)
-    };
-    assert!(failures.iter().any(found), "{failures:#?}");
-}
-
-#[test]
-fn who_blocks_in_send_is_found() {
-    let failures = failures(Bug::BlocksInSend);
-    let words = "`send` at node 1 did not return within 3s: it must not wait for anything";
-    let found =
-        |(check, reason): &(&str, String)| *check == "send never waits" && reason.contains(words);
-    assert!(failures.iter().any(found), "{failures:#?}");
-}
-
-#[test]
-fn who_is_slow_in_send_is_found() {
-    let failures = failures(Bug::SlowFlush);
-    assert!(failures.iter().any(|(check, _)| *check == "send never waits"), "{failures:#?}");
-}
-
-#[test]
-fn who_queues_without_a_bound_is_found() {
-    let failures = failures(Bug::QueuesForEver);
-    assert!(failures.iter().any(|(check, _)| *check == "memory is bounded"), "{failures:#?}");
-}
-
-#[test]
-fn who_hides_what_is_dropped_is_found() {
-    only(Bug::NothingDropped, "memory is bounded", "shows none dropped");
-}
-
-#[test]
-fn who_goes_on_after_close_is_found() {
-    only(Bug::NeverCloses, "the end is clean", "handed in at node 1 after `close`");
-}
-
-#[test]
-fn who_keeps_the_endpoint_is_found() {
-    let failures = failures(Bug::KeepsTheEndpoint);
-    let words = "all clones of the endpoint of node 1 are gone";
-    assert!(failures.iter().any(|(_, reason)| reason.contains(words)), "{failures:#?}");
-}
-
-#[test]
-fn who_ignores_disconnect_is_found() {
-    let failures = failures(Bug::ForgetsToDisconnect);
-    let words = "lists [2, 3], not [3]";
-    assert!(failures.iter().any(|(_, reason)| reason.contains(words)), "{failures:#?}");
 }
