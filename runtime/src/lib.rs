@@ -4,7 +4,7 @@
 #[cfg(all(feature = "admin", unix))]
 mod admin;
 pub mod checkpoints;
-#[cfg(any(feature = "conformance", all(test, feature = "node")))]
+#[cfg(any(feature = "conformance", test))]
 pub mod conformance;
 pub mod log;
 mod machines;

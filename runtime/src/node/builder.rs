@@ -21,7 +21,7 @@ use crate::StateMachine;
 use crate::log::{LogConfig, Restart};
 use crate::observer::Observer;
 use crate::transport::{Endpoint, Transport};
-use crate::vfs::StdVfs;
+use crate::vfs::{StdVfs, Vfs};
 
 type MakeMachines = Box<dyn FnOnce() -> Vec<Box<dyn StateMachine>> + Send>;
 
@@ -242,7 +242,18 @@ impl NodeBuilder {
     ///
     /// See [`StartError`]; nothing is left running.
     pub async fn start(self) -> Result<Node, StartError> {
-        start(self, StdVfs).await
+        self.start_on(StdVfs).await
+    }
+
+    /// As [`start`](Self::start), with the log and the checkpoints on a file system of your own. The
+    /// socket for `synodctl`, which looks at files by itself, stays in the machine's: turn it off
+    /// with [`admin`](Self::admin) where the data directory is not there.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]; nothing is left running.
+    pub async fn start_on(self, vfs: impl Vfs) -> Result<Node, StartError> {
+        start(self, vfs).await
     }
 
     /// Checks what can be checked without touching anything.

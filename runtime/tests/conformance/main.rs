@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bus::Bus;
-use synod::conformance::transport::{Failures, Suite};
+use synod::conformance::Failures;
+use synod::conformance::transport::Suite;
 use synod::transport::memory::MemoryNetwork;
 use worse::{Bug, InMemory};
 

@@ -8,7 +8,8 @@
 //! use std::io;
 //! use std::sync::atomic::{AtomicU64, Ordering};
 //!
-//! use synod::conformance::transport::{Failures, Setup, Suite};
+//! use synod::conformance::Failures;
+//! use synod::conformance::transport::{Setup, Suite};
 //! use synod::transport::memory::MemoryNetwork;
 //! use synod::transport::{Endpoint, Transport};
 //!
@@ -45,6 +46,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::{Failure, Failures};
 use crate::transport::{Endpoint, Transport};
 
 /// How to start the transport under test.
@@ -110,7 +112,7 @@ impl Suite {
             Some(Failure { check, reason })
         });
         let failed: Vec<Failure> = failed.collect();
-        if failed.is_empty() { Ok(()) } else { Err(Failures(failed)) }
+        Failures::of(failed, CHECKS.len())
     }
 
     /// Polls a condition until it holds.
@@ -135,41 +137,3 @@ impl fmt::Debug for Suite {
         f.debug_struct("Suite").field("patience", &self.patience).finish_non_exhaustive()
     }
 }
-
-/// A check that the transport did not pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Failure {
-    /// The promise that was checked.
-    pub check: &'static str,
-    /// What happened instead.
-    pub reason: String,
-}
-
-/// The checks that the transport did not pass; at least one.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Failures(Vec<Failure>);
-
-impl Failures {
-    /// One for each check that failed, in the order in which they ran.
-    #[must_use]
-    pub fn list(&self) -> &[Failure] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Failures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} checks failed", self.0.len(), CHECKS.len())?;
-        self.0.iter().try_for_each(|Failure { check, reason }| write!(f, "\n- {check}: {reason}"))
-    }
-}
-
-/// The same as for people, so that `unwrap` shows it well.
-impl fmt::Debug for Failures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::error::Error for Failures {}
