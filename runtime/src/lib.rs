@@ -4,6 +4,8 @@
 #[cfg(all(feature = "admin", unix))]
 mod admin;
 pub mod checkpoints;
+#[cfg(any(feature = "conformance", test))]
+pub mod conformance;
 pub mod log;
 mod machines;
 pub mod marks;
@@ -20,7 +22,7 @@ mod state_machine;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(feature = "node")]
-mod transport;
+pub mod transport;
 pub mod vfs;
 
 #[cfg(all(feature = "admin", unix))]

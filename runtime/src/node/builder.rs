@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,17 +10,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{Bootstrap, Config, GroupId, Membership, NodeId, SmId, TransferConfig};
-use synod_proto::Secret;
 
 use super::Node;
 use super::error::StartError;
 use super::front::BeforePropose;
 use super::policy::CheckpointPolicy;
 use super::start::start;
+use super::way::{MakeTransport, Way};
 use crate::StateMachine;
 use crate::log::{LogConfig, Restart};
 use crate::observer::Observer;
-use crate::vfs::StdVfs;
+use crate::transport::{Endpoint, Transport};
+use crate::vfs::{StdVfs, Vfs};
 
 type MakeMachines = Box<dyn FnOnce() -> Vec<Box<dyn StateMachine>> + Send>;
 
@@ -39,6 +41,7 @@ pub struct NodeBuilder {
     pub(super) timeout: Duration,
     pub(super) checkpoints: CheckpointPolicy,
     pub(super) transfers: TransferConfig,
+    pub(super) transport: Option<MakeTransport>,
     pub(super) secret: Option<Vec<u8>>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::tls::TlsConfig>,
@@ -64,6 +67,7 @@ impl NodeBuilder {
             timeout: Duration::from_secs(5),
             checkpoints: CheckpointPolicy::default(),
             transfers: TransferConfig::default(),
+            transport: None,
             secret: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -82,7 +86,7 @@ impl NodeBuilder {
     }
 
     /// Where to listen for peers: `"host:port"`, such as `"0.0.0.0:7001"` or `"[::]:7001"`.
-    /// Required.
+    /// Required, unless the node has a [transport of its own](Self::transport).
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = Some(address.into());
         self
@@ -96,7 +100,8 @@ impl NodeBuilder {
         self
     }
 
-    /// Another node, and where it listens: `"host:port"`. Names are looked up again at every
+    /// Another node, and where it listens: `"host:port"`, or whatever a
+    /// [transport of its own](Self::transport) takes for an address. Names are looked up again at every
     /// connection. The cluster is founded by this node and its peers together, once, so give all
     /// nodes the same list; a cluster of one has no peers and says [`Bootstrap::Found`].
     pub fn peer(mut self, id: u64, address: impl Into<String>) -> Self {
@@ -192,6 +197,19 @@ impl NodeBuilder {
         self
     }
 
+    /// Talks to the peers over this, instead of TCP. It is made on the node's thread, in its runtime,
+    /// once the log is open; see [`transport`](crate::transport) for what it has to promise, and
+    /// [`MemoryNetwork`](crate::transport::memory::MemoryNetwork) for one. Who may be believed is its
+    /// own business: [`listen`](Self::listen), [`secret`](Self::secret) and TLS are for TCP, and an
+    /// error together with it. All nodes of a cluster need the same.
+    pub fn transport(
+        mut self,
+        make: impl FnOnce(Endpoint) -> io::Result<Box<dyn Transport>> + Send + 'static,
+    ) -> Self {
+        self.transport = Some(Box::new(make));
+        self
+    }
+
     /// Sees every command that is proposed at this node, and may replace or refuse it: to add what a
     /// deterministic state machine cannot know, such as the time or who asked, or to turn away what
     /// makes no sense. A refusal comes back as [`ProposeError::Rejected`](crate::ProposeError).
@@ -224,16 +242,26 @@ impl NodeBuilder {
     ///
     /// See [`StartError`]; nothing is left running.
     pub async fn start(self) -> Result<Node, StartError> {
-        start(self, StdVfs).await
+        self.start_on(StdVfs).await
+    }
+
+    /// As [`start`](Self::start), with the log and the checkpoints on a file system of your own. The
+    /// socket for `synodctl`, which looks at files by itself, stays in the machine's: turn it off
+    /// with [`admin`](Self::admin) where the data directory is not there.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]; nothing is left running.
+    pub async fn start_on(self, vfs: impl Vfs) -> Result<Node, StartError> {
+        start(self, vfs).await
     }
 
     /// Checks what can be checked without touching anything.
-    pub(super) fn validate(&self) -> Result<Valid, StartError> {
+    pub(super) fn validate(&mut self) -> Result<Valid, StartError> {
         let id = self.id.ok_or(StartError::Missing("the node's id"))?;
         if id == NodeId(0) || self.peers.iter().any(|&(peer, _)| peer == NodeId(0)) {
             return Err(StartError::ZeroId);
         }
-        let listen = self.listen.clone().ok_or(StartError::Missing("the address to listen at"))?;
         let data_dir = self.data_dir.clone().ok_or(StartError::Missing("the data directory"))?;
         if self.groups.is_empty() {
             return Err(StartError::Missing("a group"));
@@ -252,17 +280,13 @@ impl NodeBuilder {
         if peers.len() >= Membership::VOTERS_MAX {
             return Err(StartError::TooManyPeers(peers.len()));
         }
-        let secret = self.secret.as_deref().map(Secret::new).transpose()?;
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
-            tls.check(id)?;
-        }
+        let way = self.way(id)?;
         self.restart.check(peers.len() + 1)?;
         self.config.validate()?;
         self.log
             .validate()
             .map_err(|error| StartError::Log(data_dir.clone(), error.to_string()))?;
-        Ok(Valid { id, listen, data_dir, peers, secret })
+        Ok(Valid { id, way, data_dir, peers })
     }
 }
 
@@ -270,10 +294,9 @@ impl NodeBuilder {
 #[derive(Debug)]
 pub(super) struct Valid {
     pub(super) id: NodeId,
-    pub(super) listen: String,
+    pub(super) way: Way,
     pub(super) data_dir: PathBuf,
     pub(super) peers: BTreeMap<NodeId, String>,
-    pub(super) secret: Option<Secret>,
 }
 
 impl fmt::Debug for NodeBuilder {
@@ -318,7 +341,7 @@ mod tests {
 
     #[test]
     fn each_mistake_is_named() {
-        let of = |builder: NodeBuilder| builder.validate().unwrap_err().to_string();
+        let of = |mut builder: NodeBuilder| builder.validate().unwrap_err().to_string();
         assert_eq!(of(Node::builder()), "the node's id is missing: set it on the builder");
         assert_eq!(of(complete().id(0)), "0 is no node id: number nodes from 1");
         assert_eq!(of(complete().peer(1, "a:1")), "node 1 is listed twice");
@@ -339,6 +362,13 @@ mod tests {
         );
         let crowd = (3..=65).fold(complete(), |node, peer| node.peer(peer, "a:1"));
         assert_eq!(of(crowd), "64 peers are more than the 63 that can vote beside this node");
+        let own = || complete().transport(|_| Err(io::ErrorKind::Unsupported.into()));
+        let not_tcp =
+            "is for the built-in transport, and the node was given another: leave one out";
+        assert_eq!(of(own()), format!("the address to listen at {not_tcp}"));
+        let own = || NodeBuilder { listen: None, ..own() };
+        assert_eq!(of(own().secret("of 16 bytes or more")), format!("a secret {not_tcp}"));
+        assert!(own().validate().is_ok());
         assert!(complete().validate().is_ok());
     }
 }

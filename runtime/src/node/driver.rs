@@ -27,7 +27,7 @@ use super::observing::Seen;
 use super::refusal::LOOK_AGAIN;
 use super::rest::round;
 use super::status::{NodeState, NodeStatus};
-use crate::transport::{SharedIdentity, Transport};
+use crate::transport::{Frame, Network, SharedIdentity};
 pub(super) use meeting::Meeting;
 
 /// Everything the protocol thread owns.
@@ -43,7 +43,7 @@ pub(super) struct Driver {
     pub(super) welcome: Welcome,
     pub(super) forming: Forming,
     pub(super) identity: SharedIdentity,
-    pub(super) transport: Transport,
+    pub(super) network: Network,
     pub(super) log: Option<LogThread>,
     /// The log of a node that has failed, until the node ends: then its directory is free again.
     pub(super) stopped_log: Option<LogThread>,
@@ -213,7 +213,7 @@ impl Driver {
             Note::Kept { slot, messages, inputs } => {
                 let group = self.groups[slot].id;
                 for (to, message) in messages {
-                    self.transport.send(to, &Packet::Transfer { group, message });
+                    self.network.send(to, &Frame(Packet::Transfer { group, message }));
                 }
                 self.mark(slot);
                 self.groups[slot].kept(now, inputs);
@@ -371,11 +371,11 @@ impl Driver {
         for &slot in &dirty {
             let group = &mut self.groups[slot];
             group.settle(now);
-            group.send(&mut self.transport);
+            group.send(&mut self.network);
             self.turn.batches.extend(group.outbox.take_writes());
             self.turn.fetches.extend(group.outbox.fetches.drain(..).map(|fetch| (slot, fetch)));
         }
-        self.transport.flush();
+        self.network.flush();
         if !self.turn.batches.is_empty() {
             match &self.log {
                 Some(log) => log.write(&mut self.turn.batches),
@@ -438,7 +438,7 @@ impl Driver {
             }
             // A node alone has nobody to hand over to, and need not wait for it.
             let until = now + deadline.since(now) / 2;
-            let alone = self.transport.status().all(|(_, link)| !link.connected);
+            let alone = self.network.status().iter().all(|(_, link)| !link.connected);
             self.state = State::Leaving { until: if alone { now } else { until } };
         }
     }
@@ -446,9 +446,10 @@ impl Driver {
     /// Hands leadership of a group over to the next node that is connected.
     fn hand_over(&mut self, now: Time, slot: usize) {
         let me = self.shared.node;
-        let connected = || self.transport.status().filter(|(_, link)| link.connected);
-        let above = connected().map(|(peer, _)| peer).find(|&peer| peer > me);
-        let Some(to) = above.or_else(|| connected().map(|(peer, _)| peer).next()) else { return };
+        let links = self.network.status();
+        let mut connected = links.iter().filter(|(_, link)| link.connected).map(|(peer, _)| *peer);
+        let above = connected.clone().find(|&peer| peer > me);
+        let Some(to) = above.or_else(|| connected.next()) else { return };
         self.mark(slot);
         self.groups[slot].step(now, Input::Transfer(to));
     }
@@ -461,7 +462,7 @@ impl Driver {
         tracing::error!(node = self.shared.node.0, %reason, "node has stopped");
         self.shared.fail(reason);
         self.shared.observing.tell(|| Seen::NodeFailed(Arc::clone(reason)));
-        self.transport.close();
+        self.network.close();
         self.stopped_log = self.log.take();
         if let Some(log) = &self.stopped_log {
             log.end();
@@ -508,16 +509,16 @@ impl Driver {
             cluster: self.forming.founding().map(|founding| founding.cluster),
             state,
             groups: self.groups.iter().map(Hosted::status).collect(),
-            peers: self.transport.status().collect(),
-            refused: self.transport.refused(),
+            peers: self.network.status(),
+            refused: self.network.refused(),
         }
     }
 
     /// Closes everything, and releases whoever still waits.
     fn end(mut self) {
         self.shared.shut_down();
-        self.transport.flush();
-        self.transport.close();
+        self.network.flush();
+        self.network.close();
         for group in &mut self.groups {
             group.release(&self.shared.propose_error(), &self.shared.read_error());
         }

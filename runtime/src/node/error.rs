@@ -55,6 +55,12 @@ pub enum StartError {
     /// The address to listen at cannot be resolved or bound.
     #[error("cannot listen at {0:?}: {1}")]
     Listen(String, #[source] io::Error),
+    /// The transport that the node was given did not start.
+    #[error("the transport did not start: {0}")]
+    Transport(#[source] io::Error),
+    /// Something was set that only the built-in transport heeds, and the node was given another.
+    #[error("{0} is for the built-in transport, and the node was given another: leave one out")]
+    NotTcp(&'static str),
     /// The data directory cannot be opened or read; the message says what to do.
     #[error("data directory {0:?}: {1}")]
     Log(PathBuf, String),

@@ -34,7 +34,7 @@ use super::status::{GroupState, GroupStatus};
 use super::ticket::Ticket;
 use super::waiters::Waiters;
 use crate::machines::panic_message;
-use crate::transport::Transport;
+use crate::transport::{Frame, Network};
 
 /// Who waits for a checkpoint; released by being dropped.
 type CheckpointReply = oneshot::Sender<Result<Instance, NodeError>>;
@@ -301,13 +301,13 @@ impl Hosted {
     }
 
     /// Hands messages over to the network.
-    pub(super) fn send(&mut self, transport: &mut Transport) {
+    pub(super) fn send(&mut self, network: &mut Network) {
         let (group, from) = (self.id, self.me.incarnation);
         let (stats, observing) = (&self.front.stats, &self.front.observing);
         for (to, message) in self.outbox.messages.drain(..) {
             stats.sent.add(1);
             observing.tell(|| Seen::Sent(group, to, message.kind(), message.value_bytes()));
-            transport.send(to, &Packet::Group { group, from, message });
+            network.send(to, &Frame(Packet::Group { group, from, message }));
         }
     }
 

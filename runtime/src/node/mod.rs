@@ -46,6 +46,7 @@ mod tests;
 mod ticket;
 mod waiters;
 mod watch;
+mod way;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -131,7 +132,8 @@ impl Node {
         self.shared.node
     }
 
-    /// Where the node listens; tells the port if any was asked for.
+    /// Where the node listens; tells the port if any was asked for. `0.0.0.0:0` if it has a
+    /// [transport of its own](NodeBuilder::transport).
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.local

@@ -31,7 +31,7 @@ use crate::log::{GroupLog, LogError};
 use crate::machines::Handles;
 use crate::transport::Inlet;
 #[cfg(feature = "metrics")]
-use crate::transport::Ways;
+use crate::transport::Links;
 use crate::vfs::Vfs;
 use crate::{CheckpointError, MachineError, Machines};
 
@@ -203,7 +203,7 @@ pub(super) struct Shared {
     pub(super) stats: NodeStats,
     /// Known once the transport is up.
     #[cfg(feature = "metrics")]
-    pub(super) links: OnceLock<Ways>,
+    pub(super) links: OnceLock<Arc<dyn Links>>,
     pub(super) observing: Observing,
     ending: OnceLock<Ending>,
 }

@@ -10,7 +10,7 @@ use super::admission::Overload;
 use super::error::NodeError;
 use super::handle::GroupHandle;
 use super::note::Note;
-use crate::transport::frame_bytes_max;
+use crate::transport::FrameLimits;
 
 /// What may change while a group runs; see [`GroupHandle::tune`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,7 @@ impl Settings {
                 return Err(ConfigError::TooLong(name, time).into());
             }
         }
+        let frame_bytes_max = |config| FrameLimits::fitting(config).frame_bytes_max;
         let (bytes, max) = (frame_bytes_max(&tuned), frame_bytes_max(config));
         if bytes > max {
             return Err(TuneError::Frame { bytes, max });

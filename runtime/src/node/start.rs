@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use synod_core::{Bootstrap, Forming, FormingStart, Founder, GroupId, Incarnation, Member, SmId};
 use synod_proto::Welcome;
-use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
 use super::Node;
@@ -31,14 +30,14 @@ use super::status::GroupState;
 use crate::Machines;
 use crate::checkpoints::Keeper;
 use crate::log::{Log, LogConfig, Opened};
-use crate::transport::{Identity, Inlet, Settings, SharedIdentity, Transport};
+use crate::transport::{Endpoint, FrameLimits, Identity, Inlet, Network, SharedIdentity};
 use crate::vfs::Vfs;
 
 /// Starts the protocol thread, which sets everything up and says how that went.
 ///
 /// The node has a runtime of its own on that thread: what users do in theirs never delays a vote,
 /// and a message from a peer reaches the protocol without a wake-up in between.
-pub(super) async fn start(builder: NodeBuilder, vfs: impl Vfs) -> Result<Node, StartError> {
+pub(super) async fn start(mut builder: NodeBuilder, vfs: impl Vfs) -> Result<Node, StartError> {
     let valid = builder.validate()?;
     let (tell, told) = oneshot::channel();
     let name = format!("synod-{}", valid.id);
@@ -91,10 +90,9 @@ async fn set_up(
     valid: Valid,
     vfs: impl Vfs,
 ) -> Result<(Driver, Parts), StartError> {
-    let Valid { id, listen, data_dir, peers, secret } = valid;
-    let listener = bind(builder.listener, &listen)
-        .await
-        .map_err(|error| StartError::Listen(listen.clone(), error))?;
+    let Valid { id, way, data_dir, peers } = valid;
+    // Before anything is read: an address that is taken is the commonest mistake.
+    let way = way.listen(builder.listener).await?;
 
     let random = || getrandom::u64().map_err(|error| StartError::System(io::Error::other(error)));
     let mut drawn = Vec::new();
@@ -228,17 +226,14 @@ async fn set_up(
         groups: memories.clone(),
     });
     let inlet: Arc<dyn Inlet> = Arc::new(FromPeers(Arc::clone(&shared)));
-    let settings = Settings {
-        secret,
-        #[cfg(feature = "tls")]
-        tls: builder.tls,
-        ..Settings::fitting(&builder.config)
-    };
-    let transport = Transport::start(listener, &identity, &peers, &settings, &inlet)
-        .map_err(|error| StartError::Listen(listen, error))?;
-    let local = transport.local();
+    let endpoint = Endpoint::new(identity.clone(), inlet, FrameLimits::fitting(&builder.config));
+    let (transport, local) = way.start(endpoint.clone())?;
+    let mut network = Network::new(endpoint, transport);
+    for (&peer, address) in &peers {
+        network.connect(peer, address);
+    }
     #[cfg(feature = "metrics")]
-    shared.links.get_or_init(|| transport.links());
+    shared.links.get_or_init(|| network.links());
 
     let founders = peers.keys().copied().chain([id]).collect();
     let forming = Forming::new(FormingStart {
@@ -260,7 +255,7 @@ async fn set_up(
         welcome: Welcome::new(id, boot, nonce, shared_now + builder.config.election_timeout),
         forming,
         identity,
-        transport,
+        network,
         log: Some(log),
         stopped_log: None,
         has_room: true,
@@ -271,16 +266,6 @@ async fn set_up(
         turn: Turn::default(),
     };
     Ok((driver, Parts { shared, groups: handles, local }))
-}
-
-async fn bind(bound: Option<std::net::TcpListener>, address: &str) -> io::Result<TcpListener> {
-    match bound {
-        Some(listener) => {
-            listener.set_nonblocking(true)?;
-            TcpListener::from_std(listener)
-        }
-        None => TcpListener::bind(address).await,
-    }
 }
 
 /// How long a round of questions to the founders takes at first.

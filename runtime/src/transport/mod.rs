@@ -1,347 +1,131 @@
-//! The network between nodes: one TCP connection per peer and direction.
+//! The network between nodes, and how to bring your own.
 //!
-//! We dial a peer to send to it, and it dials us to send to us. Each side says a
-//! [`Hello`] first, behind a challenge if there is a secret. [`Transport::send`] never waits: what
-//! does not fit is dropped and counted, since Paxos tolerates loss and a queue without a bound does
-//! not. This is the seam for other networks:
-//! `send`, `flush`, and packets delivered into an [`Inlet`].
+//! A node talks over TCP, with TLS and a secret if asked to. A [`Transport`] of your own takes that
+//! place with [`NodeBuilder::transport`](crate::NodeBuilder::transport): over QUIC, a message bus,
+//! or nothing but memory, as [`memory`] does for tests. It carries [`Frame`]s, without a look into
+//! them, over connections that it makes as it likes.
+//!
+//! # What it promises
+//!
+//! Paxos needs little. Frames may be lost, duplicated, reordered and delayed, as long as some of
+//! those that are repeated arrive in the end. But:
+//!
+//! - **Whole.** A frame arrives as it was sent or not at all, whatever its size up to
+//!   [`Endpoint::frame_bytes_max`].
+//! - **From whom it says.** Frames are handed in only by the [`Incoming`] of the connection on which
+//!   they came. It exists only once the hello of that connection was checked, so nobody of another
+//!   cluster gets in, and no frame counts for another node than its sender. Whether a hello can be
+//!   *believed* is up to the transport: whoever can write into its connections can be any node.
+//! - **Without waiting.** [`send`](Transport::send) and [`flush`](Transport::flush) run on the thread
+//!   that votes. They never block: what does not fit is dropped.
+//! - **Bounded.** For one peer at most [`Endpoint::queue_bytes_max`] wait, and one more mebibyte of
+//!   frames without values; nothing is handed in while [`Endpoint::is_full`].
+//! - **Fresh.** Every connection begins with a hello of its own, which is made when the connection is:
+//!   it says how far this node's disk is, and a peer that remembers more finds out a directory that
+//!   was restored from a copy.
+//! - **Over when closed.** After [`close`](Transport::close) nothing is handed in, and soon nothing is
+//!   left of the transport: no task, no thread, no clone of the [`Endpoint`].
+//!
+//! `synod::conformance` (feature `conformance`) checks all of it on a transport of yours.
+//!
+//! # How a connection begins
+//!
+//! A node dials each of its peers, and sends only on connections that it dialled:
+//!
+//! | step | the node that dials | the node that is dialled |
+//! | --- | --- | --- |
+//! | 1 | [`Endpoint::dial`], sends [`Dialling::hello`] | |
+//! | 2 | | gives it to [`Endpoint::accept`], sends the answer, in any case |
+//! | 3 | gives it to [`Dialling::receive`], sends what that gives | has an [`Incoming`], unless it refused |
+//! | 4 | sends frames ([`Frame::encode`]) | gives everything from here on to [`Incoming::receive`] |
+//!
+//! Where bytes come as a stream and not as messages, [`whole_frames`] cuts it. A dialler tries again
+//! until it is told to [`disconnect`](Transport::disconnect), and again when a connection is lost; a
+//! pause between attempts that grows to a second is kind.
 
-mod accept;
-mod dial;
-mod handshake;
-mod link;
-mod pipe;
+mod endpoint;
+mod frame;
+mod greeting;
+mod identity;
+mod limits;
+pub mod memory;
+mod network;
 mod refusals;
-#[cfg(test)]
-mod secret_tests;
-mod stream;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-#[cfg(feature = "test-certs")]
-mod tls_tests;
+mod tcp;
 
-use std::collections::BTreeMap;
-use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::fmt::Debug;
 
-use synod_core::{ClusterId, Config, GroupId, Incarnation, NodeId};
-use synod_proto::{Acquaintances, FRAME_BYTES_MAX, Hello, Judgement, Packet, Secret, VERSION};
-use tokio::net::TcpListener;
-use tokio::task::{AbortHandle, JoinSet};
+use synod_core::NodeId;
+pub use synod_proto::{DecodeError, FrameError, HelloError, Verdict};
 
-pub use link::LinkStatus;
+pub use endpoint::Endpoint;
+pub use frame::{Frame, whole_frames};
+pub use greeting::{Dialling, Incoming, PeerError};
 pub use refusals::Refused;
 
-/// Where packets from peers go.
-pub(crate) trait Inlet: Send + Sync + 'static {
-    /// Packets of one peer, in the order sent. Takes them all out of `packets`.
-    fn deliver(&self, from: NodeId, packets: &mut Vec<Packet>);
+pub(crate) use endpoint::Inlet;
+pub(crate) use identity::{Identity, SharedIdentity};
+pub(crate) use limits::FrameLimits;
+pub(crate) use network::Network;
+pub(crate) use tcp::{Settings, Tcp};
 
-    /// A way out to a peer has come or gone.
-    fn link(&self, peer: NodeId, connected: bool) {
-        let _: (NodeId, bool) = (peer, connected);
-    }
+/// Carries frames from one node to its peers; see the [module](self) for what it has to promise.
+///
+/// Made on the node's own thread, inside its tokio runtime, which has that one thread: tasks spawned
+/// there run between the turns of the protocol, so they must not block it. All calls come from there,
+/// too. Dropping it does what [`close`](Self::close) does.
+pub trait Transport: Debug + Send + 'static {
+    /// Keeps a connection to a peer at this address from now on, and instead of the one to any former
+    /// address of it. What an address looks like is the transport's business: it is what was given to
+    /// [`NodeBuilder::peer`](crate::NodeBuilder::peer) or stands in the membership. One that makes no
+    /// sense is a peer that cannot be reached.
+    fn connect(&mut self, peer: NodeId, address: &str);
 
-    /// Whether so much waits that connections had better not be read any further now.
-    fn is_full(&self) -> bool;
+    /// Knows this peer no longer: gives up the connection to it, and what waits for it.
+    fn disconnect(&mut self, peer: NodeId);
+
+    /// Queues a frame for a peer, or drops it if the peer is unknown, not connected or too far behind.
+    /// Never waits. May leave at once, and leaves with the next [`flush`](Self::flush) at the latest.
+    ///
+    /// Where the queue is full, frames that [carry values](Frame::carries_values) had better go first:
+    /// the others are small, and what a cluster needs to get out of a jam.
+    fn send(&mut self, to: NodeId, frame: &Frame);
+
+    /// Passes on what was queued, as far as that goes without waiting; the rest follows by itself.
+    /// Called once after all the frames of a turn, so that they can leave together.
+    fn flush(&mut self);
+
+    /// The ways out to the peers, to look at from any thread. Asked for once, at the start.
+    fn links(&self) -> std::sync::Arc<dyn Links>;
+
+    /// Ends every connection, and stops to listen. Whatever is called afterwards does nothing.
+    fn close(&mut self);
 }
 
-/// Limits and times of the network.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    /// Bytes of frames that wait for one peer. At the limit messages that carry values are dropped;
-    /// others, which are small, are dropped a mebibyte above it.
-    pub(crate) queue_bytes_max: usize,
-    /// The largest frame sent or read.
-    pub(crate) frame_bytes_max: u32,
-    /// For resolving, connecting and exchanging hellos, each.
-    pub(crate) connect_timeout: Duration,
-    /// Between attempts to reach a peer: doubles from the first to the second.
-    pub(crate) backoff: (Duration, Duration),
-    /// How long sent bytes may stay unacknowledged before the connection is given up.
-    pub(crate) unacknowledged_max: Duration,
-    /// Seals all frames, if set; then connections without it come to nothing.
-    pub(crate) secret: Option<Secret>,
-    /// Below everything else, if set.
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<crate::tls::TlsConfig>,
+/// How the ways out to the peers are, at any time and from any thread.
+///
+/// A node that shuts down hands over to a peer that is connected; the rest is for people and metrics.
+pub trait Links: Debug + Send + Sync + 'static {
+    /// The ways out to the peers that are known, ascending by node.
+    fn status(&self) -> Vec<(NodeId, LinkStatus)>;
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            queue_bytes_max: 64 * 1024 * 1024,
-            frame_bytes_max: FRAME_BYTES_MAX,
-            connect_timeout: Duration::from_secs(2),
-            backoff: (Duration::from_millis(10), Duration::from_secs(1)),
-            unacknowledged_max: Duration::from_secs(5),
-            secret: None,
-            #[cfg(feature = "tls")]
-            tls: None,
-        }
-    }
+/// What is known of the way out to a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkStatus {
+    /// Whether there is a connection to the peer.
+    pub connected: bool,
+    /// Bytes that wait to be written.
+    pub queued_bytes: usize,
+    /// Messages dropped since the start: the peer was not connected, or too far behind.
+    pub dropped: u64,
 }
 
-impl Settings {
-    /// Room for the largest message that a group with these settings sends: a page that its last
-    /// value overfills, with what frames add.
-    pub(crate) fn fitting(config: &Config) -> Self {
-        let value = config.command_bytes_max.max(config.batch_bytes_max);
-        let largest = config.page_bytes_max.saturating_add(value).saturating_add(FRAME_EXTRA);
-        let default = Self::default();
-        Self {
-            queue_bytes_max: default.queue_bytes_max.max(largest.saturating_mul(2)),
-            frame_bytes_max: u32::try_from(largest)
-                .unwrap_or(u32::MAX)
-                .max(default.frame_bytes_max),
-            ..default
-        }
-    }
-}
-
-/// The largest frame that a node with these settings sends or takes.
-pub(crate) fn frame_bytes_max(config: &Config) -> u32 {
-    Settings::fitting(config).frame_bytes_max
-}
-
-/// What a frame adds to the values in it, generously.
-const FRAME_EXTRA: usize = 64 * 1024;
-
-/// What this node says of itself in every hello; changes when it joins a cluster and as its log
-/// grows.
-#[derive(Clone, Debug)]
-pub(crate) struct Identity {
-    pub(crate) node: NodeId,
-    pub(crate) cluster: Option<ClusterId>,
-    pub(crate) boot: u64,
-    pub(crate) durable_batch: Arc<AtomicU64>,
-    pub(crate) nonce: u64,
-    pub(crate) groups: Vec<(GroupId, Incarnation)>,
-}
-
-impl Identity {
-    fn hello(&self, to: NodeId) -> Hello {
-        Hello {
-            version_min: u32::from(VERSION),
-            version_max: u32::from(VERSION),
-            cluster: self.cluster,
-            node: self.node,
-            to,
-            boot: self.boot,
-            durable_batch: self.durable_batch.load(Ordering::Relaxed),
-            nonce: self.nonce,
-            groups: self.groups.clone(),
-        }
-    }
-}
-
-/// The identity as all connections share it, and what they heard of the peers'.
-#[derive(Clone, Debug)]
-pub(crate) struct SharedIdentity {
-    ours: Arc<Mutex<Identity>>,
-    theirs: Arc<Mutex<Acquaintances>>,
-}
-
-impl SharedIdentity {
-    pub(crate) fn new(identity: Identity) -> Self {
-        Self { ours: Arc::new(Mutex::new(identity)), theirs: Arc::default() }
-    }
-
-    /// Changes what later hellos say.
-    pub(crate) fn update(&self, change: impl FnOnce(&mut Identity)) {
-        change(&mut self.lock());
-    }
-
-    fn hello(&self, to: NodeId) -> Hello {
-        self.lock().hello(to)
-    }
-
-    fn node(&self) -> NodeId {
-        self.lock().node
-    }
-
-    /// What we make of a peer's hello.
-    fn judge(&self, hello: &Hello) -> Judgement {
-        self.theirs.lock().unwrap_or_else(PoisonError::into_inner).judge(hello)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Identity> {
-        self.ours.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The ways out to the peers, ascending by node: those of whom it is now.
-#[cfg(feature = "metrics")]
-#[derive(Clone, Debug)]
-pub(crate) struct Ways(Links);
-
-#[cfg(feature = "metrics")]
-impl Ways {
-    pub(crate) fn status(&self) -> Vec<(NodeId, LinkStatus)> {
-        lock(&self.0).iter().map(|(&peer, link)| (peer, link.status())).collect()
-    }
-}
-
-/// The links of all peers that are known.
-pub(crate) type Links = Arc<Mutex<BTreeMap<NodeId, Arc<link::Link>>>>;
-
-fn lock(links: &Links) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, Arc<link::Link>>> {
-    links.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The link of a peer, if it is known.
-fn link_of(links: &Links, peer: NodeId) -> Option<Arc<link::Link>> {
-    lock(links).get(&peer).cloned()
-}
-
-/// A peer that is known.
-#[derive(Debug)]
-struct Peer {
-    link: Arc<link::Link>,
-    address: String,
-    /// Keeps the connection.
-    task: AbortHandle,
-}
-
-/// Peers known at most: two memberships, and those that were met on the way.
-const PEERS_MAX: usize = 512;
-
-/// The connections of one node. Dropping it closes them all.
-pub(crate) struct Transport {
-    links: BTreeMap<NodeId, Peer>,
-    /// The same, for whoever accepts connections.
-    known: Links,
-    identity: SharedIdentity,
-    settings: Settings,
-    inlet: Arc<dyn Inlet>,
-    /// Links with something queued since the last flush.
-    dirty: Vec<Arc<link::Link>>,
-    local: SocketAddr,
-    refusals: Arc<refusals::Refusals>,
-    tasks: JoinSet<()>,
-}
-
-impl Transport {
-    /// Starts to accept connections and to dial the peers, in tasks of the current runtime.
-    pub(crate) fn start(
-        listener: TcpListener,
-        identity: &SharedIdentity,
-        peers: &BTreeMap<NodeId, String>,
-        settings: &Settings,
-        inlet: &Arc<dyn Inlet>,
-    ) -> io::Result<Self> {
-        let local = listener.local_addr()?;
-        let (known, mut tasks) = (Links::default(), JoinSet::new());
-        let refusals = Arc::default();
-        let acceptor = accept::Acceptor::new(
-            identity.clone(),
-            Arc::clone(&known),
-            settings.clone(),
-            Arc::clone(inlet),
-            Arc::clone(&refusals),
-        );
-        tasks.spawn(acceptor.run(listener));
-        let mut transport = Self {
-            links: BTreeMap::new(),
-            known,
-            identity: identity.clone(),
-            settings: settings.clone(),
-            inlet: Arc::clone(inlet),
-            dirty: Vec::new(),
-            local,
-            refusals,
-            tasks,
-        };
-        for (&peer, address) in peers {
-            transport.connect(peer, address);
-        }
-        Ok(transport)
-    }
-
-    /// Keeps a connection to a peer at this address from now on; does nothing if it does already.
-    /// There are so many peers at most that any membership has its place.
-    pub(crate) fn connect(&mut self, peer: NodeId, address: &str) {
-        if peer == self.identity.node()
-            || self.links.get(&peer).is_some_and(|known| known.address == address)
-            || self.links.len() >= PEERS_MAX
-        {
-            return;
-        }
-        self.disconnect(peer);
-        let link = Arc::new(link::Link::new(peer, &self.settings));
-        let (identity, settings) = (self.identity.clone(), self.settings.clone());
-        let (inlet, to) = (Arc::clone(&self.inlet), address.to_owned());
-        let task = self.tasks.spawn(dial::run(Arc::clone(&link), to, identity, settings, inlet));
-        lock(&self.known).insert(peer, Arc::clone(&link));
-        self.links.insert(peer, Peer { link, address: address.to_owned(), task });
-    }
-
-    /// Knows this peer no longer: its connection is closed, and none of it accepted.
-    pub(crate) fn disconnect(&mut self, peer: NodeId) {
-        lock(&self.known).remove(&peer);
-        if let Some(Peer { link, task, .. }) = self.links.remove(&peer) {
-            task.abort();
-            link.disconnect();
-        }
-    }
-
-    /// The address that peers may connect to; tells the port if any was asked for.
-    pub(crate) const fn local(&self) -> SocketAddr {
-        self.local
-    }
-
-    /// Queues a packet for a peer; drops it if the peer is unknown, not connected or too far
-    /// behind. Leaves with the next [`flush`](Self::flush).
-    pub(crate) fn send(&mut self, to: NodeId, packet: &Packet) {
-        if let Some(Peer { link, .. }) = self.links.get(&to)
-            && link.queue(packet)
-        {
-            self.dirty.push(Arc::clone(link));
-        }
-    }
-
-    /// Writes what was queued, as far as the connections take it without waiting; their own tasks
-    /// write the rest.
-    pub(crate) fn flush(&mut self) {
-        for link in self.dirty.drain(..) {
-            link.flush();
-        }
-    }
-
-    /// The ways out to the peers, to look at from any thread.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn links(&self) -> Ways {
-        Ways(Arc::clone(&self.known))
-    }
-
-    /// The peers' connections, ascending by node.
-    pub(crate) fn status(&self) -> impl Iterator<Item = (NodeId, LinkStatus)> {
-        self.links.iter().map(|(&peer, known)| (peer, known.link.status()))
-    }
-
-    /// Connections that were turned away or broken off.
-    pub(crate) fn refused(&self) -> Refused {
-        self.refusals.get()
-    }
-
-    /// Closes every connection, and the listener.
-    pub(crate) fn close(&mut self) {
-        self.tasks.abort_all();
-        for known in self.links.values() {
-            known.link.disconnect();
-        }
-    }
-}
-
-impl std::fmt::Debug for Transport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transport")
-            .field("local", &self.local)
-            .field("links", &self.links)
-            .finish_non_exhaustive()
+impl LinkStatus {
+    /// A way out that is like this.
+    #[must_use]
+    pub const fn new(connected: bool, queued_bytes: usize, dropped: u64) -> Self {
+        Self { connected, queued_bytes, dropped }
     }
 }

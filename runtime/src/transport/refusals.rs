@@ -1,9 +1,7 @@
 //! Connections that were turned away or broken off, for whoever looks after the node.
 
-use std::net::SocketAddr;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use super::handshake::ConnectionError;
 
 /// Connections to this node that were refused or broken off, because of what came on them: somebody
 /// with another secret or none, a node of another cluster, a stranger, a frame that was changed.
@@ -21,7 +19,7 @@ pub struct Refused {
 pub(super) struct Refusals(Mutex<Refused>);
 
 impl Refusals {
-    pub(super) fn add(&self, from: SocketAddr, error: &ConnectionError) {
+    pub(super) fn add(&self, from: &dyn Display, error: &dyn Display) {
         let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         refused.count += 1;
         refused.last = Some(format!("{from}: {error}").into());

@@ -1,7 +1,7 @@
 //! How a cluster is founded, and its groups begin.
 
 use super::{
-    Driver, FormingInput, FormingState, Founding, Group, Input, Packet, Start, State, Time,
+    Driver, FormingInput, FormingState, Founding, Frame, Group, Input, Packet, Start, State, Time,
 };
 
 impl Driver {
@@ -12,9 +12,9 @@ impl Driver {
         }
         self.forming.step(now, input, &mut self.turn.forming);
         for (to, message) in self.turn.forming.messages.drain(..) {
-            self.transport.send(to, &Packet::Founding(message));
+            self.network.send(to, &Frame(Packet::Founding(message)));
         }
-        self.transport.flush();
+        self.network.flush();
         if let Some(founding) = self.turn.forming.write.take()
             && let Some(log) = &self.log
         {

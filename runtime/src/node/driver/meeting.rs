@@ -34,7 +34,7 @@ impl Driver {
     /// Connects to everybody in an address book: members to be as well.
     pub(super) fn meet(&mut self, book: &[u8]) {
         for (node, address) in addresses(book) {
-            self.transport.connect(node, &address);
+            self.network.connect(node, &address);
         }
     }
 
@@ -42,7 +42,7 @@ impl Driver {
     pub(super) fn meet_strangers(&mut self, book: &[u8]) {
         for (node, address) in addresses(book) {
             if !self.meeting.met.contains(&node) || self.meeting.left.contains(&node) {
-                self.transport.connect(node, &address);
+                self.network.connect(node, &address);
             }
         }
     }
@@ -55,13 +55,13 @@ impl Driver {
         let Some((members, book)) = self.groups[slot].members() else { return };
         let book = addresses(book);
         for (node, address) in &book {
-            self.transport.connect(*node, address);
+            self.network.connect(*node, address);
         }
         let books = self.groups.iter().filter_map(Hosted::members).map(|(_, book)| addresses(book));
         let named: BTreeSet<NodeId> = books.flat_map(BTreeMap::into_keys).collect();
         for Member { node, .. } in members {
             if let Some(address) = self.meeting.told.get(&node).filter(|_| !named.contains(&node)) {
-                self.transport.connect(node, address);
+                self.network.connect(node, address);
             }
         }
         if self.groups.iter().any(|group| group.members().is_none()) {
@@ -72,7 +72,7 @@ impl Driver {
         let Meeting { met, left, .. } = &mut self.meeting;
         let gone: BTreeSet<NodeId> = met.difference(&members).copied().collect();
         for peer in std::mem::replace(left, gone).difference(&members) {
-            self.transport.disconnect(*peer);
+            self.network.disconnect(*peer);
             met.remove(peer);
         }
         met.extend(members);

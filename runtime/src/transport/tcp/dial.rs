@@ -13,31 +13,26 @@ use super::handshake::{ConnectionError, Exchange, Side};
 use super::link::{Flushed, Link};
 use super::pipe::Pipe;
 use super::stream::Stream;
-use super::{Inlet, Settings, SharedIdentity};
+use super::{Endpoint, Settings};
+use crate::transport::PeerError;
 
 /// Connects, writes what the driver could not, and connects again, until dropped.
-pub(super) async fn run(
-    link: Arc<Link>,
-    address: String,
-    identity: SharedIdentity,
-    settings: Settings,
-    inlet: Arc<dyn Inlet>,
-) {
+pub(super) async fn run(link: Arc<Link>, address: String, endpoint: Endpoint, settings: Settings) {
     let (first, longest) = settings.backoff;
     let mut wait = first;
     let mut told = None;
     loop {
-        let error = match connect(&link, &address, &identity, &settings, &inlet).await {
+        let error = match connect(&link, &address, &endpoint, &settings).await {
             Ok((pipe, seal)) => {
-                let (node, peer) = (identity.node().0, link.peer.0);
+                let (node, peer) = (endpoint.node().0, link.peer.0);
                 tracing::info!(node, peer, %address, "connected");
                 let stream = pipe.socket();
                 let since = Instant::now();
                 link.connect(pipe, seal);
-                inlet.link(link.peer, true);
+                endpoint.link(link.peer, true);
                 let error = serve(&link, &stream).await;
                 link.disconnect();
-                inlet.link(link.peer, false);
+                endpoint.link(link.peer, false);
                 // One that is closed at once was refused, and is not to be tried in a tight loop.
                 if since.elapsed() > longest {
                     (wait, told) = (first, None);
@@ -49,7 +44,7 @@ pub(super) async fn run(
         // An unreachable peer is reported once, and not again at each attempt.
         let text = error.to_string();
         if told.as_ref() != Some(&text) {
-            let (node, peer) = (identity.node().0, link.peer.0);
+            let (node, peer) = (endpoint.node().0, link.peer.0);
             if error.is_mistake() {
                 tracing::warn!(node, peer, %address, error = text, "cannot talk to peer");
             } else {
@@ -72,14 +67,13 @@ pub(super) async fn run(
 pub(super) async fn connect(
     link: &Link,
     address: &str,
-    identity: &SharedIdentity,
+    endpoint: &Endpoint,
     settings: &Settings,
-    inlet: &Arc<dyn Inlet>,
 ) -> Result<(Pipe, Option<Seal>), ConnectionError> {
     let limit = settings.connect_timeout;
     let within = |_| ConnectionError::TimedOut(limit);
     let stream = timeout(limit, connect_any(address, settings)).await.map_err(within)??;
-    let ours = identity.hello(link.peer);
+    let ours = endpoint.identity().hello(link.peer);
     let exchange = async {
         let mut stream = Stream::dial(stream, link.peer, settings).await?;
         let mut buffer = BytesMut::with_capacity(4096);
@@ -87,12 +81,12 @@ pub(super) async fn connect(
         let mut exchange = Exchange::begin(&mut stream, &mut buffer, secret, Side::Dialler).await?;
         exchange.send_hello(ours.clone()).await?;
         let theirs = exchange.read_hello().await?;
-        theirs.agree(&ours)?;
+        theirs.agree(&ours).map_err(PeerError::Hello)?;
         let ours = exchange.read_judgement().await?;
-        inlet.deliver(link.peer, &mut vec![Packet::Judged(ours)]);
-        exchange.send_judgement(identity.judge(&theirs)).await?;
+        endpoint.inlet().deliver(link.peer, &mut vec![Packet::Judged(ours)]);
+        exchange.send_judgement(endpoint.identity().judge(&theirs)).await?;
         if ours.verdict != Verdict::Fine {
-            return Err(ConnectionError::RefusedUs(ours.verdict));
+            return Err(PeerError::RefusedUs(ours.verdict).into());
         }
         let (seal, _) = exchange.end();
         let pipe = stream.into_pipe()?;

@@ -6,10 +6,11 @@ use tokio::net::TcpStream;
 
 use super::handshake::ConnectionError;
 use super::tests::{
-    Node, connected, identity, inlet, learned, listener, packet, settings, soon, start_with, until,
+    Node, connected, endpoint, inlet, learned, listener, packet, settings, soon, start_with, until,
 };
 use super::*;
 use crate::tls::{TestAuthority, TlsConfig};
+use crate::transport::Refused;
 
 fn with(tls: Option<TlsConfig>) -> Settings {
     Settings { tls, ..settings() }
@@ -26,15 +27,15 @@ async fn alone(tls: Option<TlsConfig>) -> (Node, SocketAddr) {
 /// What becomes of one attempt of node 2 to reach node 1.
 async fn attempt(at: SocketAddr, tls: Option<TlsConfig>) -> ConnectionError {
     let link = link::Link::new(NodeId(1), &settings());
-    let (identity, at) = (identity(2, None), at.to_string());
-    soon(dial::connect(&link, &at, &identity, &with(tls), &inlet().0)).await.unwrap_err()
+    let (endpoint, at) = (endpoint(2, None, inlet().0), at.to_string());
+    soon(dial::connect(&link, &at, &endpoint, &with(tls))).await.unwrap_err()
 }
 
 /// Waits until node 1 has refused somebody, and gives the reason.
 async fn refused(node: &mut Node) -> String {
-    until("refused", || node.transport.refused().count > 0).await;
+    until("refused", || node.refused().count > 0).await;
     assert!(node.received.try_recv().is_err());
-    node.transport.refused().last.unwrap().to_string()
+    node.refused().last.unwrap().to_string()
 }
 
 async fn everything_arrives(one: &Settings, two: &Settings) {
@@ -45,21 +46,21 @@ async fn everything_arrives(one: &Settings, two: &Settings) {
     connected(&one).await;
     connected(&two).await;
     for round in 1..200 {
-        one.transport.send(NodeId(2), &packet(round));
-        two.transport.send(NodeId(1), &packet(round + 5000));
+        one.send(2, packet(round));
+        two.send(1, packet(round + 5000));
         if round % 7 == 0 {
-            one.transport.flush();
+            one.flush();
         }
     }
-    two.transport.flush();
+    two.flush();
     // Much more than the socket and TLS take at once, so the link's own task writes too.
     for _ in 0..20 {
-        one.transport.send(NodeId(2), &learned(900_000));
-        one.transport.flush();
-        until("room", || one.transport.status().all(|(_, link)| link.queued_bytes < 1000)).await;
+        one.send(2, learned(900_000));
+        one.flush();
+        until("room", || one.status().all(|(_, link)| link.queued_bytes < 1000)).await;
     }
-    one.transport.send(NodeId(2), &packet(200));
-    one.transport.flush();
+    one.send(2, packet(200));
+    one.flush();
     for round in 1..200 {
         assert_eq!(soon(two.received.recv()).await, Some((NodeId(1), packet(round))));
         assert_eq!(soon(one.received.recv()).await, Some((NodeId(2), packet(round + 5000))));
@@ -68,10 +69,10 @@ async fn everything_arrives(one: &Settings, two: &Settings) {
         assert_eq!(soon(two.received.recv()).await, Some((NodeId(1), learned(900_000))));
     }
     assert_eq!(soon(two.received.recv()).await, Some((NodeId(1), packet(200))));
-    assert!(one.transport.status().all(|(_, link)| link.dropped == 0));
-    assert_eq!(one.transport.refused(), Refused::default());
+    assert!(one.status().all(|(_, link)| link.dropped == 0));
+    assert_eq!(one.refused(), Refused::default());
     drop(two);
-    until("loss noticed", || one.transport.status().all(|(_, link)| !link.connected)).await;
+    until("loss noticed", || one.status().all(|(_, link)| !link.connected)).await;
 }
 
 #[tokio::test]
@@ -175,7 +176,7 @@ async fn certificates_of_another_authority_are_not_believed() {
     );
     attempt(at, Some(mixed.unwrap())).await;
     let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer).to_string();
-    until("refused twice", || one.transport.refused().count == 2).await;
+    until("refused twice", || one.refused().count == 2).await;
     let why = refused(&mut one).await;
     assert!(why.ends_with(&unknown), "{why}");
 }

@@ -15,9 +15,10 @@ use tokio::task::{AbortHandle, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::handshake::{ConnectionError, Exchange, Side};
-use super::refusals::Refusals;
 use super::stream::Stream;
-use super::{Inlet, Links, PEERS_MAX, Settings, SharedIdentity, link_of};
+use super::{Endpoint, Known, Settings};
+use crate::transport::PeerError;
+use crate::transport::network::PEERS_MAX;
 
 /// Accepts connections, and reads packets from those of known peers.
 pub(super) struct Acceptor {
@@ -28,27 +29,18 @@ pub(super) struct Acceptor {
 }
 
 struct Shared {
-    identity: SharedIdentity,
-    links: Links,
+    endpoint: Endpoint,
+    known: Known,
     settings: Settings,
-    inlet: Arc<dyn Inlet>,
-    refusals: Arc<Refusals>,
     /// The connection of each peer; a newer one ends the older, which is mostly a dead one.
     readers: Mutex<BTreeMap<NodeId, AbortHandle>>,
 }
 
 impl Acceptor {
-    pub(super) fn new(
-        identity: SharedIdentity,
-        links: Links,
-        settings: Settings,
-        inlet: Arc<dyn Inlet>,
-        refusals: Arc<Refusals>,
-    ) -> Self {
+    pub(super) fn new(endpoint: Endpoint, known: Known, settings: Settings) -> Self {
         let places = Arc::new(Semaphore::new(PEERS_MAX * 2 + STRANGERS_MAX));
         let readers = Mutex::new(BTreeMap::new());
-        let shared = Shared { identity, links, settings, inlet, refusals, readers };
-        Self { shared: Arc::new(shared), places }
+        Self { shared: Arc::new(Shared { endpoint, known, settings, readers }), places }
     }
 
     /// Until dropped; then every connection closes.
@@ -99,7 +91,7 @@ impl Shared {
                 if let Some(old) = old {
                     old.abort();
                 }
-                if let Some(link) = link_of(&self.links, node)
+                if let Some(link) = self.known.link(node)
                     && !link.is_connected()
                 {
                     link.bell.notify_one();
@@ -128,13 +120,13 @@ impl Shared {
         let theirs = exchange.read_hello().await?;
         exchange.check_certificate(theirs.node, &self.settings)?;
         *peer = Some(theirs.node);
-        let ours = self.identity.hello(theirs.node);
+        let ours = self.endpoint.identity().hello(theirs.node);
         exchange.send_hello(ours.clone()).await?;
-        theirs.agree(&ours)?;
-        if link_of(&self.links, theirs.node).is_none() {
-            return Err(ConnectionError::Stranger(theirs.node));
+        theirs.agree(&ours).map_err(PeerError::Hello)?;
+        if self.known.link(theirs.node).is_none() {
+            return Err(PeerError::Stranger(theirs.node).into());
         }
-        exchange.send_judgement(self.identity.judge(&theirs)).await?;
+        exchange.send_judgement(self.endpoint.identity().judge(&theirs)).await?;
         let (_, seal) = exchange.end();
         Ok((stream, theirs.node, seal))
     }
@@ -152,14 +144,14 @@ impl Shared {
         loop {
             while let Some(packet) = decoder.next(buffer)? {
                 if matches!(packet, Packet::Hello(_)) {
-                    return Err(ConnectionError::SecondHello);
+                    return Err(PeerError::SecondHello.into());
                 }
                 packets.push(packet);
             }
             if !packets.is_empty() {
-                self.inlet.deliver(node, &mut packets);
+                self.endpoint.inlet().deliver(node, &mut packets);
             }
-            while self.inlet.is_full() {
+            while self.endpoint.inlet().is_full() {
                 yield_now().await;
             }
             if buffer.capacity() - buffer.len() < READ_BYTES / 4 {
@@ -173,10 +165,10 @@ impl Shared {
     }
 
     fn report(&self, address: SocketAddr, peer: Option<NodeId>, error: &ConnectionError) {
-        let node = self.identity.node().0;
+        let node = self.endpoint.node().0;
         let peer = peer.map(|peer| peer.0);
         if error.is_mistake() {
-            self.refusals.add(address, error);
+            self.endpoint.refusals().add(&address, error);
             tracing::warn!(node, peer, %address, %error, "connection refused or broken off");
         } else {
             tracing::debug!(node, peer, %address, %error, "connection ended");

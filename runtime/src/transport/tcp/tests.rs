@@ -3,14 +3,15 @@
 use std::future::Future;
 
 use bytes::{Buf, BytesMut};
-use synod_core::{Message, Value};
-use synod_proto::{Decoder, Judgement, Verdict, encode_frame};
+use synod_core::{ClusterId, GroupId, Incarnation, Message, Value};
+use synod_proto::{Decoder, Judgement, Packet, Verdict, encode_frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
+use crate::transport::{Identity, Inlet, Refused, SharedIdentity};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -29,8 +30,40 @@ impl Inlet for Channel {
 }
 
 pub(super) struct Node {
-    pub(super) transport: Transport,
+    pub(super) transport: Tcp,
     pub(super) received: mpsc::UnboundedReceiver<(NodeId, Packet)>,
+}
+
+impl Node {
+    pub(super) fn start(
+        listener: TcpListener,
+        endpoint: Endpoint,
+        peers: &[(u64, SocketAddr)],
+        settings: &Settings,
+        received: mpsc::UnboundedReceiver<(NodeId, Packet)>,
+    ) -> Self {
+        let mut transport = Tcp::start(listener, endpoint, settings).unwrap();
+        for &(peer, at) in peers {
+            transport.connect(NodeId(peer), &at.to_string());
+        }
+        Self { transport, received }
+    }
+
+    pub(super) fn send(&mut self, to: u64, packet: Packet) {
+        self.transport.send(NodeId(to), &Frame(packet));
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.transport.flush();
+    }
+
+    pub(super) fn status(&self) -> impl Iterator<Item = (NodeId, LinkStatus)> {
+        self.transport.known.status().into_iter()
+    }
+
+    pub(super) fn refused(&self) -> Refused {
+        self.transport.endpoint.refused()
+    }
 }
 
 pub(super) fn identity(node: u64, cluster: Option<u64>) -> SharedIdentity {
@@ -69,10 +102,11 @@ pub(super) fn start_with(
     settings: &Settings,
 ) -> Node {
     let (inlet, received) = inlet();
-    let peers = peers.iter().map(|&(id, at)| (NodeId(id), at.to_string())).collect();
-    let transport =
-        Transport::start(listener, &identity(node, cluster), &peers, settings, &inlet).unwrap();
-    Node { transport, received }
+    Node::start(listener, endpoint(node, cluster, inlet), peers, settings, received)
+}
+
+pub(super) fn endpoint(node: u64, cluster: Option<u64>, inlet: Arc<dyn Inlet>) -> Endpoint {
+    Endpoint::new(identity(node, cluster), inlet, FrameLimits::default())
 }
 
 /// What receives packets, and where they come out again.
@@ -111,7 +145,7 @@ pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 pub(super) async fn connected(node: &Node) {
-    until("connected", || node.transport.status().all(|(_, link)| link.connected)).await;
+    until("connected", || node.status().all(|(_, link)| link.connected)).await;
 }
 
 pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -127,23 +161,23 @@ async fn packets_arrive_in_order_both_ways_whatever_their_size() {
     connected(&one).await;
     connected(&two).await;
     for round in 1..1000 {
-        one.transport.send(NodeId(2), &packet(round));
-        two.transport.send(NodeId(1), &packet(round + 5000));
+        one.send(2, packet(round));
+        two.send(1, packet(round + 5000));
         if round % 7 == 0 {
-            one.transport.flush();
+            one.flush();
         }
     }
-    one.transport.send(NodeId(2), &learned(900_000));
-    one.transport.send(NodeId(2), &packet(1000));
-    one.transport.flush();
-    two.transport.flush();
+    one.send(2, learned(900_000));
+    one.send(2, packet(1000));
+    one.flush();
+    two.flush();
     for round in 1..1000 {
         assert_eq!(soon(two.received.recv()).await, Some((NodeId(1), packet(round))));
         assert_eq!(soon(one.received.recv()).await, Some((NodeId(2), packet(round + 5000))));
     }
     assert_eq!(soon(two.received.recv()).await, Some((NodeId(1), learned(900_000))));
     assert_eq!(soon(two.received.recv()).await, Some((NodeId(1), packet(1000))));
-    assert!(one.transport.status().all(|(_, link)| link.dropped == 0));
+    assert!(one.status().all(|(_, link)| link.dropped == 0));
 }
 
 #[tokio::test]
@@ -154,15 +188,15 @@ async fn a_peer_that_comes_back_is_reached_again() {
     let two = start(two, 2, None, &[(1, at_one)]);
     connected(&one).await;
     drop(two);
-    until("loss noticed", || one.transport.status().all(|(_, link)| !link.connected)).await;
-    one.transport.send(NodeId(2), &packet(1));
-    one.transport.flush();
-    assert_eq!(one.transport.status().next().unwrap().1.dropped, 1, "nobody to send to");
+    until("loss noticed", || one.status().all(|(_, link)| !link.connected)).await;
+    one.send(2, packet(1));
+    one.flush();
+    assert_eq!(one.status().next().unwrap().1.dropped, 1, "nobody to send to");
     let again = TcpListener::bind(at_two).await.unwrap();
     let mut two = start(again, 2, None, &[(1, at_one)]);
     connected(&one).await;
-    one.transport.send(NodeId(2), &packet(2));
-    one.transport.flush();
+    one.send(2, packet(2));
+    one.flush();
     assert_eq!(soon(two.received.recv()).await, Some((NodeId(1), packet(2))));
 }
 
@@ -255,18 +289,18 @@ async fn what_a_slow_peer_does_not_take_is_dropped_and_counted() {
     connected(&one).await;
     // It never reads. The kernel takes some megabytes, the queue one more.
     for _ in 0..64 {
-        one.transport.send(NodeId(2), &learned(256 * 1024));
-        one.transport.flush();
+        one.send(2, learned(256 * 1024));
+        one.flush();
     }
-    let (_, full) = one.transport.status().next().unwrap();
+    let (_, full) = one.status().next().unwrap();
     assert!(full.dropped > 0, "{full:?}");
     assert!(full.queued_bytes >= 1024 * 1024 && full.queued_bytes < 1536 * 1024, "{full:?}");
-    one.transport.send(NodeId(2), &packet(1));
-    let (_, after) = one.transport.status().next().unwrap();
+    one.send(2, packet(1));
+    let (_, after) = one.status().next().unwrap();
     assert_eq!(after.dropped, full.dropped, "small messages still find room");
     // Now it reads: everything queued arrives, by the connection's own task.
     let reading = tokio::spawn(async move { while stream.read(&mut [0; 65536]).await.is_ok() {} });
-    until("drained", || one.transport.status().all(|(_, link)| link.queued_bytes == 0)).await;
+    until("drained", || one.status().all(|(_, link)| link.queued_bytes == 0)).await;
     reading.abort();
 }
 
@@ -275,15 +309,11 @@ async fn connections_that_say_nothing_are_closed() {
     let nobody = "127.0.0.1:1".parse().unwrap();
     let at;
     let _one = {
-        let (sender, received) = mpsc::unbounded_channel();
-        let inlet: Arc<dyn Inlet> = Arc::new(Channel(sender));
+        let (inlet, received) = inlet();
         let listener = listener().await;
         at = listener.local_addr().unwrap();
-        let peers = [(NodeId(2), SocketAddr::to_string(&nobody))].into();
         let settings = Settings { connect_timeout: Duration::from_millis(20), ..settings() };
-        let identity = identity(1, None);
-        let transport = Transport::start(listener, &identity, &peers, &settings, &inlet).unwrap();
-        Node { transport, received }
+        Node::start(listener, endpoint(1, None, inlet), &[(2, nobody)], &settings, received)
     };
     let mut silent = TcpStream::connect(at).await.unwrap();
     assert!(is_closed(&mut silent).await);

@@ -8,13 +8,14 @@ use bytes::{Buf, BytesMut};
 use synod_core::NodeId;
 use synod_proto::{
     CHALLENGE_BYTES, CHALLENGE_MAGIC, Decoder, FrameBuf, FrameError, FrameTooLong, Hello,
-    HelloError, Judgement, Packet, Seal, Secret, Verdict,
+    Judgement, Packet, Seal, Secret, Verdict,
 };
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Settings;
 use super::stream::Stream;
+use crate::transport::PeerError;
 
 /// Why a connection came to nothing, or ended.
 #[derive(Debug, Error)]
@@ -50,20 +51,8 @@ pub(super) enum ConnectionError {
     SecretThere,
     #[error("the peer has TLS and this node has none: give all nodes TLS or none")]
     TlsThere,
-    #[error("the first packet is no hello")]
-    NoHello,
-    #[error("the peer does not say what it makes of our hello")]
-    NoJudgement,
-    #[error("the peer's directory is not what it was ({0:?}): it takes new incarnations")]
-    RefusedThem(Verdict),
-    #[error("the peer remembers more of our directory than it holds ({0:?})")]
-    RefusedUs(Verdict),
-    #[error("a second hello")]
-    SecondHello,
     #[error(transparent)]
-    Hello(#[from] HelloError),
-    #[error("node {0} is not among our peers")]
-    Stranger(NodeId),
+    Peer(#[from] PeerError),
     #[error("the peer sent packets on the connection that we send on")]
     Unasked,
 }
@@ -90,16 +79,10 @@ impl ConnectionError {
             | Self::SecretHere
             | Self::SecretThere
             | Self::TlsThere
-            | Self::NoHello
-            | Self::NoJudgement
-            | Self::SecondHello
-            | Self::Hello(_)
-            | Self::Stranger(_)
             | Self::Unasked => true,
+            Self::Peer(error) => error.is_mistake(),
             #[cfg(feature = "tls")]
             Self::Tls(_) | Self::NotItsCertificate(_) => true,
-            // Mended by the node itself, and said loudly where that happens.
-            Self::RefusedThem(_) | Self::RefusedUs(_) => false,
             Self::Connect(..) | Self::TimedOut(_) | Self::Io(_) | Self::Closed => false,
         }
     }
@@ -168,7 +151,7 @@ impl<'a> Exchange<'a> {
             Packet::Judged(_)
             | Packet::Founding(_)
             | Packet::Group { .. }
-            | Packet::Transfer { .. } => Err(ConnectionError::NoHello),
+            | Packet::Transfer { .. } => Err(PeerError::NoHello.into()),
         }
     }
 
@@ -181,7 +164,7 @@ impl<'a> Exchange<'a> {
         match judgement.verdict {
             Verdict::Fine => Ok(()),
             refused @ (Verdict::Rollback | Verdict::Clone) => {
-                Err(ConnectionError::RefusedThem(refused))
+                Err(PeerError::RefusedThem(refused).into())
             }
         }
     }
@@ -193,7 +176,7 @@ impl<'a> Exchange<'a> {
             Packet::Hello(_)
             | Packet::Founding(_)
             | Packet::Group { .. }
-            | Packet::Transfer { .. } => Err(ConnectionError::NoJudgement),
+            | Packet::Transfer { .. } => Err(PeerError::NoJudgement.into()),
         }
     }
 

@@ -7,9 +7,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::handshake::ConnectionError;
 use super::tests::{
-    Node, connected, identity, inlet, listener, packet, settings, soon, start_with, until,
+    Node, connected, endpoint, identity, inlet, listener, packet, settings, soon, start_with, until,
 };
 use super::*;
+use crate::transport::Refused;
 
 fn with(secret: Option<&str>) -> Settings {
     Settings { secret: secret.map(|it| Secret::new(it.as_bytes()).unwrap()), ..settings() }
@@ -35,19 +36,19 @@ async fn dialling(node: u64, at: SocketAddr) -> Node {
 /// What becomes of one attempt of node 2 to reach node 1.
 async fn attempt(at: SocketAddr, secret: Option<&str>) -> ConnectionError {
     let link = link::Link::new(NodeId(1), &settings());
-    let (identity, at) = (identity(2, None), at.to_string());
-    soon(dial::connect(&link, &at, &identity, &with(secret), &inlet().0)).await.unwrap_err()
+    let (endpoint, at) = (endpoint(2, None, inlet().0), at.to_string());
+    soon(dial::connect(&link, &at, &endpoint, &with(secret))).await.unwrap_err()
 }
 
 fn say(node: &mut Node, round: u64) {
-    node.transport.send(NodeId(1), &packet(round));
-    node.transport.flush();
+    node.send(1, packet(round));
+    node.flush();
 }
 
 /// Waits until node 1 has refused somebody for this reason, once.
 async fn refused(node: &Node, why: &ConnectionError) {
-    until("refused", || node.transport.refused().count > 0).await;
-    let refused = node.transport.refused();
+    until("refused", || node.refused().count > 0).await;
+    let refused = node.refused();
     let last = refused.last.unwrap_or_default();
     assert!(last.ends_with(&why.to_string()), "{last}, and not {why}");
     assert_eq!(refused.count, 1);
@@ -64,15 +65,15 @@ async fn holders_of_one_secret_talk() {
     connected(&one).await;
     connected(&two).await;
     for round in 1..200 {
-        one.transport.send(NodeId(2), &packet(round));
-        one.transport.flush();
+        one.send(2, packet(round));
+        one.flush();
         say(&mut two, round);
     }
     for round in 1..200 {
         assert_eq!(soon(two.received.recv()).await, Some((NodeId(1), packet(round))));
         assert_eq!(soon(one.received.recv()).await, Some((NodeId(2), packet(round))));
     }
-    assert_eq!(one.transport.refused(), Refused::default());
+    assert_eq!(one.refused(), Refused::default());
 }
 
 #[tokio::test]
@@ -226,7 +227,7 @@ async fn meddled(mut change: impl FnMut(&[Vec<u8>]) -> Option<Vec<u8>> + Send + 
         () = again => {}
         got = soon(one.received.recv()) => assert_eq!(got, Some((NodeId(2), packet(50)))),
     }
-    assert_eq!(one.transport.refused().count, 1, "the others go on");
+    assert_eq!(one.refused().count, 1, "the others go on");
     middle.abort();
 }
 
@@ -306,11 +307,11 @@ async fn a_connection_cut_within_a_frame_is_no_ones_mistake() {
     for round in 1..=2 {
         assert_eq!(soon(one.received.recv()).await, Some((NodeId(2), packet(round))));
     }
-    until("loss noticed", || two.transport.status().all(|(_, link)| !link.connected)).await;
+    until("loss noticed", || two.status().all(|(_, link)| !link.connected)).await;
     connected(&two).await;
     say(&mut two, 5);
     assert_eq!(soon(one.received.recv()).await, Some((NodeId(2), packet(5))));
-    assert_eq!(one.transport.refused(), Refused::default());
+    assert_eq!(one.refused(), Refused::default());
     middle.abort();
 }
 
@@ -334,7 +335,7 @@ async fn frames_of_an_older_connection_cannot_be_spliced_in() {
     say(&mut two, 1);
     assert_eq!(soon(one.received.recv()).await, Some((NodeId(2), packet(1))));
     say(&mut two, 2);
-    until("loss noticed", || two.transport.status().all(|(_, link)| !link.connected)).await;
+    until("loss noticed", || two.status().all(|(_, link)| !link.connected)).await;
     connected(&two).await;
     say(&mut two, 3);
     refused(&one, &SEAL).await;

@@ -3,25 +3,15 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use synod_core::{NodeId, TransferMessage};
-use synod_proto::{FrameBuf, Packet, Seal};
+use synod_core::NodeId;
+use synod_proto::{FrameBuf, Seal};
 use tokio::sync::Notify;
 
 use super::Settings;
 use super::handshake::ConnectionError;
 use super::pipe::Pipe;
-
-/// What is known of the way out to a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LinkStatus {
-    /// Whether there is a connection to the peer.
-    pub connected: bool,
-    /// Bytes that wait to be written.
-    pub queued_bytes: usize,
-    /// Messages dropped since the start: the peer was not connected, or too far behind.
-    pub dropped: u64,
-}
+use super::{Frame, LinkStatus};
+use crate::transport::limits::SMALL_BYTES_MAX;
 
 /// A queue of frames, written by whoever flushes it, mostly the driver itself: so a message costs no
 /// wake-up on its way out. Only when the connection takes no more does its own task help.
@@ -68,10 +58,10 @@ impl Link {
         }
     }
 
-    /// Queues a packet or drops it; returns whether a flush is due that was not due before.
-    pub(super) fn queue(&self, packet: &Packet) -> bool {
+    /// Queues a frame or drops it; returns whether a flush is due that was not due before.
+    pub(super) fn queue(&self, frame: &Frame) -> bool {
         let mut state = self.lock();
-        let max = if carries_values(packet) {
+        let max = if frame.carries_values() {
             self.queue_bytes_max
         } else {
             self.queue_bytes_max.saturating_add(SMALL_BYTES_MAX)
@@ -80,7 +70,7 @@ impl Link {
             state.dropped += 1;
             return false;
         }
-        if let Err(error) = state.frames.push(packet) {
+        if let Err(error) = state.frames.push(&frame.0) {
             state.dropped += 1;
             tracing::warn!(peer = self.peer.0, %error, "message dropped");
             return false;
@@ -162,20 +152,3 @@ fn write(state: &mut State) -> Flushed {
         }
     }
 }
-
-/// The rest is a few dozen bytes each, and what the cluster needs to get out of a jam.
-fn carries_values(packet: &Packet) -> bool {
-    match packet {
-        Packet::Hello(_) | Packet::Judged(_) | Packet::Founding(_) => false,
-        Packet::Group { message, .. } => message.value_bytes() > 0,
-        Packet::Transfer { message, .. } => match message {
-            TransferMessage::Offer { .. } | TransferMessage::Chunk { .. } => true,
-            TransferMessage::Ask { .. }
-            | TransferMessage::Fetch { .. }
-            | TransferMessage::Nothing { .. } => false,
-        },
-    }
-}
-
-/// Above the queue's limit there is so much room for messages without values.
-const SMALL_BYTES_MAX: usize = 1024 * 1024;
