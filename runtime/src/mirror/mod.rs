@@ -288,6 +288,11 @@ impl<M: Save> StateMachine for Mirrored<M> {
         self.first.read(query)
     }
 
+    /// That of the first, unless it kept more than the commands that were handed out.
+    fn digest(&self) -> Option<u64> {
+        (self.place.at <= self.progress).then(|| self.first.digest()).flatten()
+    }
+
     /// Marks the present position for the copy. The handle waits until the copy is there, and writes it.
     ///
     /// # Errors
