@@ -196,10 +196,13 @@ fn not_proposed(error: ProposeError) -> Status {
         }
         ProposeError::NotMember | ProposeError::Forming(_) => Status::unavailable(text),
         ProposeError::NoMachine(_) => Status::internal(text),
+        // Done, but nobody here knows with which version: the text says to look.
+        ProposeError::OutputLost { .. }
+        | ProposeError::Unknown
+        | ProposeError::ShuttingDown
+        | ProposeError::Failed { .. }
         // And whatever is new: never say "no" of what may still happen.
-        ProposeError::Unknown | ProposeError::ShuttingDown | ProposeError::Failed { .. } | _ => {
-            Status::unknown(text)
-        }
+        | _ => Status::unknown(text),
     }
 }
 

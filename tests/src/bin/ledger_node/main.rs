@@ -129,6 +129,7 @@ async fn put(group: &GroupHandle, command: &str) -> String {
             | ProposeError::NotMember
             | ProposeError::Forming(_)
             | ProposeError::Unknown
+            | ProposeError::OutputLost { .. }
             | ProposeError::ShuttingDown),
         ) => format!("retry {error}"),
         Err(ProposeError::Failed { reason }) => format!("stopped {reason}"),
