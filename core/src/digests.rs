@@ -18,8 +18,9 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::env::Ctx;
+use crate::founding::ClusterId;
 use crate::ids::{Instance, Member};
-use crate::membership::VoterSet;
+use crate::membership::{MembershipEntry, VoterSet};
 use crate::message::Message;
 use crate::outbox::Event;
 use crate::value::Value;
@@ -81,7 +82,15 @@ impl Digests {
 
     /// The next value is handed out. Says whether the state after it is to be digested.
     pub(crate) fn add(&mut self, at: Instance, value: &Value, interval: u64) -> bool {
-        self.log = mix(self.log, value.bytes());
+        self.log = match value.membership() {
+            // A recovery gives the cluster another name, and with it the entries that are there already.
+            Some(entry) => {
+                let mut bytes = Vec::new();
+                MembershipEntry { cluster: ClusterId(0), ..entry }.encode(&mut bytes);
+                mix(self.log, &bytes)
+            }
+            None => mix(self.log, value.bytes()),
+        };
         let is_due = interval > 0 && at.0.is_multiple_of(interval) && self.open.len() < OPEN_MAX;
         if is_due {
             self.open.push_back(Point { at, log: self.log, state: None });
@@ -267,6 +276,23 @@ mod tests {
         }
         let verdict = digests.on_digested(AT, None, &mut kit.ctx());
         assert_eq!(verdict, Some(Verdict::Log(AT)));
+    }
+
+    #[test]
+    fn the_name_of_the_cluster_does_not_count() {
+        let of = |cluster, voter| {
+            let entry = MembershipEntry {
+                key: crate::testing::command(1, 1).key,
+                cluster: ClusterId(cluster),
+                version: Instance(3),
+                membership: crate::Membership::new(alloc::vec![member(voter)], Vec::new()).unwrap(),
+            };
+            let mut digests = Digests::new(7);
+            digests.add(AT, &Value::of_membership(&entry), 0);
+            digests.log()
+        };
+        assert_eq!(of(1, 2), of(9, 2));
+        assert_ne!(of(1, 2), of(1, 3));
     }
 
     #[test]
