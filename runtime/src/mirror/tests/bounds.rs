@@ -1,5 +1,7 @@
 //! What happens at the bounds of the queue, and at the end.
 
+use super::super::feed::{Entry, Feed};
+use super::super::place::Place;
 use super::*;
 
 fn at_most(commands_max: usize) -> MirrorConfig {
@@ -93,6 +95,19 @@ fn a_pause_that_comes_while_a_command_waits_does_not_hold_it_up() {
     gate.open();
     written.recv_timeout(SOON).unwrap().unwrap();
     drop(thread.join().unwrap());
+}
+
+#[test]
+fn a_pause_between_two_commands_does_not_hold_up_a_third() {
+    let feed = Arc::new(Feed::new(SmId(3), at_most(1), Place::new(at(0))));
+    feed.push(Entry { at: at(1), command: command(1), output: None });
+    let waiting = Arc::clone(&feed);
+    let thread = thread::spawn(move || waiting.admit(8));
+    until("it waits", || feed.status().waits == 1);
+    feed.pause(); // the copy is about to take the first command
+    until("the pause has ended", || feed.status().state == MirrorState::Following);
+    feed.end(&MirrorError::Ended);
+    assert!(!thread.join().unwrap());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Machines that keep their own state, and checkpoints that are loaded.
 
+use super::super::feed::{Entry, Feed};
+use super::super::place::Place;
 use super::*;
 
 /// A machine that has kept its state after so many commands.
@@ -177,6 +179,23 @@ fn a_load_waits_for_a_checkpoint_that_is_being_written() {
     apply(&mut both, 10..=12);
     files.write(12, both.checkpoint().unwrap()).unwrap();
     assert_eq!(files.sum(12), after(12));
+}
+
+#[test]
+fn a_load_waits_for_a_writer_that_has_come_and_not_begun_to_read() {
+    let feed = Arc::new(Feed::new(SmId(3), MirrorConfig::default(), Place::new(at(0))));
+    let mark = feed.mark(at(0)).unwrap();
+    assert_eq!(feed.reach(&mark), Ok(Place::new(at(0))));
+    feed.push(Entry { at: at(1), command: command(1), output: None });
+    let loading = Arc::clone(&feed);
+    let thread = thread::spawn(move || loading.empty());
+    until("the queue is dropped", || feed.status().commands == 0);
+    for _ in 0..10_000 {
+        assert!(!thread.is_finished(), "the state would change under the writer");
+        thread::yield_now();
+    }
+    feed.release(&mark);
+    assert_eq!(thread.join().unwrap(), Some(Place::new(at(0))));
 }
 
 #[test]
