@@ -39,9 +39,9 @@ impl Bounds {
     pub fn stepped(&self, place: Place, usage: &Usage, messages: usize) -> Verdict {
         let found = self.found[place.group];
         let config = &self.config;
-        // What a value takes: as many commands as fit, or a single one of any size.
-        let value = VALUE_OVERHEAD
-            + config.batch_bytes_max.max(config.command_bytes_max + COMMAND_OVERHEAD);
+        // What a value takes: as many commands as fit, or a single one of any size; or a membership.
+        let commands = config.batch_bytes_max.max(config.command_bytes_max + COMMAND_OVERHEAD);
+        let value = VALUE_OVERHEAD + commands.max(ENTRY_BYTES + self.nodes * MEMBER_BYTES);
         let inherited = usage.window_inherited;
         let inherited_bytes = inherited.saturating_mul(value);
         let open = config.accept_ahead_max.max(found);
@@ -119,6 +119,10 @@ const WRITES_BESIDE: u64 = 4;
 
 /// Messages that a step sends to a peer beside those of the instances it concerns.
 const MESSAGES_BESIDE: usize = 16;
+
+/// What a membership entry takes without its members, and with each of them.
+const ENTRY_BYTES: usize = 56;
+const MEMBER_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {
