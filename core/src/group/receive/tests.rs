@@ -169,3 +169,41 @@ fn a_candidate_takes_over_nothing_that_it_has_no_room_to_learn() {
     assert_eq!((status.role, status.chosen), (Role::Leader, Instance(6)));
     assert_eq!(status.window, 1, "a no-op of its own is all that it proposes");
 }
+
+#[test]
+fn a_peer_that_claims_to_know_far_more_stops_nobody() {
+    // In PhxPaxos a node proposed nothing before it had learned up to the highest number it had heard.
+    let mut group = Group::start(Start {
+        cluster: ClusterId(1),
+        group: GroupId(0),
+        me: member(1),
+        boot: 1,
+        membership: Membership::new(alloc::vec![member(1)], Vec::new()).unwrap(),
+        recovered: Recovered::default(),
+        config: Config::default(),
+        now: Time::ZERO,
+    })
+    .unwrap();
+    let mut out = Outbox::default();
+    let mut at = Time::ZERO;
+    let mut step = |input| {
+        group.step(at, input, &mut out);
+        while let Some(batch) = out.take_writes() {
+            group.step(at, Input::Durable(batch.durable()), &mut out);
+        }
+        at = group.deadline().map_or(at, |deadline| deadline.max(at));
+        (group.status().role, group.status().chosen)
+    };
+    while step(Input::Tick).0 != Role::Leader {}
+    let far = Instance(1 << 40);
+    let learned =
+        Message::Learned { from: far, values: Vec::new(), chosen: far, cleaned: far.prev() };
+    for message in [learned, Message::Held { ballot: ballot(1, 9), held: far }] {
+        let (_, before) = step(Input::Receive { from: member(9), message });
+        let (id, sm, command) =
+            (crate::ids::ProposalId(1), crate::ids::SmId(0), bytes::Bytes::new());
+        step(Input::Propose { id, sm, command, deadline: Time::MAX });
+        let (role, chosen) = step(Input::Tick);
+        assert_eq!((role, chosen), (Role::Leader, before.next()));
+    }
+}
