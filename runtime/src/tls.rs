@@ -8,13 +8,14 @@
 //! key usages, both client and server authentication must be among them, since each node is both.
 //!
 //! Only TLS 1.3 is spoken, without session resumption. Certificates are looked at when a connection
-//! begins: one that expires ends no connection, and lets nobody connect again. They are read once:
-//! start a node again to give it a new one, and the others after another to change the authority.
+//! begins: one that expires ends no connection, and lets nobody connect again. A running node is given
+//! another with [`TlsConfig::replace`]. To change the authority, first let all nodes trust both, the old
+//! one and the new; then give each its new certificate; then let them trust the new one only.
 //! There is no revocation; short lives and an authority of the cluster's own are the way.
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustls::client::{Resumption, verify_server_name};
 use rustls::pki_types::pem::PemObject;
@@ -31,12 +32,26 @@ mod test_certs;
 pub use test_certs::{Issued, TestAuthority};
 
 /// What a node shows to its peers, and whom it trusts. The key is never printed.
+///
+/// Clones are one: what is [replaced](Self::replace) in one is replaced in all, and in the node that
+/// was given one.
 #[derive(Clone)]
 pub struct TlsConfig {
+    live: Arc<Live>,
+    domain: String,
+}
+
+struct Live {
+    parts: RwLock<Parts>,
+    /// Whose it is, once a node was started with it.
+    node: OnceLock<NodeId>,
+}
+
+#[derive(Clone)]
+struct Parts {
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
     own: CertificateDer<'static>,
-    domain: String,
 }
 
 /// Why TLS cannot be used like this.
@@ -105,12 +120,9 @@ impl TlsConfig {
         // A session taken up again would live longer than its certificate.
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
-        Ok(Self {
-            client: Arc::new(client),
-            server: Arc::new(server),
-            own,
-            domain: "synod".to_owned(),
-        })
+        let parts = Parts { client: Arc::new(client), server: Arc::new(server), own };
+        let live = Live { parts: RwLock::new(parts), node: OnceLock::new() };
+        Ok(Self { live: Arc::new(live), domain: "synod".to_owned() })
     }
 
     /// The same from files.
@@ -143,12 +155,38 @@ impl TlsConfig {
         self
     }
 
-    /// An error if this cannot be the configuration of that node.
+    /// Takes certificate, key and authorities of another configuration, which was read anew, say. Keep
+    /// a clone of what the node was given to call this while it runs: connections that begin from here
+    /// on are made with the new ones, and those that are open stay.
+    ///
+    /// # Errors
+    ///
+    /// If the certificate is not that of the node that runs with this one. Nothing has changed then.
+    pub fn replace(&self, other: &Self) -> Result<(), TlsError> {
+        let parts = other.parts();
+        if let Some(&node) = self.live.node.get() {
+            self.check_parts(&parts, node)?;
+        }
+        *self.live.parts.write().unwrap_or_else(PoisonError::into_inner) = parts;
+        Ok(())
+    }
+
+    /// An error if this cannot be the configuration of that node; it is that node's from here on.
     pub(crate) fn check(&self, node: NodeId) -> Result<(), TlsError> {
-        if self.is_of(&self.own, node) {
+        self.check_parts(&self.parts(), node)?;
+        let owner = *self.live.node.get_or_init(|| node);
+        self.check_parts(&self.parts(), owner)
+    }
+
+    fn check_parts(&self, parts: &Parts, node: NodeId) -> Result<(), TlsError> {
+        if self.is_of(&parts.own, node) {
             return Ok(());
         }
         Err(TlsError::OtherNode { node, domain: self.domain.clone() })
+    }
+
+    fn parts(&self) -> Parts {
+        self.live.parts.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a certificate, which is trusted, is that of a node.
@@ -166,11 +204,11 @@ impl TlsConfig {
     }
 
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.client)
+        self.parts().client
     }
 
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.server)
+        self.parts().server
     }
 }
 
