@@ -200,6 +200,31 @@ async fn a_machine_that_is_stuck_keeps_nobody_past_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_machine_that_is_stuck_keeps_nobody_past_the_end_of_its_node() {
+    let mut cluster = Cluster::new(1);
+    let (go, stuck) = std::sync::mpsc::channel();
+    let machine = move || -> Vec<Box<dyn synod::StateMachine>> { vec![Box::new(Slow(stuck))] };
+    let node = cluster.builder(1).group(GroupId(5), machine).start().await.unwrap();
+    let (slow, watched) = (node.group(GroupId(5)).unwrap(), group(&node));
+    let waiting = [(); 2].map(|()| {
+        let slow = slow.clone();
+        tokio::spawn(async move { slow.propose("one that is executed, and one behind it").await })
+    });
+    until(&node, "the machine has begun", |status| {
+        status.groups[1].core.is_some_and(|core| core.handed_out > core.applied)
+    })
+    .await;
+    let begun = Instant::now();
+    soon(node.shutdown_within(Duration::from_secs(1))).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    for waiting in waiting {
+        assert_eq!(soon(waiting).await.unwrap(), Err(ProposeError::ShuttingDown));
+    }
+    assert_eq!(soon(watched.propose("late")).await, Err(ProposeError::ShuttingDown));
+    drop(go);
+}
+
+#[tokio::test]
 async fn dropping_a_node_stops_it() {
     let mut cluster = Cluster::new(1);
     let node = cluster.start(1).await;

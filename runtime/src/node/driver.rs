@@ -340,7 +340,10 @@ impl Driver {
             }
         }
         if let State::Leaving { until } = self.state {
-            let quiet = self.groups.iter().all(|group| group.is_quiet() && !group.leads());
+            // A node alone has nobody to hand over to.
+            let alone = self.network.status().iter().all(|(_, link)| !link.connected);
+            let has_left = |group: &Hosted| group.is_quiet() && (alone || !group.leads());
+            let quiet = self.groups.iter().all(has_left);
             if quiet || until <= now {
                 self.state = State::Done;
             }
@@ -436,10 +439,7 @@ impl Driver {
                     self.hand_over(now, slot);
                 }
             }
-            // A node alone has nobody to hand over to, and need not wait for it.
-            let until = now + deadline.since(now) / 2;
-            let alone = self.network.status().iter().all(|(_, link)| !link.connected);
-            self.state = State::Leaving { until: if alone { now } else { until } };
+            self.state = State::Leaving { until: now + deadline.since(now) / 2 };
         }
     }
 
@@ -520,7 +520,7 @@ impl Driver {
         self.network.flush();
         self.network.close();
         for group in &mut self.groups {
-            group.release(&self.shared.propose_error(), &self.shared.read_error());
+            group.end(&self.shared.propose_error(), &self.shared.read_error());
         }
         for note in self.shared.inbox.close() {
             if let Note::Request(request) = note {

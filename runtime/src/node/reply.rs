@@ -99,6 +99,13 @@ impl<S: Sink> Owed<S> {
     pub(super) fn clear(&mut self) {
         self.replies.clear();
     }
+
+    /// Answers them all: nobody waits for the machines any more.
+    pub(super) fn give_up(&mut self, answer: impl Fn() -> S::Answer) {
+        for (_, reply) in self.replies.drain(..) {
+            reply.answer(answer());
+        }
+    }
 }
 
 /// How late an answer may be that a stuck machine owes.
@@ -134,5 +141,18 @@ mod tests {
         assert_eq!(owed.settle(at(600), || "late"), Some(at(650)));
         assert_eq!(b.try_recv(), Ok("late"));
         assert_eq!(owed.settle(at(601), || "late"), None);
+    }
+
+    #[test]
+    fn at_the_end_everybody_is_answered_once() {
+        let mut owed = Owed::new();
+        let [a, b] = [(); 2].map(|()| oneshot::channel());
+        let first = owed.push(Time::MAX, a.0);
+        let second = owed.push(Time::MAX, b.0);
+        first.answer("done");
+        owed.give_up(|| "over");
+        second.answer("too late");
+        let [mut a, mut b] = [a.1, b.1];
+        assert_eq!((a.try_recv(), b.try_recv()), (Ok("done"), Ok("over")));
     }
 }

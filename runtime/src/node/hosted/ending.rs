@@ -40,7 +40,14 @@ impl Hosted {
         self.fail(reason);
     }
 
-    /// Answers everybody who waits.
+    /// Answers everybody who waits, for machines that are stuck as well: the node has come to its end.
+    pub(in crate::node) fn end(&mut self, propose: &ProposeError, read: &ReadError) {
+        self.owed_outputs.give_up(|| Err(propose.clone()));
+        self.owed_answers.give_up(|| Err(read.clone()));
+        self.release(propose, read);
+    }
+
+    /// Answers everybody who waits for the group. What its machines have begun, they answer.
     pub(in crate::node) fn release(&mut self, propose: &ProposeError, read: &ReadError) {
         self.owed_outputs.clear();
         self.owed_answers.clear();
