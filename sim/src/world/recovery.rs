@@ -202,6 +202,10 @@ impl World {
             let Some(excuse) = self.excuse(&disks) else {
                 return Err(Violation::new("liveness", self.complaint()));
             };
+            if !self.env.checkers.is_damaged() {
+                let what = format!("{}, and no disk lost what it had synced", self.complaint());
+                return Err(Violation::new("liveness", what));
+            }
             self.env.trace.line(now, None, || Note::excused(&excuse));
             self.env.stats.excuse(excuse.kind());
             if self.recovery.stage == Stage::Part {
