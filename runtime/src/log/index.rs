@@ -4,6 +4,7 @@
 //! written, so that what recovery finds is what the writer had.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,8 @@ pub(crate) struct Live {
 pub(crate) struct Index<F> {
     pub(crate) boot: u64,
     pub(crate) founding: Option<Founded>,
+    /// Where a founding cannot be read, while the log is replayed and no later one was found.
+    pub(crate) founding_lost: Option<(PathBuf, u64)>,
     pub(crate) groups: BTreeMap<GroupId, GroupIndex>,
     pub(crate) live: BTreeMap<u32, Live>,
     pub(crate) files: BTreeMap<u32, Arc<F>>,
@@ -110,6 +113,7 @@ impl<F> Default for Index<F> {
         Self {
             boot: 0,
             founding: None,
+            founding_lost: None,
             groups: BTreeMap::new(),
             live: BTreeMap::new(),
             files: BTreeMap::new(),

@@ -390,6 +390,9 @@ fn replay<F: VfsFile>(
             report.torn = Some(Torn { path, offset: tail.at, batch });
         }
     }
+    if let Some((path, at)) = index.founding_lost.take() {
+        return Err(damaged(&path, at, "the founding is lost"));
+    }
     Ok(tail)
 }
 
@@ -490,15 +493,17 @@ fn apply<F: VfsFile>(
         } else {
             let founding = bytes.as_deref().and_then(founding::decode);
             let (Some(founding), Some(bytes)) = (founding, bytes) else {
-                // Carried ahead, it is still where it was. One of another cluster is not.
+                // Carried ahead, it is still where it was, or in a later segment if it was carried
+                // further since. One of another cluster is not.
                 let is_held = index.founding.as_ref().is_some_and(|held| held.is_of(entry));
                 mark!(MARKS_FALL_BACK if is_held);
-                if is_held {
-                    continue;
+                if !is_held {
+                    index.founding_lost = Some((on_disk.path.clone(), batch.at));
                 }
-                return Err(damaged(&on_disk.path, batch.at, "the founding is lost"));
+                continue;
             };
             index.founding = Some(Founded { founding, bytes, segment });
+            index.founding_lost = None;
         }
     }
     Ok(())
