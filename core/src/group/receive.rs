@@ -124,6 +124,10 @@ impl Group {
                 }
             }
             Message::Learn { from: first, lost } => {
+                if !lost {
+                    // It knows what is below: somebody who lost that may have it from there.
+                    self.learner.note(from.node, first.prev());
+                }
                 let (entries, fetches) = (&self.entries, &mut self.fetches);
                 self.learner.on_learn(from.node, (first, lost), entries, fetches, ctx);
             }
