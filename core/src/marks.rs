@@ -274,6 +274,7 @@ marks! {
     DRAINED_IN_VAIN = "a window was drained for a change whose members did not catch up";
     ERA_BEGINS_IN_PHASE_1 = "a candidate learns that other members vote from here on";
     ERA_OPENED = "a leader asks the new members for promises";
+    HELD_BY_A_FORMER_MEMORY = "a memory that is no member does not hold the entry that named the one which is";
     HELD_BY_WHO_LEFT = "late word comes of a memory that has left the membership";
     LEADER_UNKNOWN_HERE = "a leader speaks that votes in no membership known here";
     MEMBERSHIP_PROPOSED = "a leader proposes another membership";

@@ -115,6 +115,11 @@ impl Gate {
 
     /// A node says how much of the log it holds. A member that has taken a new memory and caught up
     /// is swapped in, without anybody asking.
+    ///
+    /// Word of a memory may be late: the node has taken another since, which is a member by now, and which
+    /// could never come back if that one took its place. So nobody is swapped in who does not hold the
+    /// entry that named the present memory: who does has said so after that was chosen, and so after the
+    /// present memory was there.
     pub(crate) fn on_held(&mut self, from: Member, held: Instance, idle: bool, ctx: &mut Ctx<'_>) {
         if ctx.history.has_left(from.incarnation) {
             mark!(HELD_BY_WHO_LEFT);
@@ -127,7 +132,9 @@ impl Gate {
         let until = ctx.now + ctx.config.election_timeout * PATIENCE;
         let newest = ctx.history.newest();
         let swaps = newest.of(from.node).is_some_and(|member| member != from);
-        if !swaps || !ctx.config.swap_in || !idle || held.0 + slack(ctx) < ctx.chosen.0 {
+        mark!(HELD_BY_A_FORMER_MEMORY if swaps && held < ctx.history.version());
+        let is_near = held >= ctx.history.version() && held.0 + slack(ctx) >= ctx.chosen.0;
+        if !swaps || !ctx.config.swap_in || !idle || !is_near {
             return;
         }
         let of = |m: Member| Some(if m.node == from.node { from } else { m }.incarnation);
