@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use crate::env::Ctx;
 use crate::founding::ClusterId;
 use crate::ids::{Instance, Member};
-use crate::membership::{MembershipEntry, VoterSet};
+use crate::membership::MembershipEntry;
 use crate::message::Message;
 use crate::outbox::Event;
 use crate::value::Value;
@@ -143,14 +143,8 @@ impl Digests {
             let is_log = point.log != own.log;
             let agrees =
                 |other: &Point| other.log == point.log && (is_log || other.state == point.state);
-            let membership = ctx.history.newest();
-            let mut voters = VoterSet::default();
-            for (member, _) in others.iter().filter(|(_, other)| agrees(other)) {
-                if let Some(slot) = membership.slot(*member) {
-                    voters.insert(slot);
-                }
-            }
-            let is_known = membership.is_quorum(voters);
+            let on_its_side = others.iter().filter(|(_, other)| agrees(other)).map(|(who, _)| *who);
+            let is_known = ctx.history.newest().is_quorum_of(on_its_side);
             let verdict = if is_log { Verdict::Log(own.at) } else { Verdict::State(own.at) };
             found = found.or_else(|| is_known.then_some(verdict));
         }
