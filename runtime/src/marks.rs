@@ -19,6 +19,7 @@ synod_core::marks! {
     BATCH_BEFORE_LAST_UNREADABLE = "a batch that was synced cannot be read in either copy";
     BATCH_SAVED_BY_COPY = "a batch is read, of which one copy is bad";
     CHAIN_BROKEN = "a batch with the right number does not follow from the one before";
+    BLOCK_MENDED = "the only bad block of a large batch is computed from the others";
     LARGE_BATCH_DAMAGED = "a block of a large batch is bad";
 
     // log/writer.rs

@@ -9,8 +9,10 @@
 //!
 //! - A *small* batch, up to [`TWICE_MAX`] bytes with its payloads, is written twice whole, one copy
 //!   right after the other. Either copy suffices.
-//! - A *large* one is header, payloads, header again. Payloads start in a block of their own, and
-//!   the header holds a CRC of each of their blocks, so that damage can be counted in blocks.
+//! - A *large* one is header, payloads, a block of their parity, header again. Payloads start in a
+//!   block of their own, and the header holds a CRC of each of their blocks and of the parity, so that
+//!   damage can be counted in blocks, and any one bad block be computed from the others
+//!   ([`super::parity`]).
 //!
 //! The two copies of a header differ only in their stored CRC ([`SECOND`]), so a copy knows which
 //! one it is, and both give the same [`Header::id`].
@@ -246,7 +248,8 @@ pub(crate) struct Layout {
     pub(crate) second: u64,
     /// Where the batch ends.
     pub(crate) end: u64,
-    /// Blocks of payloads, each with a CRC in the header; zero if written twice.
+    /// Blocks of payloads and, last, of their parity, each with a CRC in the header; zero if written
+    /// twice, or if there are no payloads.
     pub(crate) blocks: u64,
 }
 
@@ -271,7 +274,8 @@ impl Layout {
                 blocks: 0,
             });
         }
-        let blocks = payload.div_ceil(BLOCK);
+        let parity = u64::from(payload > 0);
+        let blocks = payload.div_ceil(BLOCK) + parity;
         let header = fixed + 4 * blocks;
         let start = round_up(header);
         let second = start + blocks * BLOCK;
@@ -290,7 +294,7 @@ pub(crate) struct Header {
     /// CRC-32C of this header, from the salt; the chain of the next batch.
     pub(crate) id: u32,
     pub(crate) entries: Vec<Entry>,
-    /// CRC-32C of each block of payloads, padding included; none if written twice.
+    /// CRC-32C of each block of payloads, padding included, and of their parity; none if written twice.
     pub(crate) blocks: Vec<u32>,
     pub(crate) layout: Layout,
 }
@@ -461,13 +465,13 @@ mod tests {
             Entry::bare(Kind::Accepted, GroupId(7), 12, ballot).with_payload(&[5; 9000]),
         ];
         let layout = Layout::new(2, 9000).unwrap();
-        assert_eq!((layout.twice, layout.payload, layout.blocks), (false, 4096, 3));
+        assert_eq!((layout.twice, layout.payload, layout.blocks), (false, 4096, 4));
         let mut out = Vec::new();
-        let id = put_header(&mut out, 11, 4, 21, 77, &entries, &[1, 2, 3]);
+        let id = put_header(&mut out, 11, 4, 21, 77, &entries, &[1, 2, 3, 4]);
         let (header, copy) = read_header(&out, 11, claim(&out, 4).unwrap()).unwrap();
         assert_eq!((header.number, header.chain, header.id, copy), (21, 77, id, 0));
         assert_eq!(header.entries, entries);
-        assert_eq!(header.blocks, [1, 2, 3]);
+        assert_eq!(header.blocks, [1, 2, 3, 4]);
         second_copy(&mut out, id);
         assert_eq!(read_header(&out, 11, claim(&out, 4).unwrap()).unwrap(), (header, 1));
 
@@ -489,7 +493,7 @@ mod tests {
             (1, 4000, true, 8192),
             (1, 4001, true, 16384),
             (1, 8096, true, 16384),
-            (1, 8097, false, 4096 + 8192 + 4096),
+            (1, 8097, false, 4096 + 8192 + 4096 + 4096),
             (200, 0, false, 12288 + 12288),
         ] {
             let layout = Layout::new(records, payload).unwrap();

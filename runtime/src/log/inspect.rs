@@ -210,7 +210,7 @@ fn info<F: VfsFile>(
     let mut records = Vec::with_capacity(batch.header.entries.len());
     for (entry, place) in batch.header.entries.iter().zip(&batch.payloads) {
         let value = match place {
-            Some(at) if with_values => Some(read(file, *at, entry)?),
+            Some(at) if with_values => Some(read(file, batch, *at, entry)?),
             Some(_) => Some(Bytes::new()),
             None => None,
         };
@@ -233,9 +233,9 @@ fn info<F: VfsFile>(
     })
 }
 
-fn read<F: VfsFile>(file: &F, at: u64, entry: &Entry) -> Result<Bytes, ScanError> {
+fn read<F: VfsFile>(file: &F, batch: &Batch, at: u64, entry: &Entry) -> Result<Bytes, ScanError> {
     let mut bytes = vec![0; index(u64::from(entry.len))];
-    file.read_exact_at(at, &mut bytes)?;
+    batch.read(file, at, &mut bytes)?;
     Ok(bytes.into())
 }
 

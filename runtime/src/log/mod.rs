@@ -2,6 +2,7 @@
 //! batches with one sync each.
 //!
 //! - `format`: the bytes of a batch, and how it is told from anything else on the disk.
+//! - `parity`: the block of a large batch that gives back any one of the others.
 //! - `segment`: the files.
 //! - `writer`: [`Log::write`] and [`Log::sync`].
 //! - `clean`: how segments are freed and reused.
@@ -30,6 +31,7 @@ mod index;
 mod inspect;
 mod open;
 mod opened;
+mod parity;
 mod reader;
 mod recover;
 mod renew;

@@ -380,6 +380,7 @@ fn replay<F: VfsFile>(
         let mut each = |batch: &Batch| {
             report.batches += 1;
             report.bad_places += batch.places;
+            batch.mend(&on_disk.file).map_err(OpenError::io("write", &on_disk.path))?;
             apply(on_disk, number, batch, index, report)
         };
         tail = walk(on_disk, salt, start, end, &mut each)?;

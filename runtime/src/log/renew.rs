@@ -259,6 +259,7 @@ fn salvage<V: Vfs>(vfs: &V, dir: &Path, segments: &[u32]) -> Result<Salvaged, Op
         let on_disk = OnDisk { path, file, found };
         let Some(header) = on_disk.header() else { continue };
         let mut each = |batch: &Batch| {
+            batch.mend(&on_disk.file).map_err(OpenError::io("write", &on_disk.path))?;
             salvaged.take(&on_disk, batch);
             Ok(())
         };

@@ -3,32 +3,30 @@
 //! # Damage is counted in places
 //!
 //! A *place* is something that one rotted block explains: one copy of a small batch, one copy of a
-//! large batch's header, one block of its payloads. [`Batch::places`] counts the bad ones.
+//! large batch's header, one block of its payloads or their parity. [`Batch::places`] counts the bad
+//! ones. A batch with one bad place is *whole*: whatever is bad is there in another copy, or is the
+//! exclusive-or of the blocks that are good.
 //!
 //! # The last batch
 //!
 //! A batch is *vouched for* if anything shows that its sync had returned: a later batch anywhere in
 //! its segment, or a later segment. A batch that is vouched for was acknowledged. If its header
-//! can be read, each record in it is known, and a value that is bad in every copy is *lost*: the
+//! can be read, each record in it is known, and a value in more than one bad block is *lost*: the
 //! promise holds, and the acceptor says that it accepted something there. If its header cannot be
 //! read in either copy, votes may be lost, and nobody may vote with this log.
 //!
 //! One batch may be vouched for by nothing: the last. It was being written when the power failed,
 //! and then nobody was told of it; or it was synced, a vote went out, and then a block rotted. To
-//! take the first for the second costs liveness (a lost value that nobody may ever have accepted);
-//! to take the second for the first is to forget a vote. So:
+//! take the second for the first is to forget a vote; to take the first for the second, and know no
+//! more than that something was written, is to hold a value that nobody may ever have accepted and
+//! that cannot be learned from anyone. So:
 //!
 //! > **The last batch, if nothing vouches for it, is cut as torn if and only if at least two of its
 //! > places are bad.**
 //!
-//! One rotted block spoils one place, so it never makes a synced batch look torn: a small batch has
-//! its other copy, and in a large one everything but the value in that block is still known. In the
-//! other direction, a torn *small* batch is always recovered exactly: it either has a good copy,
-//! and counts whole, or has two bad ones, and is cut. A torn *large* batch of which all but one
-//! block happened to reach the disk is taken for a rotted one; its records count, and the value in
-//! that block is lost though it was never acknowledged. That is safe, and rare, since a power cut
-//! seldom spares all blocks but one. It never costs a value that was durable before: see
-//! `Slot::fall_back`.
+//! One rotted block spoils one place, so it never makes a synced batch look torn. A torn batch is cut,
+//! or it has at most one bad place and is recovered whole, as if its sync had returned. Either is true
+//! to what anybody was told. In no case does a power cut cost a value and leave its record.
 //!
 //! A batch that is cut is never looked at again: the log goes on in a new segment, whose header
 //! gives the cut batch's number to its own first batch.
@@ -44,6 +42,7 @@ use super::format::{
     second_copy,
 };
 use super::gaps;
+use super::parity;
 use super::segment::HEAD;
 use crate::vfs::VfsFile;
 
@@ -97,8 +96,17 @@ pub(crate) struct Batch {
     pub(crate) places: u64,
     /// For each record: where its payload is, `None` if it is lost.
     pub(crate) payloads: Vec<Option<u64>>,
+    /// What belongs where its only bad block is. Not written yet: see [`Self::mend`].
+    mended: Option<Mended>,
     /// Which copies are bad: of the batch if it is small, else of its header.
     bad: [bool; 2],
+}
+
+/// A block computed from the others.
+#[derive(Clone, Debug)]
+struct Mended {
+    at: u64,
+    block: Vec<u8>,
 }
 
 /// How much is read at once.
@@ -214,7 +222,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
         let found = self.header_at([at, at + header.layout.second][other])?;
         let mut bad = [false; 2];
         bad[other] = found.is_none_or(|(second, copy)| copy != other || second.id != header.id);
-        let mut batch = Batch { at, header, places: 0, payloads: Vec::new(), bad };
+        let mut batch = Batch { at, header, places: 0, payloads: Vec::new(), mended: None, bad };
         if batch.header.layout.twice {
             self.check_twice(&mut batch)?;
         } else {
@@ -264,6 +272,13 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
                 at += BLOCK;
             }
         }
+        if let [only] = &damaged[..] {
+            batch.mended = self.compute(batch, only.start)?;
+            if batch.mended.is_some() {
+                mark!(BLOCK_MENDED);
+                damaged.clear();
+            }
+        }
         let mut payloads = Vec::with_capacity(batch.header.entries.len());
         let mut damaged = damaged.iter().peekable();
         for (entry, range) in batch.header.payloads() {
@@ -276,6 +291,20 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
         Ok(())
     }
 
+    /// The block at `bad`, in bytes from the start of the payloads, from all the others; nothing if it
+    /// is not what the header says, as when the header's own checksum of it was never right.
+    fn compute(&self, batch: &Batch, bad: u64) -> io::Result<Option<Mended>> {
+        let start = batch.at + batch.header.layout.payload;
+        let mut sum = vec![0; index(BLOCK)];
+        let mut block = vec![0; index(BLOCK)];
+        for at in (0..batch.header.layout.blocks).map(|at| at * BLOCK).filter(|at| *at != bad) {
+            gaps::read_exact_at(self.file, start + at, &mut block)?;
+            parity::add(&mut sum, &block);
+        }
+        let is_right = batch.header.blocks.get(index(bad / BLOCK)) == Some(&crc32c(&sum));
+        Ok(is_right.then_some(Mended { at: start + bad, block: sum }))
+    }
+
     fn is_bad(&self, entry: &Entry, at: u64) -> io::Result<bool> {
         let mut payload = vec![0; index(u64::from(entry.len))];
         gaps::read_exact_at(self.file, at, &mut payload)?;
@@ -284,6 +313,7 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
 
     /// Writes a batch again, as it is, with both copies of whatever has two; the caller syncs.
     pub(crate) fn rewrite(&self, batch: &Batch) -> io::Result<()> {
+        batch.mend(self.file)?;
         let Header { number, chain, id, entries, blocks, layout } = &batch.header;
         let mut head = Vec::new();
         put_header(&mut head, self.salt, self.segment, *number, *chain, entries, blocks);
@@ -307,5 +337,26 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
         }
         second_copy(&mut head, *id);
         self.file.write_at(at, &head)
+    }
+}
+
+impl Batch {
+    /// Writes the only bad block of a large batch again, if there is one; the caller syncs.
+    ///
+    /// If the power fails meanwhile, that block is bad again, or good, and no other one is touched.
+    pub(crate) fn mend(&self, file: &impl VfsFile) -> io::Result<()> {
+        self.mended.as_ref().map_or(Ok(()), |Mended { at, block }| file.write_at(*at, block))
+    }
+
+    /// Reads `buf.len()` bytes of the batch at `at` of its file, as they are once it is mended.
+    pub(crate) fn read(&self, file: &impl VfsFile, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        gaps::read_exact_at(file, at, buf)?;
+        let Some(Mended { at: from, block }) = &self.mended else { return Ok(()) };
+        let (start, end) = (at.max(*from), (at + bytes(buf.len())).min(from + BLOCK));
+        if start < end {
+            let part = &block[index(start - from)..index(end - from)];
+            buf[index(start - at)..index(end - at)].copy_from_slice(part);
+        }
+        Ok(())
     }
 }

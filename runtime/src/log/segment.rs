@@ -16,7 +16,7 @@ use crate::vfs::VfsFile;
 pub(crate) const HEAD: u64 = 2 * BLOCK;
 
 /// The format that this version writes, and the only one it reads.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// Far above the number of any segment, and far enough below the end that counting on is safe.
 pub(crate) const NUMBER_MAX: u32 = 1 << 31;

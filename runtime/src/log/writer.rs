@@ -6,17 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crc32c::crc32c_append;
 use synod_core::{Ballot, Founding, GroupId, Record, WriteBatch, mark};
 
 use super::checkpoint::Checkpoint;
 use super::config::LogConfig;
 use super::error::LogError;
-use super::format::{
-    BATCH_BYTES_MAX, BLOCK, Entry, Kind, Layout, bytes, index, put_header, second_copy,
-};
+use super::format::{BATCH_BYTES_MAX, Entry, Kind, Layout, bytes, index, put_header, second_copy};
 use super::founding;
 use super::index::{Founded, Place};
+use super::parity;
 use super::reader::{LogReader, Shared};
 use super::segment::{self, HEAD, SegmentHeader, Start};
 use crate::vfs::{Vfs, VfsFile};
@@ -62,6 +60,7 @@ pub(crate) struct Scratch {
     pub(crate) entries: Vec<Entry>,
     pub(crate) payloads: Vec<Bytes>,
     blocks: Vec<u32>,
+    parity: Vec<u8>,
     buf: Vec<u8>,
 }
 
@@ -291,9 +290,10 @@ impl<V: Vfs> Log<V> {
     }
 
     fn write_large(&mut self, layout: Layout) -> std::io::Result<u32> {
-        block_crcs(&self.scratch.payloads, &mut self.scratch.blocks);
+        let Scratch { payloads, blocks, parity, .. } = &mut self.scratch;
+        parity::check(payloads, blocks, parity);
         let id = self.header();
-        let Scratch { payloads, buf, .. } = &mut self.scratch;
+        let Scratch { payloads, parity, buf, .. } = &mut self.scratch;
         buf.resize(index(layout.payload), 0);
         let mut at = self.at;
         for payload in payloads.iter() {
@@ -307,8 +307,9 @@ impl<V: Vfs> Log<V> {
             self.file.write_at(at, payload)?;
             at += bytes(payload.len());
         }
-        let padding = self.at + layout.second - at - bytes(buf.len());
+        let padding = self.at + layout.second - bytes(parity.len()) - at - bytes(buf.len());
         buf.resize(buf.len() + index(padding), 0);
+        buf.extend_from_slice(parity);
         let second = buf.len();
         // The header again, from its parts: the first copy may be gone from the buffer.
         let (segment, number) = (self.current(), self.number + 1);
@@ -367,30 +368,6 @@ impl<V: Vfs> Log<V> {
         self.segments.insert(number, Segment { start, size });
         self.at = HEAD;
         Ok(())
-    }
-}
-
-/// CRC-32C of each block of the payloads, one after the other, padded with zeros.
-fn block_crcs(payloads: &[Bytes], out: &mut Vec<u32>) {
-    static ZEROS: [u8; 4096] = [0; 4096];
-    out.clear();
-    let block = index(BLOCK);
-    let (mut crc, mut len) = (0, 0);
-    for payload in payloads {
-        let mut rest = &payload[..];
-        while !rest.is_empty() {
-            let (part, more) = rest.split_at(rest.len().min(block - len));
-            crc = crc32c_append(crc, part);
-            len += part.len();
-            rest = more;
-            if len == block {
-                out.push(crc);
-                (crc, len) = (0, 0);
-            }
-        }
-    }
-    if len > 0 {
-        out.push(crc32c_append(crc, &ZEROS[len..]));
     }
 }
 
