@@ -189,7 +189,8 @@ fn seal(all: &mut [u8], at: usize) {
         let (records, payload) = (u64::from(word(36)), u64::from(word(40)));
         let fixed = 48 + 48 * records;
         let twice = fixed + payload <= 8192;
-        let header = if twice { fixed } else { fixed + 4 * payload.div_ceil(4096) };
+        let blocks = payload.div_ceil(4096) + u64::from(payload > 0);
+        let header = if twice { fixed } else { fixed + 4 * blocks };
         let Ok(header) = usize::try_from(header) else { return };
         if header <= block.len() {
             let crc = crc32c::crc32c_append(crc32c::crc32c(&SALT.to_le_bytes()), &block[..8]);

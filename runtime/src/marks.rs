@@ -2,13 +2,10 @@
 
 synod_core::marks! {
     // log/open.rs
-    CHECKPOINT_RECORD_ONE_COPY_BAD = "one of the two records of a checkpoint is bad";
     HEADER_ONE_COPY_BAD = "one of the two headers of a segment is bad";
     LAST_BATCH_REPAIRED = "the last batch has one bad place, counts, and is written whole again";
     LAST_BATCH_CUT = "the last batch has a good header and two bad places, and is cut as torn";
     LOG_REFUSED = "a log is too damaged to vote with";
-    FREED_IN_DOUBT = "a torn batch says that segments are not needed, and they are kept";
-    MARKS_FALL_BACK = "marks are lost where they were carried to, and found where they were";
     OBSOLETE_SEGMENT_REMOVED = "recovery finds a segment that was freed";
     TAIL_TORN = "recovery cuts a torn tail";
     TORN_SEGMENT_REMOVED = "recovery finds a last segment without a header";
@@ -29,7 +26,6 @@ synod_core::marks! {
 
     // log/index.rs
     ACCEPTED_BELOW_HINT = "a node votes where it knew a chosen value, which its disk lost";
-    LOST_VALUE_FOUND_BEFORE = "a record lost its value, and the record before it has the same one";
 
     // log/gaps.rs
     SECTOR_UNREADABLE = "part of a file cannot be read, and counts as rotten";
@@ -53,6 +49,7 @@ synod_core::marks! {
     READ_BESIDE_CLEANING = "a value was moved while it was read";
     READ_BESIDE_FORGETTING = "a value was forgotten while it was read";
     READ_FROM_COPY = "a value is read from its second copy";
+    READ_MENDED = "a value is read of which a block is bad, and computed from the others";
     READ_LOST = "a value is asked for that the disk lost";
 
     // checkpoints/store.rs

@@ -6,7 +6,7 @@
 //! f = ⌊(n − 1) / 2⌋ nodes of a run are ever impaired, so that the others are always a quorum whose
 //! memory is whole. What that buys, by what was lost:
 //!
-//! - *A value, and the record of it is there* (rot in a payload). The vote is known and is told as lost:
+//! - *A value, and the record of it is there* (rot in two blocks of a payload). The vote is known and is told as lost:
 //!   a candidate does not fill that instance with something else on the word of this node. If the
 //!   value was chosen, a quorum accepted it; at most f of those have lost it, so a good copy is
 //!   left, and it is learned again. If it was not chosen, a quorum without any impaired node
@@ -32,9 +32,9 @@
 //!
 //! # The last batch
 //!
-//! Rot takes one place at a time, and each batch has two headers; but a batch that nothing vouches for
-//! is cut as torn if two of its places are bad. Only the two newest segments of a disk can hold such a
-//! batch, so rot takes one place in each of these, ever, and any number in older ones.
+//! A batch is whole with one bad place; but one that nothing vouches for is cut as torn if two of its
+//! places are bad. Only the two newest segments of a disk can hold such a batch, so rot takes one place
+//! in each of these, ever, and any number, or a stretch of them at once, in older ones.
 //!
 //! # Beyond the budget
 //!

@@ -307,6 +307,9 @@ pub enum Extent {
     Sector,
     /// A sector, which cannot be read at all until it is written anew.
     Unreadable,
+    /// Up to 16 KiB one after the other: more than one block of a batch. Where that may be the last
+    /// one, a sector.
+    Stretch,
 }
 
 /// Who a fault strikes.
@@ -459,6 +462,7 @@ impl Fault {
             Self::Rot { extent: Extent::Bit, .. } => "rotted bits",
             Self::Rot { extent: Extent::Sector, .. } => "rotted sectors",
             Self::Rot { extent: Extent::Unreadable, .. } => "unreadable sectors",
+            Self::Rot { extent: Extent::Stretch, .. } => "rotted stretches",
             Self::LyingDisk { .. } => "lying disks",
             Self::Astray { .. } => "writes astray",
             Self::WipedDisk { .. } => "wiped disks",

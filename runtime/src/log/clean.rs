@@ -17,7 +17,7 @@ use synod_core::{Ballot, GroupId, History, Instance, Record, mark};
 
 use super::error::LogError;
 use super::format::{Entry, Kind, Layout};
-use super::reader::read_value;
+use super::reader::read_mended;
 use super::room::{Large, Need, is_full};
 use super::segment;
 use super::writer::Log;
@@ -168,7 +168,7 @@ impl<V: Vfs> Log<V> {
     fn push_marks(&mut self, oldest: u32) {
         let zero = Ballot::ZERO;
         let mut marks = Vec::new();
-        let (mut payloads, mut checkpoints) = (Vec::new(), Vec::new());
+        let mut payloads = Vec::new();
         {
             let shared = self.shared.read();
             marks.push(Entry::bare(Kind::Boot, GroupId(0), shared.boot, zero));
@@ -176,7 +176,10 @@ impl<V: Vfs> Log<V> {
                 let formatted = Ballot { incarnation: of.incarnation, ..zero };
                 marks.push(Entry::bare(Kind::Formatted, group, 0, formatted));
                 marks.push(Entry::bare(Kind::Promised, group, 0, of.promised));
-                checkpoints.extend(of.checkpoint.clone().map(|held| (group, held)));
+                if let Some(held) = &of.checkpoint {
+                    mark!(CHECKPOINT_CARRIED_AHEAD);
+                    payloads.push(held.record(group));
+                }
                 if !of.lease.is_zero() {
                     let nanos = u64::try_from(of.lease.as_nanos()).unwrap_or(u64::MAX);
                     marks.push(Entry::bare(Kind::Lease, group, nanos, zero));
@@ -193,10 +196,6 @@ impl<V: Vfs> Log<V> {
                 let entry = Entry::bare(Kind::Founded, GroupId(0), 0, zero);
                 payloads.push((entry.with_payload(&founded.bytes), founded.bytes.clone()));
             }
-        }
-        for (group, checkpoint) in checkpoints {
-            mark!(CHECKPOINT_CARRIED_AHEAD);
-            self.push_checkpoint(group, &checkpoint);
         }
         for entry in marks {
             self.push(entry, None);
@@ -258,7 +257,8 @@ impl<V: Vfs> Log<V> {
             };
             let found = found.filter(|((slot, _), _)| slot.segment == oldest);
             let Some(((slot, is_chosen), file)) = found else { continue };
-            let value = read_value(file.as_ref(), &slot).map_err(LogError::io("read", &path))?;
+            let value = read_mended(file.as_ref(), self.salt, &slot);
+            let value = value.map_err(LogError::io("read", &path))?;
             let kind = match &value {
                 None => {
                     mark!(LOST_VALUE_MOVED);

@@ -89,11 +89,6 @@ pub(crate) enum Kind {
     Membership = 12,
     /// [`Record::Checkpoint`]; the payload is the group's own state at `instance`.
     Checkpoint = 14,
-    /// The same again, behind a [`Padding`](Self::Padding) of [`BLOCK`] zeros: so no block holds a part
-    /// of both, and a bad one does not cost the log its beginning.
-    CheckpointAgain = 15,
-    /// The payload means nothing.
-    Padding = 16,
 }
 
 impl Kind {
@@ -113,8 +108,6 @@ impl Kind {
             20 => Self::Lease,
             12 => Self::Membership,
             14 => Self::Checkpoint,
-            15 => Self::CheckpointAgain,
-            16 => Self::Padding,
             _ => return None,
         })
     }
@@ -135,8 +128,6 @@ impl Kind {
             Self::Lease => 20,
             Self::Membership => 12,
             Self::Checkpoint => 14,
-            Self::CheckpointAgain => 15,
-            Self::Padding => 16,
         }
     }
 }

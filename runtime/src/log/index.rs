@@ -4,12 +4,11 @@
 //! written, so that what recovery finds is what the writer had.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Ballot, Founding, GroupId, History, Incarnation, Instance, mark};
+use synod_core::{Ballot, Founding, GroupId, Incarnation, Instance, mark};
 
 use super::checkpoint::Checkpoint;
 use super::format::{Entry, Kind};
@@ -28,25 +27,6 @@ pub(crate) struct Slot {
     pub(crate) twin: u16,
     /// The disk no longer gives the value.
     pub(crate) lost: bool,
-}
-
-impl Slot {
-    /// If the record lost its value: reads it where the record before it has the same one.
-    ///
-    /// A batch that the power cut but for one block counts, and the value in that block is lost (see
-    /// `scan`). Nobody was told of that record; but the value may have been durable before it, and
-    /// relied on: it was being moved, or was learned after it was accepted. The older record is still
-    /// there, since its segment is freed only once the newer one is synced, and says so itself
-    /// otherwise: what was freed is not read back. What the newer record says besides, its ballot or
-    /// that the value is chosen, is as true of the same value elsewhere. It is the same if length and
-    /// checksum are, by which alone values are told to be whole anywhere.
-    fn fall_back(&mut self, older: &Self) {
-        if self.lost && !older.lost && (self.len, self.crc) == (older.len, older.crc) {
-            mark!(LOST_VALUE_FOUND_BEFORE);
-            (self.segment, self.offset, self.twin) = (older.segment, older.offset, older.twin);
-            self.lost = false;
-        }
-    }
 }
 
 /// One group's part of the log.
@@ -86,8 +66,6 @@ pub(crate) struct Live {
 pub(crate) struct Index<F> {
     pub(crate) boot: u64,
     pub(crate) founding: Option<Founded>,
-    /// Where a founding cannot be read, while the log is replayed and no later one was found.
-    pub(crate) founding_lost: Option<(PathBuf, u64)>,
     pub(crate) groups: BTreeMap<GroupId, GroupIndex>,
     pub(crate) live: BTreeMap<u32, Live>,
     pub(crate) files: BTreeMap<u32, Arc<F>>,
@@ -101,19 +79,11 @@ pub(crate) struct Founded {
     pub(crate) segment: u32,
 }
 
-impl Founded {
-    /// Whether a record's payload is, by length and checksum, this founding.
-    pub(crate) fn is_of(&self, entry: &Entry) -> bool {
-        u32::try_from(self.bytes.len()) == Ok(entry.len) && crc32c::crc32c(&self.bytes) == entry.crc
-    }
-}
-
 impl<F> Default for Index<F> {
     fn default() -> Self {
         Self {
             boot: 0,
             founding: None,
-            founding_lost: None,
             groups: BTreeMap::new(),
             live: BTreeMap::new(),
             files: BTreeMap::new(),
@@ -136,7 +106,7 @@ impl<F> Index<F> {
     pub(crate) fn apply(&mut self, entry: &Entry, place: Place) {
         match entry.kind {
             Kind::Boot => self.boot = self.boot.max(entry.instance),
-            Kind::Founded | Kind::Oldest | Kind::Padding => {}
+            Kind::Founded | Kind::Oldest => {}
             Kind::Formatted
             | Kind::Promised
             | Kind::Lease
@@ -147,8 +117,7 @@ impl<F> Index<F> {
             | Kind::Lost
             | Kind::Renewed
             | Kind::Membership
-            | Kind::Checkpoint
-            | Kind::CheckpointAgain => self.apply_to_group(entry, place),
+            | Kind::Checkpoint => self.apply_to_group(entry, place),
         }
     }
 
@@ -196,11 +165,11 @@ impl<F> Index<F> {
                     group.slots.clear();
                 }
             }
-            Kind::Checkpoint | Kind::CheckpointAgain => {
+            Kind::Checkpoint => {
                 group.checkpoint_at = group.checkpoint_at.max(instance);
             }
             Kind::Accepted | Kind::Learned | Kind::Lost if instance > group.cleaned => {
-                let mut slot = Slot {
+                let slot = Slot {
                     ballot: entry.ballot,
                     segment: place.segment,
                     offset: place.offset,
@@ -209,9 +178,6 @@ impl<F> Index<F> {
                     twin: place.twin,
                     lost: place.lost || entry.kind == Kind::Lost,
                 };
-                if let Some(older) = group.slots.get(&instance) {
-                    slot.fall_back(older);
-                }
                 group.doubt(instance, entry);
                 let live = self.live.entry(slot.segment).or_default();
                 live.slots += 1;
@@ -223,22 +189,16 @@ impl<F> Index<F> {
             Kind::Accepted | Kind::Learned | Kind::Lost => {}
             // Its payload is kept by `remember`.
             Kind::Membership => group.marks = group.marks.min(place.segment),
-            Kind::Boot | Kind::Founded | Kind::Oldest | Kind::Padding => {
+            Kind::Boot | Kind::Founded | Kind::Oldest => {
                 unreachable!("no record of a group")
             }
         }
     }
 
     /// Keeps the payload of a membership record: like a promise, the last one counts, and it is carried
-    /// ahead when its segment is freed. A lost one costs nothing if it is the same as the one before.
+    /// ahead when its segment is freed.
     pub(crate) fn remember(&mut self, entry: &Entry, payload: Option<Bytes>) {
         if let Some(group) = self.groups.get_mut(&entry.group) {
-            let version = Instance(entry.instance);
-            let held = || History::decode(group.history.as_ref()?);
-            if payload.is_none() && held().is_some_and(|held| held.version() == version) {
-                mark!(MARKS_FALL_BACK);
-                return;
-            }
             group.history_lost = payload.is_none();
             group.history = payload;
         }
@@ -309,8 +269,6 @@ impl GroupIndex {
             | Kind::Cleaned
             | Kind::Membership
             | Kind::Checkpoint
-            | Kind::CheckpointAgain
-            | Kind::Padding
             | Kind::Renewed => {}
         }
     }

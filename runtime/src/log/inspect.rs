@@ -255,8 +255,6 @@ const fn name(kind: Kind) -> &'static str {
         Kind::Renewed => "renewed",
         Kind::Membership => "membership",
         Kind::Checkpoint => "checkpoint",
-        Kind::CheckpointAgain => "checkpoint again",
-        Kind::Padding => "padding",
     }
 }
 

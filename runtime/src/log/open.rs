@@ -306,35 +306,21 @@ fn first_claim(file: &impl VfsFile, number: u32) -> std::io::Result<Option<u64>>
 ///
 /// The newest segment knows which is the oldest one needed: its header says so, and what was freed
 /// since then is recorded in its own batches.
-///
-/// A record of the last batch that is not whole is believed only if something that it frees is gone
-/// already, which shows that the batch was synced. Otherwise its sync may have been overtaken by a power
-/// loss, and what it carried ahead is to be found where it was.
 fn split_obsolete<F: VfsFile>(
     dir: &Path,
     disk: &mut BTreeMap<u32, OnDisk<F>>,
     newest: SegmentHeader,
 ) -> Result<Vec<PathBuf>, OpenError> {
     let mut oldest = newest.oldest.segment;
-    let mut doubtful = oldest;
     if let Some(on_disk) = disk.get(&newest.start.segment) {
         let mut note = |batch: &Batch| {
-            oldest = doubtful; // vouched for by this batch
             let freed = batch.header.entries.iter().filter(|entry| entry.kind == Kind::Oldest);
             let freed = freed.map(|entry| u32::try_from(entry.instance).unwrap_or(u32::MAX));
-            doubtful = freed.fold(doubtful, u32::max);
-            if batch.places == 0 {
-                oldest = doubtful;
-            }
+            oldest = freed.fold(oldest, u32::max);
             Ok(())
         };
         walk(on_disk, newest.salt, newest.start, None, &mut note)?;
     }
-    let is_there = |number| disk.get(&number).is_some_and(|on_disk| on_disk.header().is_some());
-    if doubtful <= newest.start.segment && !(oldest..doubtful).all(is_there) {
-        oldest = doubtful;
-    }
-    mark!(FREED_IN_DOUBT if oldest < doubtful);
     if oldest > newest.start.segment {
         let path = segment::path(dir, newest.start.segment);
         return Err(damaged(&path, 0, "the newest segment says that it is not needed"));
@@ -377,22 +363,24 @@ fn replay<F: VfsFile>(
             report.bad_places += bad;
         }
         report.segments += 1;
+        let mut is_mended = false;
         let mut each = |batch: &Batch| {
             report.batches += 1;
             report.bad_places += batch.places;
-            batch.mend(&on_disk.file).map_err(OpenError::io("write", &on_disk.path))?;
+            let mended = batch.mend(&on_disk.file);
+            is_mended |= mended.map_err(OpenError::io("write", &on_disk.path))?;
             apply(on_disk, number, batch, index, report)
         };
         tail = walk(on_disk, salt, start, end, &mut each)?;
+        if is_mended {
+            on_disk.file.sync_data().map_err(OpenError::io("sync", &on_disk.path))?;
+        }
         previous = Some((tail.number + 1, tail.chain));
         if tail.torn {
             mark!(TAIL_TORN);
             let (path, batch) = (on_disk.path.clone(), tail.number + 1);
             report.torn = Some(Torn { path, offset: tail.at, batch });
         }
-    }
-    if let Some((path, at)) = index.founding_lost.take() {
-        return Err(damaged(&path, at, "the founding is lost"));
     }
     Ok(tail)
 }
@@ -469,8 +457,7 @@ fn apply<F: VfsFile>(
             lost: place.is_none(),
         };
         index.apply(entry, place);
-        let is_checkpoint = matches!(entry.kind, Kind::Checkpoint | Kind::CheckpointAgain);
-        if !is_checkpoint && !matches!(entry.kind, Kind::Founded | Kind::Membership) {
+        if !matches!(entry.kind, Kind::Checkpoint | Kind::Founded | Kind::Membership) {
             continue;
         }
         let slot = Slot {
@@ -484,8 +471,7 @@ fn apply<F: VfsFile>(
         };
         let bytes = read_value(&on_disk.file, &slot);
         let bytes = bytes.map_err(OpenError::io("read", &on_disk.path))?;
-        mark!(CHECKPOINT_RECORD_ONE_COPY_BAD if is_checkpoint && bytes.is_none());
-        if is_checkpoint {
+        if entry.kind == Kind::Checkpoint {
             if let Some(bytes) = &bytes {
                 index.apply_checkpoint(entry, bytes);
             }
@@ -494,17 +480,9 @@ fn apply<F: VfsFile>(
         } else {
             let founding = bytes.as_deref().and_then(founding::decode);
             let (Some(founding), Some(bytes)) = (founding, bytes) else {
-                // Carried ahead, it is still where it was, or in a later segment if it was carried
-                // further since. One of another cluster is not.
-                let is_held = index.founding.as_ref().is_some_and(|held| held.is_of(entry));
-                mark!(MARKS_FALL_BACK if is_held);
-                if !is_held {
-                    index.founding_lost = Some((on_disk.path.clone(), batch.at));
-                }
-                continue;
+                return Err(damaged(&on_disk.path, batch.at, "the founding is lost"));
             };
             index.founding = Some(Founded { founding, bytes, segment });
-            index.founding_lost = None;
         }
     }
     Ok(())

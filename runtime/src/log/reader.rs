@@ -13,6 +13,7 @@ use super::error::ReadError;
 use super::format::index;
 use super::gaps;
 use super::index::{Index, Slot};
+use super::scan::{ScanError, Scanner};
 use super::segment;
 use crate::vfs::{Vfs, VfsFile};
 
@@ -38,12 +39,14 @@ impl<F> Shared<F> {
 /// log is written.
 pub struct LogReader<V: Vfs> {
     pub(crate) dir: Arc<PathBuf>,
+    pub(crate) salt: u64,
     pub(crate) shared: Arc<Shared<V::File>>,
 }
 
 impl<V: Vfs> Clone for LogReader<V> {
     fn clone(&self) -> Self {
-        Self { dir: Arc::clone(&self.dir), shared: Arc::clone(&self.shared) }
+        let (dir, shared) = (Arc::clone(&self.dir), Arc::clone(&self.shared));
+        Self { dir, salt: self.salt, shared }
     }
 }
 
@@ -155,7 +158,7 @@ impl<V: Vfs> LogReader<V> {
     }
 
     fn value(&self, slot: &Slot, file: &V::File) -> Result<Option<Value>, ReadError> {
-        let bytes = read_value(file, slot).map_err(|source| ReadError::Io {
+        let bytes = read_mended(file, self.salt, slot).map_err(|source| ReadError::Io {
             path: segment::path(&self.dir, slot.segment),
             source: Arc::new(source),
         })?;
@@ -188,4 +191,29 @@ pub(crate) fn read_value(file: &impl VfsFile, slot: &Slot) -> io::Result<Option<
         }
     }
     Ok(None)
+}
+
+/// As [`read_value`]; if a block of the value is bad and all others of its batch are good, as it was.
+///
+/// Leaves the block as it is: beside the writer nothing is written. The next start mends it.
+pub(crate) fn read_mended(
+    file: &impl VfsFile,
+    salt: u64,
+    slot: &Slot,
+) -> io::Result<Option<Bytes>> {
+    let value = read_value(file, slot)?;
+    if value.is_some() || slot.lost {
+        return Ok(value);
+    }
+    let offset = u64::from(slot.offset);
+    let batch = match Scanner::new(file, salt, slot.segment)?.over(offset) {
+        Ok(Some(batch)) => batch,
+        Ok(None) | Err(ScanError::Unknown | ScanError::Contradiction(_)) => return Ok(None),
+        Err(ScanError::Io(error)) => return Err(error),
+    };
+    let mut buf = BytesMut::zeroed(index(u64::from(slot.len)));
+    batch.read(file, offset, &mut buf)?;
+    let is_whole = crc32c::crc32c(&buf) == slot.crc;
+    mark!(READ_MENDED if is_whole);
+    Ok(is_whole.then(|| buf.freeze()))
 }

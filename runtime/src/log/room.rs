@@ -24,7 +24,7 @@ use synod_core::{Record, WriteBatch, mark};
 
 use super::clean::Maintained;
 use super::error::LogError;
-use super::format::{BLOCK, Layout, bytes};
+use super::format::{Layout, bytes};
 use super::segment::{self, HEAD};
 use super::writer::Log;
 use crate::vfs::{Vfs, VfsFile};
@@ -153,7 +153,7 @@ impl<V: Vfs> Log<V> {
         let founding = shared.founding.as_ref().map_or(0, |of| bytes(of.bytes.len()));
         let histories = shared.groups.values().filter_map(|of| of.history.as_ref());
         let checkpoints = shared.groups.values().filter_map(|of| of.checkpoint.as_ref());
-        let checkpoints = checkpoints.map(|held| twice(bytes(held.state.len()))).sum::<u64>();
+        let checkpoints = checkpoints.map(|held| bytes(held.state.len())).sum::<u64>();
         let histories = histories.map(|history| bytes(history.len())).sum::<u64>();
         let payload = founding + histories + checkpoints;
         let groups = u32::try_from(shared.groups.len()).unwrap_or(u32::MAX);
@@ -260,10 +260,9 @@ impl Need {
                     history.encode(&mut laid_out);
                     self.payload = self.payload.saturating_add(bytes(laid_out.len()));
                 }
-                // The same: without it nothing is cleaned, and a full disk stays full. Written twice.
+                // The same: without it nothing is cleaned, and a full disk stays full.
                 Record::Checkpoint { state, .. } => {
-                    self.records = self.records.saturating_add(2);
-                    self.payload = self.payload.saturating_add(twice(bytes(state.len())));
+                    self.payload = self.payload.saturating_add(bytes(state.len()));
                 }
                 Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) | Record::Lease(_) => {
                 }
@@ -277,13 +276,8 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// What the two records of a checkpoint's state take: the second stands behind a block of zeros.
-const fn twice(state: u64) -> u64 {
-    state.saturating_mul(2).saturating_add(BLOCK)
-}
-
 /// Marks of each group, and those of the log itself, in one batch.
-const MARKS_PER_GROUP: u32 = 9;
+const MARKS_PER_GROUP: u32 = 7;
 const MARKS: u32 = 3;
 
 /// How long a full disk is left alone at first, and at most.

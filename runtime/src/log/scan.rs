@@ -185,6 +185,24 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
         Ok(None)
     }
 
+    /// The batch that has `offset` among its bytes, found by its headers alone.
+    pub(crate) fn over(&mut self, offset: u64) -> Result<Option<Batch>, ScanError> {
+        let mut from = HEAD;
+        while let Some((place, header, copy)) = self.find(from)? {
+            let before = if copy == 0 { 0 } else { header.layout.second };
+            let Some(at) = place.checked_sub(before) else { return Ok(None) };
+            let end = at + header.layout.end;
+            if (at..end).contains(&offset) {
+                return self.check(at, header, copy).map(Some);
+            }
+            if at > offset {
+                break;
+            }
+            from = end.max(place + BLOCK);
+        }
+        Ok(None)
+    }
+
     /// Whether what is at `at` says that it is a batch of this segment.
     fn claims(&mut self, at: u64) -> io::Result<bool> {
         let mut fixed = [0; FIXED];
@@ -341,11 +359,14 @@ impl<'a, F: VfsFile> Scanner<'a, F> {
 }
 
 impl Batch {
-    /// Writes the only bad block of a large batch again, if there is one; the caller syncs.
+    /// Writes the only bad block of a large batch again, if there is one, and says whether it did; the
+    /// caller syncs.
     ///
     /// If the power fails meanwhile, that block is bad again, or good, and no other one is touched.
-    pub(crate) fn mend(&self, file: &impl VfsFile) -> io::Result<()> {
-        self.mended.as_ref().map_or(Ok(()), |Mended { at, block }| file.write_at(*at, block))
+    pub(crate) fn mend(&self, file: &impl VfsFile) -> io::Result<bool> {
+        let Some(Mended { at, block }) = &self.mended else { return Ok(false) };
+        file.write_at(*at, block)?;
+        Ok(true)
     }
 
     /// Reads `buf.len()` bytes of the batch at `at` of its file, as they are once it is mended.

@@ -1,7 +1,8 @@
-//! Mending what one copy of a log lost, from the other: everything important is there twice.
+//! Mending what a log lost in one place, from the others: everything is there twice, or is the parity
+//! of what is left.
 //!
-//! A disk that rots does so one place at a time. While each batch and each segment's header has one
-//! good copy left nothing is lost; to write the bad one again keeps it so. What is lost in every copy
+//! A disk that rots does so one place at a time. While each batch and each segment's header has no more
+//! than one bad place nothing is lost; to write that again keeps it so. What is lost in more of them
 //! cannot be mended here: a value is learned again from the peers at the node's next start, and a
 //! batch that may have held votes makes the node take a new memory.
 
@@ -22,7 +23,7 @@ pub struct Scrubbed {
     pub offset: u64,
     /// How many places were bad there: copies, and blocks of payloads.
     pub bad_places: u64,
-    /// How many values there are lost in every copy; these stay lost.
+    /// How many values there are lost in more than one block; these stay lost.
     pub lost_values: u64,
 }
 

@@ -185,10 +185,10 @@ mod tests {
         assert_eq!(bytes(block.len()), BLOCK);
         assert_eq!(decode(&block), Some(Found::Header(header, 0)));
         let mut newer = block.clone();
-        newer[12] = 2;
+        newer[12] = 3;
         assert_eq!(decode(&newer), None, "the CRC covers the version");
         let crc = header_crc(&newer);
         newer[8..12].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(decode(&newer), Some(Found::Version(2)));
+        assert_eq!(decode(&newer), Some(Found::Version(3)));
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use synod_core::{Ballot, Founding, GroupId, Record, WriteBatch, mark};
 
-use super::checkpoint::Checkpoint;
 use super::config::LogConfig;
 use super::error::LogError;
 use super::format::{BATCH_BYTES_MAX, Entry, Kind, Layout, bytes, index, put_header, second_copy};
@@ -108,13 +107,6 @@ impl<V: Vfs> Log<V> {
         self.keep(ready)?;
         self.begin();
         for (group, record) in records {
-            if let Record::Checkpoint { instance, state } = record {
-                self.push_checkpoint(
-                    group,
-                    &Checkpoint { instance: *instance, state: state.clone() },
-                );
-                continue;
-            }
             let (entry, payload) = Entry::of(group, record);
             self.push(entry, payload);
         }
@@ -160,12 +152,6 @@ impl<V: Vfs> Log<V> {
         Ok(())
     }
 
-    pub(crate) fn push_checkpoint(&mut self, group: GroupId, checkpoint: &Checkpoint) {
-        for (entry, payload) in checkpoint.records(group) {
-            self.push(entry, Some(payload));
-        }
-    }
-
     pub(crate) fn push_founding(&mut self, founding: &Founding) {
         let payload = founding::encode(founding);
         let entry = Entry::bare(Kind::Founded, GroupId(0), 0, Ballot::ZERO).with_payload(&payload);
@@ -200,7 +186,8 @@ impl<V: Vfs> Log<V> {
     /// Reads values back, beside the writer.
     #[must_use]
     pub fn reader(&self) -> LogReader<V> {
-        LogReader { dir: Arc::clone(&self.dir), shared: Arc::clone(&self.shared) }
+        let (dir, shared) = (Arc::clone(&self.dir), Arc::clone(&self.shared));
+        LogReader { dir, salt: self.salt, shared }
     }
 
     /// The number of the segment written to.

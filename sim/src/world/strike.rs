@@ -13,6 +13,9 @@ use crate::node::{CHECKPOINTS, node_id};
 use crate::rng::{mix, to_index, to_u64};
 use crate::trace::Note;
 
+/// Bytes that rot one after the other.
+const STRETCH: u64 = 16 << 10;
+
 impl World {
     /// A planned fault strikes.
     pub(super) fn strike(&mut self, n: usize) {
@@ -297,7 +300,11 @@ impl World {
                 let byte = mix(place) % len;
                 disk.corrupt(path, at + byte, 1, 1 << (mix(place ^ 1) % 8));
             }
-            Extent::Sector => disk.corrupt(path, *at, to_index(len), 0x5a),
+            Extent::Stretch if !is_young => {
+                let len = size.saturating_sub(*at).min(STRETCH);
+                disk.corrupt(path, *at, to_index(len), 0x5a);
+            }
+            Extent::Sector | Extent::Stretch => disk.corrupt(path, *at, to_index(len), 0x5a),
             Extent::Unreadable => disk.spoil(path, *at),
         }
         if of_checkpoint {

@@ -26,7 +26,8 @@ fn segment(number: u32) -> PathBuf {
 }
 
 /// A disk with a small and a large batch, both synced: the small one at block 4 of segment 1, behind
-/// the segment's headers and the first batch, two blocks long; then the large one, 8 blocks long.
+/// the segment's headers and the first batch, two blocks long; then the large one, 9 blocks long: a
+/// header, six blocks of payloads, their parity, a header.
 fn two_batches() -> SimVfs {
     let disk = SimVfs::new();
     let mut opened = open(&disk).unwrap();
@@ -38,7 +39,7 @@ fn two_batches() -> SimVfs {
 }
 const SMALL: u64 = 4;
 const LARGE: u64 = 6;
-const LARGE_END: u64 = LARGE + 8;
+const LARGE_END: u64 = LARGE + 9;
 
 fn rot(disk: &SimVfs, number: u32, block: u64) {
     disk.corrupt(&segment(number), block * BLOCK + 40, 3, 0x11);
@@ -51,7 +52,7 @@ fn entries(opened: &Opened<SimVfs>) -> Vec<(u64, bool)> {
 }
 
 #[test]
-fn no_single_rotted_block_makes_the_last_batch_look_torn() {
+fn no_single_rotted_block_makes_the_last_batch_look_torn_or_costs_a_value() {
     for block in 0..LARGE_END {
         let disk = two_batches();
         rot(&disk, 1, block);
@@ -59,19 +60,21 @@ fn no_single_rotted_block_makes_the_last_batch_look_torn() {
         assert_eq!(opened.report.torn, None, "block {block}");
         assert_eq!(opened.report.bad_places, 1, "block {block}");
         assert_eq!(opened.groups[&GROUP].recovered.promised, ballot(3));
-        // Block 0 of the large batch is a header, 1 to 6 are payloads, most of 3 the first value's.
-        let expected = match block.checked_sub(LARGE) {
-            Some(1..=3) => [(1, true), (2, false), (3, true)],
-            Some(4..=6) => [(1, true), (2, true), (3, false)],
-            _ => [(1, true), (2, true), (3, true)],
-        };
-        assert_eq!(entries(&opened), expected, "block {block}");
+        assert_eq!(entries(&opened), [(1, true), (2, true), (3, true)], "block {block}");
+        let recovered = opened.groups[&GROUP].recovered.clone();
+        assert_eq!(recovered.entries[1].value, Some(value(2, 12_000)), "block {block}");
+        drop(opened);
+        disk.power_loss(&mut || 0);
+        let opened = open(&disk).unwrap();
+        let bad = u64::from((2..LARGE).contains(&block)); // a batch that is not the last is left to `scrub`
+        assert_eq!(opened.report.bad_places, bad, "block {block} was written again");
+        assert_eq!(opened.groups[&GROUP].recovered.entries, recovered.entries);
     }
 }
 
 #[test]
 fn two_bad_blocks_at_the_end_are_a_torn_batch() {
-    for (first, second) in [(6, 13), (6, 8), (8, 9), (12, 13)] {
+    for (first, second) in [(6, 14), (6, 8), (8, 9), (8, 13), (13, 14)] {
         let disk = two_batches();
         rot(&disk, 1, first);
         rot(&disk, 1, second);
@@ -139,9 +142,13 @@ fn a_chosen_value_that_is_lost_lowers_the_chosen_prefix_to_below_it() {
     put(&mut opened.log, &[accepted(1, 1, 1, 9000), accepted(2, 1, 2, 9000), accepted(3, 1, 3, 9)]);
     put(&mut opened.log, &[Record::Chosen(Instance(3))]);
     drop(opened);
-    let intact = disk.fork();
-    assert_eq!(open(&intact).unwrap().groups[&GROUP].recovered.chosen, Instance(3));
+    for block in [None, Some(4 + 1 + 3), Some(4 + 1 + 4)] {
+        let disk = disk.fork();
+        block.into_iter().for_each(|block| rot(&disk, 1, block));
+        assert_eq!(open(&disk).unwrap().groups[&GROUP].recovered.chosen, Instance(3));
+    }
     rot(&disk, 1, 4 + 1 + 3);
+    rot(&disk, 1, 4 + 1 + 4);
     let opened = open(&disk).unwrap();
     let recovered = &opened.groups[&GROUP].recovered;
     assert_eq!(recovered.chosen, Instance(1));
@@ -165,6 +172,7 @@ fn what_is_accepted_where_a_chosen_value_was_lost_is_not_taken_for_chosen() {
     put(&mut opened.log, &[Record::Chosen(Instance(3))]);
     drop(opened);
     rot(&disk, 1, 4 + 1 + 3);
+    rot(&disk, 1, 4 + 1 + 4);
     let mut opened = open(&disk).unwrap();
     put(&mut opened.log, &[accepted(2, 1, 7, 10)]);
     drop(opened);
@@ -423,7 +431,7 @@ fn a_newer_format_is_refused_by_name() {
     block[8..12].copy_from_slice(&crc.to_le_bytes());
     file.write_at(0, &block).unwrap();
     let Err(OpenError::Version { found, supported, .. }) = open(&disk) else { panic!("opened") };
-    assert_eq!((found, supported), (9, 1));
+    assert_eq!((found, supported), (9, 2));
 }
 
 #[test]
@@ -477,16 +485,24 @@ fn a_running_log_reads_and_cleans_past_what_cannot_be_read() {
     let disk = SimVfs::new();
     let log = &mut open(&disk).unwrap().log;
     put(log, &[Record::Promised(ballot(3)), accepted(1, 3, 1, 12_000), accepted(2, 3, 2, 12_000)]);
+    let read = |log: &Log<SimVfs>| {
+        let found = log.reader().read(GROUP, Instance(1), Instance(2), usize::MAX).unwrap();
+        found.into_iter().map(|stored| stored.value).collect::<Vec<_>>()
+    };
     disk.spoil(&segment(1), (SMALL + 2) * BLOCK);
-    let found = log.reader().read(GROUP, Instance(1), Instance(2), usize::MAX).unwrap();
-    assert_eq!(found.iter().map(|e| e.value.is_some()).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(read(log), [Some(value(1, 12_000)), Some(value(2, 12_000))], "by its parity");
+    let fork = disk.fork();
+    fork.crash_process();
+    let opened = open(&fork).unwrap();
+    assert_eq!((opened.report.bad_places, opened.report.lost), (1, vec![]));
+    disk.spoil(&segment(1), (SMALL + 3) * BLOCK);
+    assert_eq!(read(log), [None, Some(value(2, 12_000))]);
     for seq in 3..=200 {
         put(log, &[accepted(3, 3, seq, 3000)]);
         while log.maintain().unwrap() == Maintained::More {}
     }
     assert!(disk.open(&segment(1)).is_err(), "the segment was freed all the same");
-    let found = log.reader().read(GROUP, Instance(1), Instance(2), usize::MAX).unwrap();
-    assert_eq!(found.iter().map(|e| e.value.is_some()).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(read(log), [None, Some(value(2, 12_000))]);
 }
 
 #[test]
