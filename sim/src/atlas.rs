@@ -34,7 +34,8 @@
 //!
 //! A batch is whole with one bad place; but one that nothing vouches for is cut as torn if two of its
 //! places are bad. Only the two newest segments of a disk can hold such a batch, so rot takes one place
-//! in each of these, ever, and any number, or a stretch of them at once, in older ones.
+//! in each of these, ever, or a stretch that ends before the last batch of the segment; and any number of
+//! either in older ones.
 //!
 //! # Beyond the budget
 //!

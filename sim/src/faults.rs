@@ -307,8 +307,8 @@ pub enum Extent {
     Sector,
     /// A sector, which cannot be read at all until it is written anew.
     Unreadable,
-    /// Up to 16 KiB one after the other: more than one block of a batch. Where that may be the last
-    /// one, a sector.
+    /// Up to 16 KiB one after the other: more than one block of a batch. Of what may be the last one, a
+    /// sector.
     Stretch,
 }
 

@@ -35,6 +35,7 @@ use crate::rng::{Rng, to_u64};
 use crate::trace::Note;
 
 pub use checkpoints::CHECKPOINTS;
+pub use disk::DIR as LOG;
 use disk::Files;
 use entry::Entry;
 use hello::Arrived;

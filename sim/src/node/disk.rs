@@ -493,7 +493,8 @@ const LOSSES: [Loss; 8] = [
     Loss::Nothing,
 ];
 
-pub(super) const DIR: &str = "/log";
+/// Where each machine has its log.
+pub const DIR: &str = "/log";
 
 /// A quiet time after which the log looks after itself, as in production.
 const IDLE_AFTER: Duration = Duration::from_millis(10);

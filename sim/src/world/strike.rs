@@ -1,20 +1,37 @@
 //! Carries out what the plan says goes wrong.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use synod::log::{Item, inspect};
 use synod_core::{Ballot, MasterAsk, Role};
 
 use super::World;
 use crate::atlas::{Budget, Harm};
+use crate::disk::SimVfs;
 use crate::env::Event;
 use crate::faults::{Crash, Extent, Fault, Moment, Victim};
-use crate::node::{CHECKPOINTS, node_id};
+use crate::node::{CHECKPOINTS, LOG, node_id};
 use crate::rng::{mix, to_index, to_u64};
 use crate::trace::Note;
 
 /// Bytes that rot one after the other.
 const STRETCH: u64 = 16 << 10;
+
+/// How far a segment on a disk is vouched for by a later batch in it: not at all, if its own two headers
+/// are all that vouches for what is behind them.
+fn before_last_batch(disk: &SimVfs, path: &Path) -> u64 {
+    let mut last = 0;
+    let mut each = |item| match item {
+        Item::Batch(batch) if path.ends_with(format!("{:08}.log", batch.segment)) => {
+            last = batch.offset
+        }
+        Item::Segment(_) | Item::Batch(_) | Item::Damage(_) | Item::End { .. } => {}
+    };
+    // One that cannot be looked through vouches for nothing.
+    let looked = inspect(&disk.durable_view(), Path::new(LOG), false, &mut each);
+    looked.map_or(0, |()| last)
+}
 
 impl World {
     /// A planned fault strikes.
@@ -300,11 +317,12 @@ impl World {
                 let byte = mix(place) % len;
                 disk.corrupt(path, at + byte, 1, 1 << (mix(place ^ 1) % 8));
             }
-            Extent::Stretch if !is_young => {
-                let len = size.saturating_sub(*at).min(STRETCH);
-                disk.corrupt(path, *at, to_index(len), 0x5a);
+            Extent::Sector => disk.corrupt(path, *at, to_index(len), 0x5a),
+            Extent::Stretch => {
+                let end = if is_young { before_last_batch(&disk, path) } else { size };
+                let stretch = end.saturating_sub(*at).min(STRETCH);
+                disk.corrupt(path, *at, to_index(stretch.max(len)), 0x5a);
             }
-            Extent::Sector | Extent::Stretch => disk.corrupt(path, *at, to_index(len), 0x5a),
             Extent::Unreadable => disk.spoil(path, *at),
         }
         if of_checkpoint {
