@@ -278,7 +278,7 @@ impl<V: Vfs> Log<V> {
             let layout = records.and_then(|records| Layout::new(records, payload));
             let fits = layout.is_some_and(|layout| self.fits(layout.end, self.marks_end()));
             if !fits {
-                let need = Need { records: 1, payload, has_values: false };
+                let need = Need { records: 1, payload, ..Need::default() };
                 if !self.scratch.entries.is_empty() || !self.make_room(need)? {
                     self.moving.values.push_front((group, instance));
                     break;

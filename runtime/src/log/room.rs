@@ -7,7 +7,8 @@
 //!
 //! Without a spare segment the end of the open one is kept back, in two parts:
 //!
-//! - the last few blocks for the marks that cleaning writes: nothing else gives space back;
+//! - the last few blocks for the marks that cleaning writes: nothing else gives space back. What makes
+//!   them longer, a checkpoint's record or a membership, is written only where they still fit behind it;
 //! - a quarter of a segment for what has no values in it: promises, hints, what was cleaned. A node
 //!   that could not promise could not help others to lead, though that needs hardly any space.
 //!
@@ -51,6 +52,8 @@ pub(crate) struct Large<F> {
 pub(crate) struct Need {
     pub(crate) records: u32,
     pub(crate) payload: u64,
+    /// Bytes of the payload that cleaning carries ahead later: by so much more its marks may take up.
+    pub(crate) marks: u64,
     /// There are values in it, so that the reserve is not for it.
     pub(crate) has_values: bool,
 }
@@ -149,13 +152,18 @@ impl<V: Vfs> Log<V> {
 
     /// The end of a batch with all the marks there are.
     pub(crate) fn marks_end(&self) -> u64 {
+        self.marks_end_with(0)
+    }
+
+    /// The same, with so many bytes of payload more.
+    fn marks_end_with(&self, more: u64) -> u64 {
         let shared = self.shared.read();
         let founding = shared.founding.as_ref().map_or(0, |of| bytes(of.bytes.len()));
         let histories = shared.groups.values().filter_map(|of| of.history.as_ref());
         let checkpoints = shared.groups.values().filter_map(|of| of.checkpoint.as_ref());
         let checkpoints = checkpoints.map(|held| bytes(held.state.len())).sum::<u64>();
         let histories = histories.map(|history| bytes(history.len())).sum::<u64>();
-        let payload = founding + histories + checkpoints;
+        let payload = founding + histories + checkpoints + more;
         let groups = u32::try_from(shared.groups.len()).unwrap_or(u32::MAX);
         let records = groups.saturating_mul(MARKS_PER_GROUP).saturating_add(MARKS);
         Layout::new(records, payload).map_or(u64::MAX, |layout| layout.end)
@@ -172,10 +180,16 @@ impl<V: Vfs> Log<V> {
         self.config.segment_bytes / 4 + self.marks_end()
     }
 
+    /// What is left of the open segment behind a batch that may be written.
+    pub(crate) fn kept_behind(&self, need: Need) -> u64 {
+        let for_others = if need.has_values { self.config.segment_bytes / 4 } else { 0 };
+        self.marks_end_with(need.marks).saturating_add(for_others)
+    }
+
     pub(crate) fn make_room(&mut self, need: Need) -> Result<bool, LogError> {
         // More than any batch may hold: whoever writes it is told so.
         let Some(layout) = Layout::new(need.records, need.payload) else { return Ok(true) };
-        let kept = if need.has_values { self.reserve() } else { self.marks_end() };
+        let kept = self.kept_behind(need);
         while !self.fits(layout.end, kept) {
             if self.free_oldest()? {
                 continue;
@@ -259,10 +273,12 @@ impl Need {
                     let mut laid_out = Vec::new();
                     history.encode(&mut laid_out);
                     self.payload = self.payload.saturating_add(bytes(laid_out.len()));
+                    self.marks = self.marks.saturating_add(bytes(laid_out.len()));
                 }
                 // The same: without it nothing is cleaned, and a full disk stays full.
                 Record::Checkpoint { state, .. } => {
                     self.payload = self.payload.saturating_add(bytes(state.len()));
+                    self.marks = self.marks.saturating_add(bytes(state.len()));
                 }
                 Record::Promised(_) | Record::Chosen(_) | Record::Cleaned(_) | Record::Lease(_) => {
                 }

@@ -70,3 +70,17 @@ fn what_was_synced_comes_back() {
     assert_eq!(read[2].ballot, Ballot::ZERO);
     assert_eq!(opened.report.bad_places, 0);
 }
+
+/// A full disk is emptied by cleaning alone, so what cleaning carries ahead may not grow beyond what is
+/// kept for it.
+#[test]
+fn what_makes_the_marks_longer_is_written_only_where_they_fit_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = &mut open(dir.path()).log;
+    let state = Bytes::from(vec![7; 30_000]);
+    let need = room::Need { records: 1, marks: 30_000, payload: 30_000, has_values: false };
+    let kept = log.kept_behind(need);
+    assert!(kept > log.marks_end() + 30_000, "{kept}");
+    put(log, &[Record::Checkpoint { instance: Instance(1), state }]);
+    assert_eq!(log.marks_end(), kept, "as much as was kept");
+}
