@@ -22,12 +22,19 @@ pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Vec<(Duration, Fault)> {
     };
     let (slow, heard) = (between(4, 9), between(3, 8));
     let (again, lasting) = (between(7, 12), between(3, 8));
-    let factor = u32::try_from(rng.spread(20, 400)).expect("small");
+    let begin = between(0, 8);
+    let factor = u32::try_from(rng.within(60, 240)).expect("small");
     let whispers =
         |first, lasting| Fault::Around { group, shape: Topology::Whispering, first, lasting };
-    vec![
-        (Duration::ZERO, Fault::SlowAnswers { group, factor, lasting: slow }),
-        (Duration::ZERO, whispers(first, heard)),
-        (again, whispers(second, lasting)),
-    ]
+    let mut parts = vec![
+        (begin, Fault::SlowAnswers { group, factor, lasting: slow }),
+        (begin, whispers(first, heard)),
+        (begin + again, whispers(second, lasting)),
+    ];
+    let disk = u32::try_from(rng.spread(5, 200)).expect("small");
+    let fast = [rng.index(shape.nodes), rng.index(shape.nodes)];
+    let slow_disk = |node| Fault::SlowDisk { node, factor: disk, lasting: shape.election * 3 };
+    let slow = (0..shape.nodes).filter(|node| !fast.contains(node));
+    parts.extend(slow.map(|node| (Duration::ZERO, slow_disk(node))));
+    parts
 }

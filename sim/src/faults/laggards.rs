@@ -29,13 +29,17 @@ pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Vec<(Duration, Fault)> {
         let slow = |other| Fault::SlowReads { node: other, delay: long, lasting: at_most };
         parts.extend(others().map(|other| (behind, slow(other))));
     } else {
-        let syncs = rng.pick(&[1, 1, 1, 2, 3]);
+        let syncs = rng.pick(&[1, 1, 2, 2, 3, 5]);
         parts.push((behind, Fault::StallingDisk { node, syncs, lasting: long }));
         // Some answers come after it has asked again.
-        let links: Vec<(usize, usize)> = into.into_iter().filter(|_| rng.percent(50)).collect();
-        let factor = u32::try_from(rng.spread(4, 100)).expect("small");
-        parts.push((behind, Fault::SlowLinks { links, factor, lasting: at_most }));
+        for link in into {
+            let factor = u32::try_from(rng.spread(2, 200)).expect("small");
+            let slow = Fault::SlowLinks { links: vec![link], factor, lasting: at_most };
+            parts.push((behind, slow));
+        }
     }
-    parts.push((behind, Fault::Transfer { group, to: node }));
+    // The window has to be empty first.
+    let early = Duration::from_micros(rng.within(0, election / 16));
+    parts.push((behind.saturating_sub(early), Fault::Transfer { group, to: node }));
     parts
 }

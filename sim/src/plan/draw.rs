@@ -42,7 +42,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     } else if preset == Preset::Copies {
         noise.quick(election)
     } else if preset == Preset::Rivals {
-        let way = election / Rng::stream(seed, "ways of rivals").pick(&[100, 200, 400]);
+        let way = election / 200;
         Noise { delay_min: way, delay_mean: way / 2, ..noise }
     } else {
         noise.roughened(seed, election, preset == Preset::Hell)
@@ -61,7 +61,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     produce(seed, preset, &mut core, &mut load);
     checkpoint(seed, preset, &mut core);
     if preset == Preset::Rivals {
-        contend(seed, &mut core, &mut load);
+        contend(seed, until, &mut core, &mut load);
     }
     if preset == Preset::LonelyLeader {
         load.read();
@@ -172,7 +172,8 @@ fn swap_in(seed: u64, preset: Preset) -> bool {
 /// Whether every start takes new memories, which others have to swap in.
 fn is_rejoining(seed: u64, preset: Preset, nodes: usize) -> bool {
     let may = matches!(preset, Preset::Reconfiguration | Preset::Rivals);
-    let by_chance = Rng::stream(seed, "rejoin").percent(40) && may;
+    let percent = if preset == Preset::Rivals { 70 } else { 40 };
+    let by_chance = Rng::stream(seed, "rejoin").percent(percent) && may;
     nodes >= 3 && (by_chance || preset == Preset::Liars)
 }
 
@@ -262,15 +263,19 @@ fn rivals(seed: u64) -> usize {
 
 /// Takes limits with which much is open when leaders change: small batches, pages of one value, and
 /// next to nothing in memory of what is chosen. Clients ask all the time, and much enough.
-fn contend(seed: u64, core: &mut Config, load: &mut Load) {
+fn contend(seed: u64, until: Time, core: &mut Config, load: &mut Load) {
     let mut rng = Rng::stream(seed, "contention");
-    core.page_bytes_max = to_index(rng.pick(&[1, 1, 100, 1_000, 1 << 20]));
+    core.page_bytes_max = to_index(rng.pick(&[1, 1, 100, 1 << 20, 1 << 20]));
     core.cache_bytes_max = to_index(rng.pick(&[0, 0, 200, 2_000]));
     core.window_instances_max = to_index(rng.pick(&[2, 4, 8, 64]));
     core.accept_ahead_max = core.accept_ahead_max.max(64);
     core.batch_commands_max = to_index(rng.pick(&[1, 1, 2, 1_024]));
     core.batch_delay = Duration::from_micros(rng.pick(&[0, 100, 1_000]));
-    load.requests = load.requests.max(200);
+    let clients = rng.within(2, 10);
+    load.clients = to_index(clients);
+    load.requests = rng.within(80, 200);
+    load.think = Duration::from_nanos(until.as_nanos() / load.requests * clients);
+    load.padding_max = load.padding_max.min(40);
 }
 
 /// Now and then, takes checkpoints, often and at odd places, and keeps little of the log.
