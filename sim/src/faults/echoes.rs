@@ -1,10 +1,13 @@
 //! Votes that come when the leader they were given leads again, in a later ballot.
 //!
 //! A leader is heard by one follower only, and answers to it are so slow that it gives up. It asks to
-//! be elected again at once, and is, since the others have not missed it for as long. It proposes the
-//! same instances in its new ballot, heard by another follower only. Now the votes of the first one
-//! come: with them there seems to be a quorum, of which no two voted in the same ballot as the third
-//! (I4). Votes are rarely so late, and a node rarely leads twice in a row with the same instances open.
+//! be elected again at once, and is, since the others have not missed it for as long. In its new
+//! ballot it proposes the same instances once more, and most disks are so slow that few have voted yet
+//! when the votes of that one follower come at last: with them there seems to be a quorum (I4). Votes
+//! are rarely so late, and a node rarely leads twice in a row with the same instances open.
+//!
+//! Answers are as late as an election takes where a message is under way for about a two-hundredth of
+//! that time, as in the preset `rivals`.
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Vec<(Duration, Fault)> {
     let into: Vec<(usize, usize)> = others().map(|other| (other, node)).collect();
     let cut = Fault::Cut { links: into.clone(), pattern: Pattern::OneWay, lasting: behind };
     let mut parts = vec![(Duration::ZERO, cut)];
-    if rng.percent(50) {
+    if rng.percent(35) {
         let slow = |other| Fault::SlowReads { node: other, delay: long, lasting: at_most };
         parts.extend(others().map(|other| (behind, slow(other))));
     } else {
