@@ -8,10 +8,12 @@ mod clocks;
 mod copies;
 mod crashes;
 mod disks;
+mod echoes;
 mod family;
 mod flaps;
 mod full;
 mod images;
+mod laggards;
 mod lies;
 mod lonely;
 mod loops;
@@ -22,6 +24,7 @@ mod pauses;
 mod relays;
 mod rot;
 mod show;
+mod sleepers;
 mod stops;
 mod tenures;
 mod topologies;
@@ -141,6 +144,29 @@ pub enum Fault {
         /// Whose.
         #[serde(with = "text::node")]
         node: usize,
+        /// For how long.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// A disk finishes so many more syncs, and then nothing for a while.
+    StallingDisk {
+        /// Whose.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// How many it finishes.
+        syncs: u64,
+        /// For how long it finishes nothing after that.
+        #[serde(with = "text::duration")]
+        lasting: Duration,
+    },
+    /// A disk takes so long for whatever is read of its log, for a while.
+    SlowReads {
+        /// Whose.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// How long each takes on top.
+        #[serde(with = "text::duration")]
+        delay: Duration,
         /// For how long.
         #[serde(with = "text::duration")]
         lasting: Duration,
@@ -393,6 +419,12 @@ pub enum Topology {
     Chained,
     /// Only the leader and a hub do not reach each other: the hub falls behind.
     Behind,
+    /// The leader and one follower reach each other and nobody else.
+    Paired,
+    /// One follower reaches the leader and nobody else.
+    Clinging,
+    /// Only one follower hears the leader, which hears everyone.
+    Whispering,
 }
 
 impl Topology {
@@ -425,6 +457,8 @@ impl Fault {
             Self::FailedSync { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::StalledDisk { node, .. }
+            | Self::StallingDisk { node, .. }
+            | Self::SlowReads { node, .. }
             | Self::FullDisk { node, .. }
             | Self::Rot { node, .. }
             | Self::LyingDisk { node, .. }
@@ -458,6 +492,8 @@ impl Fault {
             Self::FailedSync { .. } => "failed syncs",
             Self::SlowDisk { .. } => "slow disks",
             Self::StalledDisk { .. } => "stalled disks",
+            Self::StallingDisk { .. } => "stalling disks",
+            Self::SlowReads { .. } => "slow reads",
             Self::FullDisk { .. } => "full disks",
             Self::Rot { extent: Extent::Bit, .. } => "rotted bits",
             Self::Rot { extent: Extent::Sector, .. } => "rotted sectors",
@@ -526,7 +562,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 33, "{kinds:?}");
+        assert_eq!(kinds.len(), 35, "{kinds:?}");
     }
 
     #[test]

@@ -88,6 +88,10 @@ struct Mood {
     disk_factor: u32,
     /// The disk finishes nothing before this.
     stalled_until: Time,
+    /// The disk finishes so many more syncs, and then nothing for so long.
+    stalls_after: Option<(u64, Duration)>,
+    /// Reads of the log take so much longer.
+    read_delay: Duration,
     /// State machines take so much longer.
     delay: Duration,
     /// Crash at the next moment of this kind.
@@ -102,6 +106,20 @@ struct Mood {
     is_mute: bool,
     /// The last process was killed, and what it wrote may be in the page cache only.
     has_cache: bool,
+}
+
+impl Mood {
+    /// The disk is about to finish a sync, unless that is the first one too many.
+    fn stall(&mut self, now: Time) {
+        match &mut self.stalls_after {
+            Some((0, lasting)) => {
+                self.stalled_until = self.stalled_until.max(now + *lasting);
+                self.stalls_after = None;
+            }
+            Some((left, _)) if self.stalled_until <= now => *left -= 1,
+            Some(_) | None => {}
+        }
+    }
 }
 
 impl Node {
@@ -474,6 +492,16 @@ impl Node {
     /// The disk finishes nothing before `until`.
     pub fn stall_disk(&mut self, until: Time) {
         self.machine.mood.stalled_until = self.machine.mood.stalled_until.max(until);
+    }
+
+    /// The disk finishes so many more syncs, and then nothing for so long.
+    pub const fn stall_disk_after(&mut self, syncs: u64, lasting: Duration) {
+        self.machine.mood.stalls_after = Some((syncs, lasting));
+    }
+
+    /// Whatever is read of the log takes so much longer.
+    pub const fn slow_reads(&mut self, delay: Duration) {
+        self.machine.mood.read_delay = delay;
     }
 
     /// Of the space on the disk so many segments are left.

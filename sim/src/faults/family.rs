@@ -6,9 +6,9 @@ use std::time::Duration;
 use synod_core::Time;
 
 use super::{
-    Fault, Planned, blackouts, clocks, copies, crashes, disks, flaps, full, images, lies, lonely,
-    loops, machines, masters, partitions, pauses, relays, rot, stops, tenures, topologies,
-    transfers, walls, windows,
+    Fault, Planned, blackouts, clocks, copies, crashes, disks, echoes, flaps, full, images,
+    laggards, lies, lonely, loops, machines, masters, partitions, pauses, relays, rot, sleepers,
+    stops, tenures, topologies, transfers, walls, windows,
 };
 use crate::rng::Rng;
 
@@ -61,6 +61,12 @@ pub enum Family {
     Full,
     /// Older copies of a disk that come back, and directories of two processes.
     Copies,
+    /// Leaders that sleep through the election of another.
+    Sleepers,
+    /// Leaders that lead again before the votes for their last proposals come.
+    Echoes,
+    /// Nodes asked to lead while they are behind and a disk is in their way.
+    Laggards,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -81,7 +87,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -105,6 +111,9 @@ impl Family {
         Self::Masters,
         Self::Full,
         Self::Copies,
+        Self::Sleepers,
+        Self::Echoes,
+        Self::Laggards,
     ];
 
     /// Those that leave on every disk what was synced.
@@ -156,6 +165,9 @@ impl Family {
             Self::Tenures => ("tenures", tenures::draw),
             Self::Full => ("full disks", full::draw),
             Self::Copies => ("copies", copies::draw),
+            Self::Sleepers => ("sleepers", sleepers::draw),
+            Self::Echoes => ("echoes", echoes::draw),
+            Self::Laggards => ("laggards", laggards::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

@@ -41,6 +41,12 @@ impl fmt::Display for Fault {
             Self::StalledDisk { node, lasting } => {
                 write!(f, "disk of n{} stalled for {lasting:?}", node + 1)
             }
+            Self::StallingDisk { node, syncs, lasting } => {
+                write!(f, "disk of n{} stalled after {syncs} syncs, for {lasting:?}", node + 1)
+            }
+            Self::SlowReads { node, delay, lasting } => {
+                write!(f, "reads of the log of n{} slow by {delay:?} for {lasting:?}", node + 1)
+            }
             Self::FullDisk { node, segments, lasting } => {
                 write!(f, "disk of n{} full but for {segments} segments, for {lasting:?}", node + 1)
             }

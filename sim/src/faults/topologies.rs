@@ -48,6 +48,12 @@ pub(super) fn cut(
             at(from).zip(at(to)).is_some_and(|(from, to)| from.abs_diff(to) > 1)
         }
         Topology::Behind => [(leader, hub), (hub, leader)].contains(&(from, to)),
+        Topology::Paired => {
+            let is_paired = |node: usize| node == leader || node == hub;
+            is_paired(from) != is_paired(to)
+        }
+        Topology::Clinging => (from == hub && to != leader) || (to == hub && from != leader),
+        Topology::Whispering => from == leader && to != hub,
     };
     let all = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));
     all.filter(|&(from, to)| from != to && is_cut(from, to)).collect()
@@ -99,5 +105,16 @@ mod tests {
         assert_eq!(left(Topology::QuorumLoss, 0, 0, 3), [(0, 1), (1, 2)].into());
         assert_eq!(left(Topology::Behind, 0, 1, 3), [(0, 1), (1, 2)].into());
         assert_eq!(cut(Topology::Chained, 0, 0, 1), []);
+    }
+
+    #[test]
+    fn a_leader_keeps_one_follower() {
+        let others = [(1, 3), (1, 4), (3, 4)];
+        let paired = left(Topology::Paired, 0, 1, 5);
+        assert_eq!(paired, [(0, 2)].into_iter().chain(others).collect());
+        let clinging = left(Topology::Clinging, 0, 1, 5);
+        assert!(clinging.is_superset(&paired));
+        assert_eq!(clinging.len(), paired.len() + 3, "the leader reaches the others too");
+        assert_eq!(cut(Topology::Whispering, 0, 1, 5), [(0, 1), (0, 3), (0, 4)]);
     }
 }

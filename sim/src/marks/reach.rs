@@ -177,7 +177,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("LOST_BUT_HARMLESS", NO_ROT),
     ("LOST_IN_THE_WAY", NO_ROT),
     ("MEMBERSHIP_WITHOUT_EFFECT", NO_CHANGE),
-    ("PREPARE_RETRACTED", "a disk would have to stand still just before a node leads"),
+    (
+        "PREPARE_RETRACTED",
+        "a disk would have to stand still just before a node leads; the preset rivals",
+    ),
     ("PROMISE_ODD", "no node says so: nobody lies here; unit tests"),
     ("READ_BESIDE_CLEANING", ONE_THREAD),
     ("READ_BESIDE_FORGETTING", ONE_THREAD),
@@ -198,4 +201,5 @@ const FORMED: &str = "all founders are given one list, and keep their memory; te
 const NO_ROT: &str =
     "few disks of the mix rot; the preset worn, scenarios of the core, tests of the log";
 const ONE_THREAD: &str = "nothing is read beside the writer; tests of the log";
-const TWO_LEADERS: &str = "a leader would have to miss a whole election; scenarios of the core";
+const TWO_LEADERS: &str =
+    "a leader would have to miss a whole election; the preset rivals, scenarios of the core";

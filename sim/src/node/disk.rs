@@ -218,6 +218,7 @@ impl Journal {
         if self.phase != Phase::Written {
             return Ok(());
         }
+        machine.mood.stall(env.now);
         if machine.mood.stalled_until > env.now {
             machine.later(machine.mood.stalled_until.since(env.now), Inside::Sync, env);
             return Ok(());

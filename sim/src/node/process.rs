@@ -511,7 +511,7 @@ impl Process {
             machine.later(wait, Inside::Execute(group), env);
         }
         for fetch in outbox.fetches.drain(..) {
-            let wait = machine.around(machine.disk.write);
+            let wait = machine.around(machine.disk.write) + machine.mood.read_delay;
             machine.later(wait, Inside::Fetched(group, fetch), env);
         }
     }

@@ -20,11 +20,14 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let mut rng = Rng::stream(seed, "plan");
     let preset = preset.settle(&mut rng);
     let drawn = rng.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 5]);
+    let is_drawn = nodes.is_none();
     let nodes = nodes.unwrap_or(drawn);
     let groups = rng.pick(&[1, 1, 1, 1, 2, 3]);
+    let nodes = if preset == Preset::Rivals && is_drawn { rivals(seed) } else { nodes };
     let election = Duration::from_micros(rng.spread(20_000, 400_000));
     let (wan, election) = wan(seed, preset, nodes, election);
     let until = Time::ZERO + election * u32::try_from(rng.within(8, 30)).expect("small");
+    let until = if preset == Preset::Rivals { until + election * 15 } else { until };
     let shape = Shape { nodes, groups, election, until };
     let appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
     let machine_delay = if preset.is_on(&mut rng) { rng.spread(10, 20_000) } else { 10 };
@@ -38,6 +41,9 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         noise
     } else if preset == Preset::Copies {
         noise.quick(election)
+    } else if preset == Preset::Rivals {
+        let way = election / 200;
+        Noise { delay_min: way, delay_mean: way / 2, ..noise }
     } else {
         noise.roughened(seed, election, preset == Preset::Hell)
     };
@@ -54,6 +60,9 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     };
     produce(seed, preset, &mut core, &mut load);
     checkpoint(seed, preset, &mut core);
+    if preset == Preset::Rivals {
+        contend(seed, until, &mut core, &mut load);
+    }
     if preset == Preset::LonelyLeader {
         load.read();
     }
@@ -147,6 +156,7 @@ const fn budget(preset: Preset) -> Budget {
         | Preset::Worn
         | Preset::Liars
         | Preset::Reconfiguration
+        | Preset::Rivals
         | Preset::Leases => Budget::Within,
     }
 }
@@ -156,12 +166,14 @@ const fn budget(preset: Preset) -> Budget {
 /// nothing is promised, and nobody takes a new memory.
 fn swap_in(seed: u64, preset: Preset) -> bool {
     let by_chance = Rng::stream(seed, "swap in").percent(60) && preset != Preset::Trusting;
-    by_chance || preset == Preset::Reconfiguration
+    by_chance || matches!(preset, Preset::Reconfiguration | Preset::Rivals)
 }
 
 /// Whether every start takes new memories, which others have to swap in.
 fn is_rejoining(seed: u64, preset: Preset, nodes: usize) -> bool {
-    let by_chance = Rng::stream(seed, "rejoin").percent(40) && preset == Preset::Reconfiguration;
+    let may = matches!(preset, Preset::Reconfiguration | Preset::Rivals);
+    let percent = if preset == Preset::Rivals { 70 } else { 40 };
+    let by_chance = Rng::stream(seed, "rejoin").percent(percent) && may;
     nodes >= 3 && (by_chance || preset == Preset::Liars)
 }
 
@@ -197,7 +209,7 @@ fn wan(seed: u64, preset: Preset, nodes: usize, election: Duration) -> (Option<W
 fn clocks(seed: u64, preset: Preset, nodes: usize) -> Vec<Skew> {
     let mut rng = Rng::stream(seed, "clocks");
     let percent = match preset {
-        Preset::Calm | Preset::Copies => 0,
+        Preset::Calm | Preset::Copies | Preset::Rivals => 0,
         Preset::Clock | Preset::Hell => 100,
         Preset::LonelyLeader | Preset::Leases => 70,
         Preset::Mix
@@ -241,6 +253,29 @@ fn produce(seed: u64, preset: Preset, core: &mut Config, load: &mut Load) {
     load.open_percent = 100;
     load.requests *= 3;
     load.think /= 60;
+}
+
+/// How many nodes there are where several lead at once: a majority that elects another is all the
+/// rest as a rule, so that a leader can keep a follower.
+fn rivals(seed: u64) -> usize {
+    Rng::stream(seed, "rivals").pick(&[3, 5, 5, 5])
+}
+
+/// Takes limits with which much is open when leaders change: small batches, pages of one value, and
+/// next to nothing in memory of what is chosen. Clients ask all the time, and much enough.
+fn contend(seed: u64, until: Time, core: &mut Config, load: &mut Load) {
+    let mut rng = Rng::stream(seed, "contention");
+    core.page_bytes_max = to_index(rng.pick(&[1, 1, 100, 1 << 20, 1 << 20]));
+    core.cache_bytes_max = to_index(rng.pick(&[0, 0, 200, 2_000]));
+    core.window_instances_max = to_index(rng.pick(&[2, 4, 8, 64]));
+    core.accept_ahead_max = core.accept_ahead_max.max(64);
+    core.batch_commands_max = to_index(rng.pick(&[1, 1, 2, 1_024]));
+    core.batch_delay = Duration::from_micros(rng.pick(&[0, 100, 1_000]));
+    let clients = rng.within(2, 10);
+    load.clients = to_index(clients);
+    load.requests = rng.within(80, 200);
+    load.think = Duration::from_nanos(until.as_nanos() / load.requests * clients);
+    load.padding_max = load.padding_max.min(40);
 }
 
 /// Now and then, takes checkpoints, often and at odd places, and keeps little of the log.

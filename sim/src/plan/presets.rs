@@ -60,11 +60,14 @@ pub enum Preset {
     Leases,
     /// Memories that are lost one after the other, each swapped in, while leaders fall.
     Reconfiguration,
+    /// Several who lead or ask to at once, and what is left over of earlier ballots: leaders that
+    /// slept, votes that come late, candidates that are behind.
+    Rivals,
 }
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Mix,
         Self::Calm,
         Self::Swarm,
@@ -86,6 +89,7 @@ impl Preset {
         Self::Trusting,
         Self::Leases,
         Self::Reconfiguration,
+        Self::Rivals,
     ];
 
     /// What it is called.
@@ -113,6 +117,7 @@ impl Preset {
             Self::Trusting => "trusting",
             Self::Leases => "leases",
             Self::Reconfiguration => "reconfiguration",
+            Self::Rivals => "rivals",
         }
     }
 
@@ -143,6 +148,7 @@ impl Preset {
             Self::Reconfiguration => {
                 "memories lost one after the other, each swapped in, while leaders fall"
             }
+            Self::Rivals => "several who lead at once, and what is left over of earlier ballots",
         }
     }
 
@@ -177,6 +183,7 @@ impl Preset {
         match self {
             Self::Hell => true,
             Self::Calm | Self::Copies => false,
+            Self::Rivals => false,
             Self::Mix
             | Self::Swarm
             | Self::Tight
@@ -201,9 +208,9 @@ impl Preset {
     /// How many faults of each family a run of this kind may have.
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
-            Blackouts, Clocks, Copies, Crashes, Disks, Flaps, Full, Images, Lies, Lonely, Loops,
-            Masters, Partitions, Pauses, Relays, Rot, Stops, Tenures, Topologies, Transfers, Walls,
-            Windows,
+            Blackouts, Clocks, Copies, Crashes, Disks, Echoes, Flaps, Full, Images, Laggards, Lies,
+            Lonely, Loops, Masters, Partitions, Pauses, Relays, Rot, Sleepers, Stops, Tenures,
+            Topologies, Transfers, Walls, Windows,
         };
         match self {
             Self::Calm => Appetite::new(),
@@ -233,6 +240,11 @@ impl Preset {
                 (Pauses, rng.pick(&[0, 4])),
             ]
             .into(),
+            Self::Rivals => match rng.below(3) {
+                0 => [(Sleepers, 2), (Transfers, rng.pick(&[0, 2]))].into(),
+                1 => [(Echoes, 8), (Transfers, rng.pick(&[0, 4]))].into(),
+                _ => [(Laggards, 6), (Transfers, rng.pick(&[0, 4]))].into(),
+            },
             Self::Beyond => {
                 [(Rot, 60), (Images, 6), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
@@ -288,6 +300,7 @@ const fn most(family: Family) -> u64 {
         Family::Clocks | Family::Windows | Family::Full => 3,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
         Family::Blackouts | Family::Copies => 1,
+        Family::Sleepers | Family::Echoes | Family::Laggards => 1,
     }
 }
 
@@ -309,6 +322,7 @@ const fn often(family: Family) -> u64 {
         Family::Pauses | Family::Walls | Family::Clocks | Family::Full => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
         Family::Blackouts | Family::Copies => 5,
+        Family::Sleepers | Family::Echoes | Family::Laggards => 5,
     }
 }
 
@@ -338,7 +352,7 @@ mod tests {
     #[test]
     fn the_mix_has_all_kinds() {
         let presets: BTreeSet<Preset> = (0..300).map(|seed| Plan::of(seed).preset).collect();
-        assert_eq!(presets.len(), Preset::ALL.len() - 4, "{presets:?}");
+        assert_eq!(presets.len(), Preset::ALL.len() - 5, "{presets:?}");
         assert!(!presets.contains(&Preset::Mix));
     }
 

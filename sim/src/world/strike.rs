@@ -107,6 +107,13 @@ impl World {
                 let until = until(*lasting);
                 self.nodes[*node].stall_disk(until);
             }
+            Fault::StallingDisk { node, syncs, lasting } => {
+                self.nodes[*node].stall_disk_after(*syncs, *lasting);
+            }
+            Fault::SlowReads { node, delay, lasting } => {
+                self.nodes[*node].slow_reads(*delay);
+                passes = Some(*lasting);
+            }
             Fault::FullDisk { node, segments, lasting } => {
                 self.nodes[*node].fill_disk(*segments);
                 passes = Some(*lasting);
@@ -219,6 +226,7 @@ impl World {
                 effects.iter().for_each(|&(from, to)| self.env.network.slow(from, to, 1));
             }
             Fault::SlowDisk { node, .. } => self.nodes[*node].slow_disk(1),
+            Fault::SlowReads { node, .. } => self.nodes[*node].slow_reads(Duration::ZERO),
             Fault::FullDisk { node, .. } => self.nodes[*node].give_room(),
             Fault::LyingDisk { node, .. } => self.nodes[*node].disk().lie(false),
             Fault::SlowMachines { node, .. } => self.nodes[*node].slow_machines(Duration::ZERO),
@@ -243,6 +251,7 @@ impl World {
             | Fault::Blackout { .. }
             | Fault::FailedSync { .. }
             | Fault::StalledDisk { .. }
+            | Fault::StallingDisk { .. }
             | Fault::Rot { .. }
             | Fault::Astray { .. }
             | Fault::WipedDisk { .. }
