@@ -14,6 +14,7 @@ mod hosted;
 mod inspect;
 mod lodging;
 mod memory;
+mod mood;
 mod pace;
 mod process;
 
@@ -41,6 +42,7 @@ use entry::Entry;
 use hello::Arrived;
 use lodging::Lodging;
 use memory::{Image, Memory};
+use mood::Mood;
 use pace::Pace;
 use process::{Failed, Process};
 
@@ -79,47 +81,6 @@ struct Machine {
     hello_seed: u64,
     /// Hears of syncs that have not happened: see [`Plan::canary`].
     is_lied_to: bool,
-}
-
-/// What is wrong with a machine at present.
-#[derive(Clone, Debug, Default)]
-struct Mood {
-    /// Multiplies the disk's times, if not zero.
-    disk_factor: u32,
-    /// The disk finishes nothing before this.
-    stalled_until: Time,
-    /// The disk finishes so many more syncs, and then nothing for so long.
-    stalls_after: Option<(u64, Duration)>,
-    /// Reads of the log take so much longer.
-    read_delay: Duration,
-    /// State machines take so much longer.
-    delay: Duration,
-    /// Crash at the next moment of this kind.
-    armed: Option<(Moment, Crash, Duration)>,
-    /// What the crash is like that the disk was told to bring about.
-    middle: Option<(Crash, Duration)>,
-    /// The next sync fails, and the node stays down so long.
-    sync_fails: Option<Duration>,
-    /// The power fails soon after the next start: the node stays down so long then.
-    power_after_start: Option<Duration>,
-    /// It is about to crash, and nothing that it says is heard any more.
-    is_mute: bool,
-    /// The last process was killed, and what it wrote may be in the page cache only.
-    has_cache: bool,
-}
-
-impl Mood {
-    /// The disk is about to finish a sync, unless that is the first one too many.
-    fn stall(&mut self, now: Time) {
-        match &mut self.stalls_after {
-            Some((0, lasting)) => {
-                self.stalled_until = self.stalled_until.max(now + *lasting);
-                self.stalls_after = None;
-            }
-            Some((left, _)) if self.stalled_until <= now => *left -= 1,
-            Some(_) | None => {}
-        }
-    }
 }
 
 impl Node {

@@ -47,3 +47,31 @@ pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Vec<(Duration, Fault)> {
         (settled + alone.saturating_sub(early), cut),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_are_back_and_their_leader_is_gone_when_the_sleeper_wakes() {
+        let election = Duration::from_millis(100);
+        let until = synod_core::Time::from_millis(5_000);
+        let shape = Shape { nodes: 5, groups: 2, election, until };
+        let mut rng = Rng::stream(1, "sleepers");
+        for _ in 0..100 {
+            let parts = draw(&mut rng, &shape);
+            let [_, (lost, paired), _, (sleep, pause), (gone, cut)] = parts.as_slice() else {
+                panic!("five parts: {parts:?}")
+            };
+            let (Fault::Around { lasting: alone, .. }, Fault::Pause { lasting: asleep, .. }) =
+                (paired, pause)
+            else {
+                panic!("a pair, and a sleep: {parts:?}")
+            };
+            assert!(matches!(cut, Fault::CutLeader { out: true, into: true, .. }));
+            let (back, wakes) = (*lost + *alone, *sleep + *asleep);
+            assert!(*lost < *sleep && *gone <= back, "{parts:?}");
+            assert!(back + election <= wakes, "there is time to miss the second leader: {parts:?}");
+        }
+    }
+}

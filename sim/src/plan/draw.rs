@@ -255,14 +255,15 @@ fn produce(seed: u64, preset: Preset, core: &mut Config, load: &mut Load) {
     load.think /= 60;
 }
 
-/// How many nodes there are where several lead at once: a majority that elects another is all the
-/// rest as a rule, so that a leader can keep a follower.
+/// How many nodes there are where several lead at once. Mostly five: only there can a leader keep a
+/// follower while a majority elects another.
 fn rivals(seed: u64) -> usize {
     Rng::stream(seed, "rivals").pick(&[3, 5, 5, 5])
 }
 
 /// Takes limits with which much is open when leaders change: small batches, pages of one value, and
-/// next to nothing in memory of what is chosen. Clients ask all the time, and much enough.
+/// next to nothing in memory of what is chosen. Clients ask for little at a time, from beginning to
+/// end.
 fn contend(seed: u64, until: Time, core: &mut Config, load: &mut Load) {
     let mut rng = Rng::stream(seed, "contention");
     core.page_bytes_max = to_index(rng.pick(&[1, 1, 100, 1 << 20, 1 << 20]));

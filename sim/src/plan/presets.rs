@@ -61,7 +61,8 @@ pub enum Preset {
     /// Memories that are lost one after the other, each swapped in, while leaders fall.
     Reconfiguration,
     /// Several who lead or ask to at once, and what is left over of earlier ballots: leaders that
-    /// slept, votes that come late, candidates that are behind.
+    /// slept, votes that come late, candidates that are behind. No part of the mix: hundreds of its
+    /// seeds are needed for what it is there for, and a share in the mix would move other plans.
     Rivals,
 }
 
@@ -182,8 +183,7 @@ impl Preset {
         let coin = rng.percent(50);
         match self {
             Self::Hell => true,
-            Self::Calm | Self::Copies => false,
-            Self::Rivals => false,
+            Self::Calm | Self::Copies | Self::Rivals => false,
             Self::Mix
             | Self::Swarm
             | Self::Tight
