@@ -20,6 +20,7 @@ mod masters;
 mod partitions;
 mod pauses;
 mod relays;
+mod rivals;
 mod rot;
 mod show;
 mod stops;

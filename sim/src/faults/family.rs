@@ -7,7 +7,7 @@ use synod_core::Time;
 
 use super::{
     Fault, Planned, blackouts, clocks, copies, crashes, disks, flaps, full, images, lies, lonely,
-    loops, machines, masters, partitions, pauses, relays, rot, stops, tenures, topologies,
+    loops, machines, masters, partitions, pauses, relays, rivals, rot, stops, tenures, topologies,
     transfers, walls, windows,
 };
 use crate::rng::Rng;
@@ -61,6 +61,8 @@ pub enum Family {
     Full,
     /// Older copies of a disk that come back, and directories of two processes.
     Copies,
+    /// Two candidates at once, one of whom is held up.
+    Rivals,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -81,7 +83,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -105,9 +107,10 @@ impl Family {
         Self::Masters,
         Self::Full,
         Self::Copies,
+        Self::Rivals,
     ];
 
-    /// Those that leave on every disk what was synced.
+    /// Those that leave on every disk what was synced, and are of use in any run.
     pub const HARMLESS: [Self; 19] = [
         Self::Partitions,
         Self::Crashes,
@@ -156,6 +159,7 @@ impl Family {
             Self::Tenures => ("tenures", tenures::draw),
             Self::Full => ("full disks", full::draw),
             Self::Copies => ("copies", copies::draw),
+            Self::Rivals => ("rivals", rivals::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

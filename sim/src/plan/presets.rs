@@ -202,8 +202,8 @@ impl Preset {
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
             Blackouts, Clocks, Copies, Crashes, Disks, Flaps, Full, Images, Lies, Lonely, Loops,
-            Masters, Partitions, Pauses, Relays, Rot, Stops, Tenures, Topologies, Transfers, Walls,
-            Windows,
+            Masters, Partitions, Pauses, Relays, Rivals, Rot, Stops, Tenures, Topologies,
+            Transfers, Walls, Windows,
         };
         match self {
             Self::Calm => Appetite::new(),
@@ -261,6 +261,7 @@ impl Preset {
                 (Crashes, rng.pick(&[0, 8])),
                 (Transfers, rng.pick(&[0, 4])),
                 (Disks, rng.pick(&[0, 6])),
+                (Rivals, rng.pick(&[0, 3])),
             ]
             .into(),
             Self::Hell => Family::HARMLESS.map(|family| (family, most(family))).into(),
@@ -287,7 +288,7 @@ const fn most(family: Family) -> u64 {
         Family::Pauses | Family::Walls => 5,
         Family::Clocks | Family::Windows | Family::Full => 3,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
-        Family::Blackouts | Family::Copies => 1,
+        Family::Blackouts | Family::Copies | Family::Rivals => 1,
     }
 }
 
@@ -308,7 +309,7 @@ const fn often(family: Family) -> u64 {
         Family::Tenures => 10,
         Family::Pauses | Family::Walls | Family::Clocks | Family::Full => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
-        Family::Blackouts | Family::Copies => 5,
+        Family::Blackouts | Family::Copies | Family::Rivals => 5,
     }
 }
 
