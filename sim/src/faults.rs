@@ -19,6 +19,7 @@ mod machines;
 mod masters;
 mod partitions;
 mod pauses;
+mod recalls;
 mod relays;
 mod rivals;
 mod rot;

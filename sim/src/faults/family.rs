@@ -7,8 +7,8 @@ use synod_core::Time;
 
 use super::{
     Fault, Planned, blackouts, clocks, copies, crashes, disks, flaps, full, images, lies, lonely,
-    loops, machines, masters, partitions, pauses, relays, rivals, rot, stops, tenures, topologies,
-    transfers, walls, windows,
+    loops, machines, masters, partitions, pauses, recalls, relays, rivals, rot, stops, tenures,
+    topologies, transfers, walls, windows,
 };
 use crate::rng::Rng;
 
@@ -63,6 +63,8 @@ pub enum Family {
     Copies,
     /// Two candidates at once, one of whom is held up.
     Rivals,
+    /// Chosen values that rot where they were only learned, beside an older vote for another one.
+    Recalls,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -83,7 +85,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -108,6 +110,7 @@ impl Family {
         Self::Full,
         Self::Copies,
         Self::Rivals,
+        Self::Recalls,
     ];
 
     /// Those that leave on every disk what was synced, and are of use in any run.
@@ -160,6 +163,7 @@ impl Family {
             Self::Full => ("full disks", full::draw),
             Self::Copies => ("copies", copies::draw),
             Self::Rivals => ("rivals", rivals::draw),
+            Self::Recalls => ("recalls", recalls::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

@@ -202,7 +202,7 @@ impl Preset {
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
             Blackouts, Clocks, Copies, Crashes, Disks, Flaps, Full, Images, Lies, Lonely, Loops,
-            Masters, Partitions, Pauses, Relays, Rivals, Rot, Stops, Tenures, Topologies,
+            Masters, Partitions, Pauses, Recalls, Relays, Rivals, Rot, Stops, Tenures, Topologies,
             Transfers, Walls, Windows,
         };
         match self {
@@ -233,6 +233,7 @@ impl Preset {
                 (Pauses, rng.pick(&[0, 4])),
             ]
             .into(),
+            Self::Beyond if rng.percent(40) => [(Recalls, 3)].into(),
             Self::Beyond => {
                 [(Rot, 60), (Images, 6), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
@@ -288,7 +289,7 @@ const fn most(family: Family) -> u64 {
         Family::Pauses | Family::Walls => 5,
         Family::Clocks | Family::Windows | Family::Full => 3,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
-        Family::Blackouts | Family::Copies | Family::Rivals => 1,
+        Family::Blackouts | Family::Copies | Family::Rivals | Family::Recalls => 1,
     }
 }
 
@@ -309,7 +310,7 @@ const fn often(family: Family) -> u64 {
         Family::Tenures => 10,
         Family::Pauses | Family::Walls | Family::Clocks | Family::Full => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
-        Family::Blackouts | Family::Copies | Family::Rivals => 5,
+        Family::Blackouts | Family::Copies | Family::Rivals | Family::Recalls => 5,
     }
 }
 
