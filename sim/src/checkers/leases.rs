@@ -44,6 +44,20 @@ impl Leases {
         self.is_bound
     }
 
+    /// A process knows of a membership entry that is chosen, and of nothing chosen after it.
+    ///
+    /// # Errors
+    ///
+    /// If it holds a lease now.
+    pub fn changes(&self, place: Place, now: Time) -> Verdict {
+        let until = self.held[place.group][place.node].until;
+        if until <= now {
+            return Ok(());
+        }
+        let what = format!("{place} holds a lease until {until}, and who votes is changing");
+        Err(Violation::new("leases", what))
+    }
+
     /// A process holds a lease until this true time, if at all, as the leader of a ballot.
     ///
     /// # Errors
@@ -116,6 +130,17 @@ mod tests {
         assert!(leases.leads(place(2), newer, at(130)).is_err(), "the other one holds one still");
         leases.gone(0);
         assert_eq!(leases.leads(place(2), newer, at(140)), Ok(()));
+    }
+
+    #[test]
+    fn a_lease_that_outlives_its_membership_is_found() {
+        let mut leases = Leases::new(3, 1);
+        leases.holds(place(0), Some(at(100)), ballot(1, 1), at(10)).unwrap();
+        assert!(leases.changes(place(0), at(99)).is_err());
+        assert_eq!(leases.changes(place(0), at(100)), Ok(()), "it ran out before");
+        assert_eq!(leases.changes(place(1), at(20)), Ok(()), "somebody who holds none");
+        leases.holds(place(0), None, ballot(1, 1), at(30)).unwrap();
+        assert_eq!(leases.changes(place(0), at(40)), Ok(()));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use synod_core::Time;
 
 use super::{
     Fault, Planned, blackouts, clocks, copies, crashes, disks, echoes, flaps, full, images,
-    laggards, lies, lonely, loops, machines, masters, partitions, pauses, relays, rot, sleepers,
-    stops, tenures, topologies, transfers, walls, windows,
+    laggards, latecomers, lies, lonely, loops, machines, masters, partitions, pauses, recalls,
+    relays, rot, sleepers, stops, tenures, topologies, transfers, walls, windows,
 };
 use crate::rng::Rng;
 
@@ -67,6 +67,10 @@ pub enum Family {
     Echoes,
     /// Nodes asked to lead while they are behind and a disk is in their way.
     Laggards,
+    /// Two candidates at once, one of whom is held up.
+    Latecomers,
+    /// Chosen values that rot where they were only learned, beside an older vote for another one.
+    Recalls,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -87,7 +91,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -114,9 +118,11 @@ impl Family {
         Self::Sleepers,
         Self::Echoes,
         Self::Laggards,
+        Self::Latecomers,
+        Self::Recalls,
     ];
 
-    /// Those that leave on every disk what was synced.
+    /// Those that leave on every disk what was synced, and are of use in any run.
     pub const HARMLESS: [Self; 19] = [
         Self::Partitions,
         Self::Crashes,
@@ -168,6 +174,8 @@ impl Family {
             Self::Sleepers => ("sleepers", sleepers::draw),
             Self::Echoes => ("echoes", echoes::draw),
             Self::Laggards => ("laggards", laggards::draw),
+            Self::Latecomers => ("latecomers", latecomers::draw),
+            Self::Recalls => ("recalls", recalls::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

@@ -532,15 +532,21 @@ impl Process {
     /// read on its own.
     fn believe(&self, machine: &Machine, group: usize, env: &mut Env) {
         let master = self.groups[group].group.master();
-        let until = master.is_mine.then(|| machine.clock.when(master.until));
+        // As the application asks it, which is told no more than the answer.
+        let is_master = master.is_master(machine.clock.local(env.now));
+        let until = is_master.then(|| machine.clock.when(master.until));
         let place = Place { node: machine.index, group };
         let verdict = env.checkers.masters.believes(place, until, env.now);
         env.checkers.note(verdict);
         let hosted = &self.groups[group].group;
-        let (lease, ballot) = (hosted.lease(), hosted.status().leader);
+        let (lease, status) = (hosted.lease(), hosted.status());
         let until = (lease > Time::ZERO).then(|| machine.clock.when(lease));
-        let verdict = env.checkers.leases.holds(place, until, ballot, env.now);
+        let verdict = env.checkers.leases.holds(place, until, status.leader, env.now);
         env.checkers.note(verdict);
+        if status.changing {
+            let verdict = env.checkers.leases.changes(place, env.now);
+            env.checkers.note(verdict);
+        }
     }
 
     /// Wakes up at the group's deadline.

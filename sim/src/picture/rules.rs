@@ -73,7 +73,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ("log", "A log on disk does not open, write or read as it must."),
     (
         "leases",
-        "Two processes hold a read lease at once, or one comes to lead beside a lease: local reads may be stale.",
+        "Two processes hold a read lease at once, or one comes to lead beside a lease, or who votes changes under it: local reads may be stale.",
     ),
     (
         "machines",

@@ -11,7 +11,7 @@ use super::{Disk, Ending, First, Load, Machine, Plan, Preset, requests};
 use crate::atlas::Budget;
 use crate::clock::{DRIFT_MAX_PPM, Skew};
 use crate::disk::Sector;
-use crate::faults::{self, Shape};
+use crate::faults::{self, Family, Shape};
 use crate::network::{Noise, Wan};
 use crate::rng::{Rng, to_index};
 
@@ -20,16 +20,16 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let mut rng = Rng::stream(seed, "plan");
     let preset = preset.settle(&mut rng);
     let drawn = rng.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 5]);
-    let is_drawn = nodes.is_none();
+    let appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
+    let drawn = if appetite.contains_key(&Family::Recalls) { 5 } else { drawn };
+    let drawn = if preset == Preset::Rivals { rivals(seed) } else { drawn };
     let nodes = nodes.unwrap_or(drawn);
     let groups = rng.pick(&[1, 1, 1, 1, 2, 3]);
-    let nodes = if preset == Preset::Rivals && is_drawn { rivals(seed) } else { nodes };
     let election = Duration::from_micros(rng.spread(20_000, 400_000));
     let (wan, election) = wan(seed, preset, nodes, election);
     let until = Time::ZERO + election * u32::try_from(rng.within(8, 30)).expect("small");
     let until = if preset == Preset::Rivals { until + election * 15 } else { until };
     let shape = Shape { nodes, groups, election, until };
-    let appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
     let machine_delay = if preset.is_on(&mut rng) { rng.spread(10, 20_000) } else { 10 };
     let mut core = config(&mut rng, preset, election);
     let mut load = Load::draw(&mut rng, election, until);

@@ -208,9 +208,9 @@ impl Preset {
     /// How many faults of each family a run of this kind may have.
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
-            Blackouts, Clocks, Copies, Crashes, Disks, Echoes, Flaps, Full, Images, Laggards, Lies,
-            Lonely, Loops, Masters, Partitions, Pauses, Relays, Rot, Sleepers, Stops, Tenures,
-            Topologies, Transfers, Walls, Windows,
+            Blackouts, Clocks, Copies, Crashes, Disks, Echoes, Flaps, Full, Images, Laggards,
+            Latecomers, Lies, Lonely, Loops, Masters, Partitions, Pauses, Recalls, Relays, Rot,
+            Sleepers, Stops, Tenures, Topologies, Transfers, Walls, Windows,
         };
         match self {
             Self::Calm => Appetite::new(),
@@ -245,6 +245,7 @@ impl Preset {
                 1 => [(Echoes, 8), (Transfers, rng.pick(&[0, 4]))].into(),
                 _ => [(Laggards, 6), (Transfers, rng.pick(&[0, 4]))].into(),
             },
+            Self::Beyond if rng.percent(40) => [(Recalls, 3)].into(),
             Self::Beyond => {
                 [(Rot, 60), (Images, 6), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
             }
@@ -273,6 +274,7 @@ impl Preset {
                 (Crashes, rng.pick(&[0, 8])),
                 (Transfers, rng.pick(&[0, 4])),
                 (Disks, rng.pick(&[0, 6])),
+                (Latecomers, rng.pick(&[0, 3])),
             ]
             .into(),
             Self::Hell => Family::HARMLESS.map(|family| (family, most(family))).into(),
@@ -299,7 +301,7 @@ const fn most(family: Family) -> u64 {
         Family::Pauses | Family::Walls => 5,
         Family::Clocks | Family::Windows | Family::Full => 3,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
-        Family::Blackouts | Family::Copies => 1,
+        Family::Blackouts | Family::Copies | Family::Latecomers | Family::Recalls => 1,
         Family::Sleepers | Family::Echoes | Family::Laggards => 1,
     }
 }
@@ -321,7 +323,7 @@ const fn often(family: Family) -> u64 {
         Family::Tenures => 10,
         Family::Pauses | Family::Walls | Family::Clocks | Family::Full => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
-        Family::Blackouts | Family::Copies => 5,
+        Family::Blackouts | Family::Copies | Family::Latecomers | Family::Recalls => 5,
         Family::Sleepers | Family::Echoes | Family::Laggards => 5,
     }
 }
