@@ -21,6 +21,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let preset = preset.settle(&mut rng);
     let drawn = rng.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 5]);
     let appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
+    // With fewer there is no quorum beside the two of them.
     let drawn = if appetite.contains_key(&Family::Recalls) { 5 } else { drawn };
     let drawn = if preset == Preset::Rivals { rivals(seed) } else { drawn };
     let nodes = nodes.unwrap_or(drawn);

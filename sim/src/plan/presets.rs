@@ -245,6 +245,7 @@ impl Preset {
                 1 => [(Echoes, 8), (Transfers, rng.pick(&[0, 4]))].into(),
                 _ => [(Laggards, 6), (Transfers, rng.pick(&[0, 4]))].into(),
             },
+            // With nothing else that rots, so that what this needs is there.
             Self::Beyond if rng.percent(40) => [(Recalls, 3)].into(),
             Self::Beyond => {
                 [(Rot, 60), (Images, 6), (Crashes, 12), (Stops, 6), (Partitions, 4)].into()
