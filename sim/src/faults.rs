@@ -4,6 +4,7 @@
 //! happens, not to whom if that depends on the run: "the leader" is looked up when it is time.
 
 mod blackouts;
+mod changes;
 mod clocks;
 mod copies;
 mod crashes;
@@ -287,6 +288,31 @@ pub enum Fault {
         /// Which of the groups, as an index.
         group: usize,
     },
+    /// An operator asks a node for another membership of a group: of the one that the node knows, or,
+    /// late, of the one before it.
+    Change {
+        /// Which of the groups, as an index.
+        group: usize,
+        /// Whom it asks; if that one is down, the next one.
+        asked: Victim,
+        /// What is to be different, all of it in one step.
+        what: Vec<Alteration>,
+        /// Whether somebody else was faster since it looked.
+        is_late: bool,
+        /// For how long the node tries.
+        #[serde(with = "text::duration")]
+        patience: Duration,
+    },
+    /// A machine that belongs to no membership loses power and everything on its disk, and comes
+    /// back as a new one.
+    Renewal {
+        /// Which.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// How long it stays down.
+        #[serde(with = "text::duration")]
+        down: Duration,
+    },
     /// Whoever leads a group is asked to hand over.
     Transfer {
         /// Which of the groups, as an index.
@@ -295,6 +321,24 @@ pub enum Fault {
         #[serde(with = "text::node")]
         to: usize,
     },
+}
+
+/// What an operator wants different in a membership; see `synodctl membership`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Alteration {
+    /// A node that is no member votes.
+    Add(#[serde(with = "text::node")] usize),
+    /// A node that is no member follows.
+    AddFollower(#[serde(with = "text::node")] usize),
+    /// A member is none any more.
+    Remove(Victim),
+    /// A node that is no member comes in the place of a member.
+    Replace(Victim, #[serde(with = "text::node")] usize),
+    /// A follower votes.
+    Promote(#[serde(with = "text::node")] usize),
+    /// A member listens elsewhere.
+    Move(#[serde(with = "text::node")] usize),
 }
 
 /// How much rots at once.
@@ -407,6 +451,10 @@ impl Fault {
         let links_fit = |links: &[(usize, usize)]| {
             links.iter().all(|&(from, to)| from < nodes && to < nodes && from != to)
         };
+        let victim_fits = |victim: &Victim| match victim {
+            Victim::Node(node) => *node < nodes,
+            Victim::Leader(group) | Victim::Beside(group, _) => *group < groups,
+        };
         match self {
             Self::Cut { links, .. } | Self::SlowLinks { links, .. } => links_fit(links),
             Self::CutLeader { group, .. } | Self::SlowAnswers { group, .. } => *group < groups,
@@ -415,10 +463,18 @@ impl Fault {
             | Self::Pause { victim, .. }
             | Self::SlowProcess { victim, .. }
             | Self::ClockRate { victim, .. }
-            | Self::Wall { victim, .. } => match victim {
-                Victim::Node(node) => *node < nodes,
-                Victim::Leader(group) | Victim::Beside(group, _) => *group < groups,
-            },
+            | Self::Wall { victim, .. } => victim_fits(victim),
+            Self::Change { group, asked, what, .. } => {
+                let alteration_fits = |it: &Alteration| match it {
+                    Alteration::Remove(old) => victim_fits(old),
+                    Alteration::Replace(old, new) => victim_fits(old) && *new < nodes,
+                    Alteration::Add(node)
+                    | Alteration::AddFollower(node)
+                    | Alteration::Promote(node)
+                    | Alteration::Move(node) => *node < nodes,
+                };
+                *group < groups && victim_fits(asked) && what.iter().all(alteration_fits)
+            }
             Self::FailedSync { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::StalledDisk { node, .. }
@@ -430,6 +486,7 @@ impl Fault {
             | Self::SavedDisk { node }
             | Self::RestoredDisk { node, .. }
             | Self::SecondProcess { node }
+            | Self::Renewal { node, .. }
             | Self::SlowMachines { node, .. } => *node < nodes,
             Self::Blackout { down } => down.len() == nodes,
             Self::Release { group } => *group < groups,
@@ -474,6 +531,8 @@ impl Fault {
             Self::Wall { .. } => "clients cut off",
             Self::Release { .. } => "releases",
             Self::Transfer { .. } => "transfers",
+            Self::Change { .. } => "membership changes",
+            Self::Renewal { .. } => "machines renewed",
         }
     }
 }
@@ -507,6 +566,7 @@ mod tests {
     fn shape(nodes: usize) -> Shape {
         Shape {
             nodes,
+            founders: nodes / 2 + 1,
             groups: 2,
             election: Duration::from_millis(100),
             until: Time::from_millis(5_000),
@@ -522,7 +582,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 33, "{kinds:?}");
+        assert_eq!(kinds.len(), 35, "{kinds:?}");
     }
 
     #[test]

@@ -20,7 +20,10 @@ mod process;
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Config, Founding, MasterAsk, Member, Message, NodeId, Role, Status, Time, mark};
+use synod_core::{
+    Config, Founding, GroupId, Incarnation, Input, Instance, MasterAsk, Member, Membership, Message,
+    NodeId, Role, Status, Time, mark,
+};
 use synod_proto::{Packet, decode_frame};
 
 use crate::checkers::Violation;
@@ -64,6 +67,8 @@ struct Machine {
     memory: Memory,
     image: Option<Image>,
     nodes: usize,
+    /// How many of them the cluster is founded with.
+    founders: usize,
     /// What the cluster was founded from before the run, if it was.
     founding: Option<Founding>,
     core: Config,
@@ -109,10 +114,13 @@ impl Node {
     pub fn new(plan: &Plan, index: usize, founding: &Founding) -> Self {
         let id = to_u64(index);
         let mut rng = Rng::numbered(plan.seed, "node", id);
-        let memories = founding.groups.iter().map(|(group, membership)| {
-            let me = membership.voters().iter().find(|voter| voter.node == node_id(index));
-            (*group, me.expect("all nodes vote").incarnation)
-        });
+        let is_founder = index < plan.founders();
+        let mut spare = Rng::numbered(plan.seed, "spare", id);
+        let memory = |(group, membership): &(GroupId, Membership)| {
+            let me = membership.of(node_id(index)).map(|member| member.incarnation);
+            (*group, me.unwrap_or_else(|| Incarnation(spare.bits() | 1)))
+        };
+        let memories = founding.groups.iter().map(memory).collect();
         let keeps = plan.machine.keeps.get(index).copied().unwrap_or_default();
         let machine = Machine {
             index,
@@ -121,10 +129,11 @@ impl Node {
             pace: Pace::default(),
             files: Files::new(plan, index),
             lodging: Lodging::new(plan, index),
-            memory: Memory::new(plan, index, memories.collect()),
+            memory: Memory::new(plan, index, memories),
             image: None,
             nodes: plan.nodes,
-            founding: (!plan.is_forming).then(|| founding.clone()),
+            founders: plan.founders(),
+            founding: (!plan.is_forming && is_founder).then(|| founding.clone()),
             core: Config { seed: rng.bits(), ..plan.core.clone() },
             disk: plan.disk.clone(),
             delay: plan.machine.delay,
@@ -397,6 +406,19 @@ impl Node {
     pub fn say_twice(&mut self, env: &mut Env) {
         if let Some(process) = &mut self.process {
             process.say_twice(&self.machine, env);
+        }
+    }
+
+    /// The membership of a group as this node knows it, and its version.
+    #[must_use]
+    pub fn membership(&self, group: usize) -> Option<(Instance, &Membership)> {
+        self.process.as_ref()?.membership(group)
+    }
+
+    /// Somebody asks for something of a group that is not a client.
+    pub fn input(&mut self, group: usize, input: Input, env: &mut Env) {
+        if let Some(process) = &mut self.process {
+            process.input(&mut self.machine, group, input, env);
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use synod_core::Time;
 
 use super::{
-    Fault, Planned, blackouts, clocks, copies, crashes, disks, flaps, full, images, lies, lonely,
+    Fault, Planned, blackouts, changes, clocks, copies, crashes, disks, flaps, full, images, lies, lonely,
     loops, machines, masters, partitions, pauses, relays, rot, stops, tenures, topologies,
     transfers, walls, windows,
 };
@@ -61,6 +61,8 @@ pub enum Family {
     Full,
     /// Older copies of a disk that come back, and directories of two processes.
     Copies,
+    /// An operator who changes who votes.
+    Changes,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -71,6 +73,8 @@ pub type Appetite = BTreeMap<Family, u64>;
 pub struct Shape {
     /// How many nodes.
     pub nodes: usize,
+    /// How many of them, the first ones, vote from the beginning.
+    pub founders: usize,
     /// How many groups.
     pub groups: usize,
     /// The election timeout: what counts as long.
@@ -81,7 +85,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -105,6 +109,7 @@ impl Family {
         Self::Masters,
         Self::Full,
         Self::Copies,
+        Self::Changes,
     ];
 
     /// Those that leave on every disk what was synced.
@@ -156,6 +161,7 @@ impl Family {
             Self::Tenures => ("tenures", tenures::draw),
             Self::Full => ("full disks", full::draw),
             Self::Copies => ("copies", copies::draw),
+            Self::Changes => ("membership changes", changes::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use synod_core::{Config, Time};
 
-use super::{Disk, Ending, First, Load, Machine, Plan, Preset, requests};
+use super::{Disk, Ending, First, Load, Machine, NODES_MAX, Plan, Preset, requests};
 use crate::atlas::Budget;
 use crate::clock::{DRIFT_MAX_PPM, Skew};
 use crate::disk::Sector;
-use crate::faults::{self, Shape};
+use crate::faults::{self, Family, Shape};
 use crate::network::{Noise, Wan};
 use crate::rng::{Rng, to_index};
 
@@ -20,13 +20,22 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let mut rng = Rng::stream(seed, "plan");
     let preset = preset.settle(&mut rng);
     let drawn = rng.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 5]);
-    let nodes = nodes.unwrap_or(drawn);
+    let operator = Operator::draw(seed, preset);
+    let founders = nodes.or(operator.as_ref().map(|it| it.founders)).unwrap_or(drawn);
+    let spares = operator.as_ref().map_or(0, |it| it.spares).min(NODES_MAX - founders);
+    let nodes = founders + spares;
     let groups = rng.pick(&[1, 1, 1, 1, 2, 3]);
     let election = Duration::from_micros(rng.spread(20_000, 400_000));
     let (wan, election) = wan(seed, preset, nodes, election);
     let until = Time::ZERO + election * u32::try_from(rng.within(8, 30)).expect("small");
-    let shape = Shape { nodes, groups, election, until };
-    let appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
+    let shape = Shape { nodes, founders, groups, election, until };
+    let mut appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
+    if let Some(operator) = &operator {
+        appetite.insert(Family::Changes, operator.changes);
+        if let Some(images) = operator.images {
+            appetite.insert(Family::Images, images);
+        }
+    }
     let machine_delay = if preset.is_on(&mut rng) { rng.spread(10, 20_000) } else { 10 };
     let mut core = config(&mut rng, preset, election);
     let mut load = Load::draw(&mut rng, election, until);
@@ -75,9 +84,10 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         seed,
         preset,
         nodes,
+        spares,
         groups,
         is_forming,
-        is_rejoining: is_rejoining(seed, preset, nodes),
+        is_rejoining: is_rejoining(seed, preset, founders),
         budget: budget(preset),
         core,
         segment_bytes,
@@ -93,6 +103,53 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         canary: false,
         faults: faults::draw(seed, &appetite, &shape),
         requests,
+    }
+}
+
+/// An operator who changes who votes, on some seeds.
+struct Operator {
+    /// What the cluster begins with: from one node, which grows, to five.
+    founders: usize,
+    /// The machines that there are beside.
+    spares: usize,
+    /// How many things the operator does at most, each of several changes.
+    changes: u64,
+    /// How many disks are lost at most, if not as many as ever.
+    images: Option<u64>,
+}
+
+impl Operator {
+    fn draw(seed: u64, preset: Preset) -> Option<Self> {
+        let mut rng = Rng::stream(seed, "operator");
+        let is_drawn = match preset {
+            Preset::Reconfiguration => rng.percent(50),
+            Preset::Swarm => rng.percent(5),
+            Preset::Mix
+            | Preset::Calm
+            | Preset::Tight
+            | Preset::Network
+            | Preset::Disk
+            | Preset::Churn
+            | Preset::Clock
+            | Preset::Wan
+            | Preset::LonelyLeader
+            | Preset::RestartsInWindow
+            | Preset::Blackouts
+            | Preset::Checkpoints
+            | Preset::Hell
+            | Preset::Worn
+            | Preset::Liars
+            | Preset::Copies
+            | Preset::Beyond
+            | Preset::Trusting
+            | Preset::Leases => false,
+        };
+        is_drawn.then(|| Self {
+            founders: rng.pick(&[1, 1, 1, 2, 3, 3, 3, 3, 4, 5]),
+            spares: rng.pick(&[1, 2, 2, 3]),
+            changes: rng.pick(&[4, 10, 20]),
+            images: (rng.percent(60) && preset == Preset::Reconfiguration).then(|| rng.pick(&[0, 3])),
+        })
     }
 }
 

@@ -288,6 +288,7 @@ const fn most(family: Family) -> u64 {
         Family::Clocks | Family::Windows | Family::Full => 3,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
         Family::Blackouts | Family::Copies => 1,
+        Family::Changes => 6,
     }
 }
 
@@ -308,7 +309,7 @@ const fn often(family: Family) -> u64 {
         Family::Tenures => 10,
         Family::Pauses | Family::Walls | Family::Clocks | Family::Full => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
-        Family::Blackouts | Family::Copies => 5,
+        Family::Blackouts | Family::Copies | Family::Changes => 5,
     }
 }
 
