@@ -68,6 +68,11 @@ impl Node {
         self.machine.memory.is_harmed()
     }
 
+    /// The node is to come into a cluster that is there, and not to found one.
+    pub const fn joins(&mut self) {
+        self.machine.memory.join();
+    }
+
     /// The disk is replaced by an empty one. The node must be down.
     pub fn wipe(&mut self) {
         assert!(!self.is_up(), "a disk is replaced under a running process");

@@ -73,6 +73,11 @@ impl Memory {
         self.joins
     }
 
+    /// There is a cluster to come into.
+    pub(super) const fn join(&mut self) {
+        self.joins = true;
+    }
+
     pub(super) const fn is_harmed(&self) -> bool {
         self.is_harmed || self.is_rotten || self.is_checkpoint_rotten || self.is_doubtful
     }

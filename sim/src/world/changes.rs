@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use synod_core::{
-    ChangeId, Incarnation, Input, Instance, Member, Membership, NodeId, Outcome,
+    ChangeId, Incarnation, Input, Instance, Member, Membership, NodeId, Outcome, Time,
 };
 
 use super::World;
@@ -31,6 +31,15 @@ struct Asked {
     membership: Membership,
     /// It was refused, and never will be made.
     is_refused: bool,
+    /// When nobody tries any more.
+    until: Time,
+}
+
+impl Operator {
+    /// Whether somebody may still try to make a change.
+    pub(super) fn is_waiting(&self, now: Time) -> bool {
+        self.asked.iter().any(|it| !it.is_refused && it.until > now)
+    }
 }
 
 /// A membership to be.
@@ -73,8 +82,15 @@ impl World {
             return false;
         }
         let deadline = self.nodes[node].deadline(patience, self.env.now);
-        let asked = Asked { group, version, membership: membership.clone(), is_refused: false };
-        self.operator.asked.push(asked);
+        let until = self.env.now + patience + self.plan.core.election_timeout * LEADERS_PATIENCE;
+        let asked = membership.clone();
+        self.operator.asked.push(Asked {
+            group,
+            version,
+            membership: asked,
+            is_refused: false,
+            until,
+        });
         let id = ChangeId(number);
         self.env.line(node, || format!("is asked for {membership} after {version}, {id:?}"));
         let input = Input::Change { id, version, membership, deadline };
@@ -254,6 +270,9 @@ impl Draft {
 fn address(node: NodeId, number: u64) -> String {
     format!("n{node}.example:{number}")
 }
+
+/// Election timeouts for which a leader goes on with a change that nobody asks for any more, and a few.
+const LEADERS_PATIENCE: u32 = 6;
 
 fn indices(membership: &Membership) -> BTreeSet<usize> {
     membership.voters().iter().map(|voter| to_index(voter.node.0 - 1)).collect()

@@ -178,7 +178,11 @@ impl World {
             // What arrives from before may be answered.
             Stage::Resting if self.env.landed >= now => return Ok(true),
             // Who is far away learns slowly.
-            Stage::Resting if self.clients.is_waiting() || self.lagging().is_some() => {
+            Stage::Resting
+                if self.clients.is_waiting()
+                    || self.operator.is_waiting(now)
+                    || self.lagging().is_some() =>
+            {
                 if took > self.plan.recovery * 2 {
                     return Err(Violation::new("liveness", self.complaint()));
                 }

@@ -118,7 +118,7 @@ impl World {
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].wipe();
-                self.env.checkers.unfounded(*node);
+                self.lose(*node);
             }
             Fault::SavedDisk { node } => self.nodes[*node].save_image(),
             Fault::RestoredDisk { node, down } => {
@@ -129,7 +129,7 @@ impl World {
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].restore_image();
-                self.env.checkers.unfounded(*node);
+                self.lose(*node);
             }
             Fault::SecondProcess { node } => {
                 // A peer that does not know the first one would take this one for it.
@@ -188,7 +188,7 @@ impl World {
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].wipe();
-                self.env.checkers.unfounded(*node);
+                self.lose(*node);
             }
         }
         self.env.stats.fault(fault.kind());
@@ -247,6 +247,15 @@ impl World {
             | Fault::Change { .. }
             | Fault::Renewal { .. }
             | Fault::Transfer { .. } => {}
+        }
+    }
+
+    /// What a node's disk held is gone, or an older copy of it is there. Of a node that belongs to no
+    /// membership any more the operator knows that there is a cluster without it.
+    fn lose(&mut self, node: usize) {
+        self.env.checkers.unfounded(node);
+        if !self.may_vote(node) {
+            self.nodes[node].joins();
         }
     }
 
