@@ -295,20 +295,33 @@ impl World {
     /// A node that was a member of a group with the memory that it has, is none any more, and does not
     /// know it although somebody whom it knows could tell.
     fn unaware(&self) -> Option<(usize, usize)> {
-        let is_unaware = |&(node, group): &(usize, usize)| {
-            let (Some(status), Some(eras), Some(me)) = (
-                self.nodes[node].status(group),
-                self.env.checkers.choices.eras(group),
-                self.env.checkers.memory(Place { node, group }),
-            ) else {
-                return false;
-            };
-            let known = eras.at(status.version.next());
-            let can_tell = |other: Member| other.node != me.node && eras.names(other.node);
-            let has_left = eras.belonged(me) && eras.newest().of(me.node) != Some(me);
-            has_left && !status.removed && known.members().any(can_tell)
-        };
-        self.places().find(is_unaware)
+        self.places().find(|&(node, group)| {
+            let me = self.env.checkers.memory(Place { node, group });
+            let left = self.env.checkers.choices.eras(group).zip(me).is_some_and(|(eras, me)| {
+                eras.belonged(me) && eras.newest().of(me.node) != Some(me)
+            });
+            left && !self.knows(node, group) && self.can_ask(node, group)
+        })
+    }
+
+    /// Whether a node knows that it was removed from a group.
+    fn knows(&self, node: usize, group: usize) -> bool {
+        self.nodes[node].status(group).is_some_and(|status| status.removed)
+    }
+
+    /// Whether some member of a group is one in the membership that a node knows, too.
+    fn can_ask(&self, node: usize, group: usize) -> bool {
+        let Some(eras) = self.env.checkers.choices.eras(group) else { return false };
+        let Some((_, known)) = self.nodes[node].membership(group) else { return false };
+        let can_tell = |other: Member| other.node != node_id(node) && eras.names(other.node);
+        known.members().any(can_tell)
+    }
+
+    /// Whether a node comes to know at the very end what is chosen in a group, which it asks for on its
+    /// own: one that is no member, and was not removed.
+    fn is_asking(&self, node: usize, group: usize) -> bool {
+        let is_over = self.recovery.stage == Stage::Resting;
+        is_over && !self.knows(node, group) && self.can_ask(node, group)
     }
 
     fn places(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
@@ -346,11 +359,11 @@ impl World {
 
     /// A node and group that are not where they must be.
     fn lagging(&self) -> Option<(usize, usize)> {
-        let mut members = self.places().filter(|&(node, group)| self.is_named(node, group));
-        members.find(|&(node, group)| {
+        self.places().find(|&(node, group)| {
             let goal = self.goal(group);
-            let status = self.nodes[node].status(group);
-            status.is_none_or(|status| status.chosen < goal || status.applied < goal)
+            let Some(status) = self.nodes[node].status(group) else { return true };
+            let is_behind = status.chosen < goal || status.applied < goal;
+            is_behind && (self.is_named(node, group) || self.is_asking(node, group))
         })
     }
 
@@ -400,8 +413,7 @@ impl World {
                 return Err(Violation::new("quiet", what));
             };
             let is_stranger = |&node: &usize| {
-                let knows = self.nodes[node].status(group).is_some_and(|status| status.removed);
-                !knows && !self.is_named(node, group)
+                !self.knows(node, group) && !self.is_named(node, group)
             };
             let strangers: Vec<usize> = (0..self.plan.nodes).filter(is_stranger).collect();
             self.env.checkers.quiet.finished(self.env.now, (group, leader), &strangers)
