@@ -138,7 +138,7 @@ impl Operator {
     /// Asks for a change; now and then the leader does not live to see it, or is not heard.
     fn ask(&mut self, rng: &mut Rng, at: Duration, what: Vec<Alteration>) {
         let Self { group, shape, .. } = *self;
-        let patience = Duration::from_micros(rng.spread(self.micros() / 2, self.micros() * 12));
+        let patience = Duration::from_micros(rng.spread(self.micros(), self.micros() * 16));
         let (asked, is_late) = (victim(rng, &shape, 50), rng.percent(8));
         self.parts.push((at, Fault::Change { group, asked, what, is_late, patience }));
         let soon = at + Duration::from_micros(rng.spread(self.micros() / 500 + 1, self.micros()));

@@ -32,9 +32,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let mut appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
     if let Some(operator) = &operator {
         appetite.insert(Family::Changes, operator.changes);
-        if let Some(images) = operator.images {
-            appetite.insert(Family::Images, images);
-        }
+        appetite.extend(operator.damage.iter().copied());
     }
     let machine_delay = if preset.is_on(&mut rng) { rng.spread(10, 20_000) } else { 10 };
     let mut core = config(&mut rng, preset, election);
@@ -114,8 +112,8 @@ struct Operator {
     spares: usize,
     /// How many things the operator does at most, each of several changes.
     changes: u64,
-    /// How many disks are lost at most, if not as many as ever.
-    images: Option<u64>,
+    /// How much is done to disks at most, where that is not as ever.
+    damage: Vec<(Family, u64)>,
 }
 
 impl Operator {
@@ -148,7 +146,13 @@ impl Operator {
             founders: rng.pick(&[1, 1, 1, 2, 3, 3, 3, 3, 4, 5]),
             spares: rng.pick(&[1, 2, 2, 3]),
             changes: rng.pick(&[4, 10, 20]),
-            images: (rng.percent(60) && preset == Preset::Reconfiguration).then(|| rng.pick(&[0, 3])),
+            damage: match rng.below(10) {
+                _ if preset != Preset::Reconfiguration => Vec::new(),
+                0..=3 => vec![(Family::Images, 0)],
+                4..=5 => vec![(Family::Images, 3)],
+                6..=7 => vec![(Family::Images, 1), (Family::Rot, 30)],
+                _ => Vec::new(),
+            },
         })
     }
 }

@@ -61,11 +61,7 @@ impl World {
         patience: Duration,
     ) -> bool {
         let Some(first) = self.struck(asked) else { return false };
-        let nodes = self.plan.nodes;
-        let mut nodes_up = (0..nodes).map(|n| (first + n) % nodes);
-        let Some(node) = nodes_up.find(|&n| self.nodes[n].status(group).is_some()) else {
-            return false;
-        };
+        let Some(node) = self.asked(group, first) else { return false };
         let Some((version, now)) = self.nodes[node].membership(group) else { return false };
         let number = to_u64(self.operator.asked.len());
         let mut draft = Draft::of(now);
@@ -96,6 +92,17 @@ impl World {
         let input = Input::Change { id, version, membership, deadline };
         self.nodes[node].input(group, input, &mut self.env);
         true
+    }
+
+    /// Whom an operator asks who thinks of this node first: it, or the next one that runs and takes itself
+    /// for a member; one that does not if there is no other.
+    fn asked(&self, group: usize, first: usize) -> Option<usize> {
+        let nodes = self.plan.nodes;
+        let all = || (0..nodes).map(|n| (first + n) % nodes);
+        let known = |node: usize| self.nodes[node].membership(group);
+        let is_member =
+            |&node: &usize| known(node).is_some_and(|(_, it)| it.of(node_id(node)).is_some());
+        all().find(is_member).or_else(|| all().find(|&node| known(node).is_some()))
     }
 
     /// Hears what became of changes.
