@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Config, Founding, GroupId, Incarnation, Input, Instance, MasterAsk, Member, Membership, Message,
-    NodeId, Role, Status, Time, mark,
+    Config, Founding, GroupId, Incarnation, Input, Instance, MasterAsk, Member, Membership,
+    Message, NodeId, Role, Status, Time, mark,
 };
 use synod_proto::{Packet, decode_frame};
 

@@ -207,7 +207,9 @@ impl Plan {
         }
         if self.spares >= self.nodes {
             let Self { nodes, spares, .. } = self;
-            return Err(format!("of {nodes} nodes {spares} are no founders; at least one has to be"));
+            return Err(format!(
+                "of {nodes} nodes {spares} are no founders; at least one has to be"
+            ));
         }
         if let Some(client) = self.clients.iter().find(|client| client.home >= self.nodes) {
             return Err(format!("a client of n{}, which there is not", client.home + 1));

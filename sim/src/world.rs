@@ -4,6 +4,8 @@ mod asking;
 mod changes;
 #[cfg(test)]
 mod memories;
+#[cfg(test)]
+mod operators;
 mod recovery;
 mod strike;
 

@@ -14,7 +14,8 @@ use crate::rng::Rng;
 type Parts = Vec<(Duration, Fault)>;
 
 pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Parts {
-    let mut operator = Operator { group: rng.index(shape.groups), shape: *shape, parts: Vec::new() };
+    let mut operator =
+        Operator { group: rng.index(shape.groups), shape: *shape, parts: Vec::new() };
     match rng.below(100) {
         0..=24 => operator.grow(rng),
         25..=44 => operator.shrink(rng),
@@ -195,4 +196,3 @@ impl Operator {
         u64::try_from(self.shape.election.as_micros()).unwrap_or(u64::MAX).max(8)
     }
 }
-

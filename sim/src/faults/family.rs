@@ -6,8 +6,8 @@ use std::time::Duration;
 use synod_core::Time;
 
 use super::{
-    Fault, Planned, blackouts, changes, clocks, copies, crashes, disks, flaps, full, images, lies, lonely,
-    loops, machines, masters, partitions, pauses, relays, rot, stops, tenures, topologies,
+    Fault, Planned, blackouts, changes, clocks, copies, crashes, disks, flaps, full, images, lies,
+    lonely, loops, machines, masters, partitions, pauses, relays, rot, stops, tenures, topologies,
     transfers, walls, windows,
 };
 use crate::rng::Rng;

@@ -61,10 +61,14 @@ const RARE: &[(&[&str], u64)] = &[
             "ACCEPT_TOO_LARGE",
             "BATCH_BEFORE_LAST_UNREADABLE",
             "CANVASS_PUT_OFF_DISK_FULL",
+            "CHANGE_CAME_TOO_LATE",
+            "CHANGE_LATE",
+            "CHANGE_WAITS_FOR_ANOTHER",
             "CLONE_SEEN",
             "ERA_OPENED",
             "FORMING_LATE_ANSWER",
             "GAP_FILLED_WITH_NOOP",
+            "HELD_BY_A_FORMER_MEMORY",
             "INSTALL_DEPOSES",
             "INSTALL_OVERTAKES_CHECKPOINT",
             "LAST_BATCH_CUT",
@@ -98,6 +102,7 @@ const RARE: &[(&[&str], u64)] = &[
             "READ_WHILE_SHUT",
             "REFUSAL_DECIDES_NOTHING",
             "REFUSED_BEFORE_ENTRY",
+            "REMOVED",
             "REPORTS_DIFFER",
             "SECTOR_UNREADABLE",
             "SPARE_PUT_OFF_DISK_FULL",
@@ -119,16 +124,22 @@ const RARE: &[(&[&str], u64)] = &[
     (
         &[
             "ADOPTS_CHOSEN",
+            "ADOPTS_MEMBERSHIP",
             "CANDIDATE_GIVES_UP_DISK_FULL",
             "CANVASS_OF_A_STRANGER",
+            "CHANGE_GIVEN_UP",
             "COMMAND_OF_THE_PAST",
+            "DRAINED_IN_VAIN",
             "HEADER_ONE_COPY_BAD",
+            "HELD_BY_WHO_LEFT",
             "INSTALL_CHANGES_MEMBERSHIP",
             "LARGE_BATCH_DAMAGED",
             "LEARNED_WHAT_WAS_LOST",
             "LOST_BUT_KNOWN",
             "PROMISE_REPORTS_LOST",
             "PROMISE_WITHOUT_THE_ENTRY",
+            "REMOVED_LEADER_HANDS_OVER",
+            "RESTARTED_BELOW_ITS_MEMBERSHIP",
             "RESTARTED_WITHOUT_VALUE",
             "RUN_PUT_OFF_DISK_FULL",
             "TRANSFER_DROPPED",
@@ -139,7 +150,15 @@ const RARE: &[(&[&str], u64)] = &[
         ],
         30_000,
     ),
-    (&["FETCH_OUTDATED", "FETCH_REPLACED", "PROMISE_FROM_DISK_OUTDATED"], 100_000),
+    (
+        &[
+            "ERA_BEGINS_IN_PHASE_1",
+            "FETCH_OUTDATED",
+            "FETCH_REPLACED",
+            "PROMISE_FROM_DISK_OUTDATED",
+        ],
+        100_000,
+    ),
 ];
 
 /// Marks that seeds do not meet.
@@ -147,16 +166,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ACCEPTED_BELOW_HINT", NO_ROT),
     ("ACCEPT_WHERE_ANOTHER_WAS_LEARNED", NO_ROT),
     ("ACCEPT_WHERE_LOST", NO_ROT),
-    ("ADOPTS_MEMBERSHIP", NO_CHANGE),
-    ("CANVASS_PUT_OFF_TO_LEARN", NO_CHANGE),
+    ("CANVASS_PUT_OFF_TO_LEARN", NO_ROT),
     ("CANVASS_LEFT_TO_OTHERS", NO_ROT),
     ("CHECKPOINT_FOR_A_PEER", NO_ROT),
     ("CHECKPOINT_TAKEN_AGAIN", NO_ROT),
     ("CHAIN_BROKEN", NO_ROT),
-    ("CHANGE_CAME_TOO_LATE", NO_CHANGE),
-    ("CHANGE_GIVEN_UP", NO_CHANGE),
-    ("CHANGE_LATE", NO_CHANGE),
-    ("CHANGE_WAITS_FOR_ANOTHER", NO_CHANGE),
     ("DEPOSED_BEYOND_WINDOW", TWO_LEADERS),
     ("DEPOSED_BY_FOREIGN_VALUE", TWO_LEADERS),
     ("CHECKPOINT_DAMAGED", NO_ROT),
@@ -164,14 +178,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("CHECKPOINT_WRITTEN_BADLY", NO_ROT),
     ("DIGESTS_DIFFER", "no machine here is wrong; tests of the core and of nodes"),
     ("DIVERGED", "no machine here is wrong; tests of the core and of nodes"),
-    ("DRAINED_IN_VAIN", NO_CHANGE),
-    ("ERA_BEGINS_IN_PHASE_1", NO_CHANGE),
     ("EXECUTED_WHAT_WAS_LOST", NO_ROT),
     ("FORMING_CLUSTERS_DIFFER", FORMED),
     ("FORMING_FOUNDERS_DISAGREE", FORMED),
     ("FORMING_MEMORY_CHANGED", FORMED),
-    ("HELD_BY_A_FORMER_MEMORY", NO_CHANGE),
-    ("HELD_BY_WHO_LEFT", NO_CHANGE),
     ("FREED_IN_DOUBT", NO_ROT),
     ("MARKS_FALL_BACK", NO_ROT),
     ("INSTALL_FOR_LOST_VALUES", NO_ROT),
@@ -183,7 +193,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "LOST_VALUE_FOUND_BEFORE",
         "a move would have to reach the disk but for one block; tests of the log",
     ),
-    ("MEMBERSHIP_WITHOUT_EFFECT", NO_CHANGE),
+    ("MEMBERSHIP_WITHOUT_EFFECT", ASKED_BEFORE),
     ("PREPARE_RETRACTED", "a disk would have to stand still just before a node leads"),
     ("PROMISE_ODD", "no node says so: nobody lies here; unit tests"),
     ("READ_BESIDE_CLEANING", ONE_THREAD),
@@ -192,15 +202,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("RECALLED_BY_A_QUORUM", NO_ROT),
     ("RECALLED_BY_BALLOT", NO_ROT),
     ("REFUSED_WHILE_RUNNING", "whoever could tell is reached in time here; tests of the world"),
-    ("REMOVED", NO_CHANGE),
-    ("REMOVED_LEADER_HANDS_OVER", NO_CHANGE),
-    ("RESTARTED_BELOW_ITS_MEMBERSHIP", NO_CHANGE),
     ("VOTE_TOLD", NO_ROT),
     ("WANTED_WHAT_WAS_LOST", NO_ROT),
 ];
 
-const NO_CHANGE: &str = "in seeds leaders swap in who lost its memory, and nobody asks for other changes; torture and \
-     scenarios of the core, tests of the node";
+const ASKED_BEFORE: &str = "a leader asks of an entry what the log will ask, before it proposes it at the one instance where it \
+     can be chosen; tests of entries";
 const FORMED: &str = "all founders are given one list, and keep their memory; tests of forming";
 const NO_ROT: &str =
     "few disks of the mix rot; the preset worn, scenarios of the core, tests of the log";

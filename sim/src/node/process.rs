@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use synod::log::GroupLog;
 use synod_core::{
-    Durable, Event, Fetch, FormingInput, Founding, Group, GroupId, Input, Instance, MasterAsk, Member,
-    Membership, Message, NodeId, Outbox, Outcome, ProposalId, ReadId, Start, Status, Stored, Time,
-    WriteBatch, mark,
+    Durable, Event, Fetch, FormingInput, Founding, Group, GroupId, Input, Instance, MasterAsk,
+    Member, Membership, Message, NodeId, Outbox, Outcome, ProposalId, ReadId, Start, Status,
+    Stored, Time, WriteBatch, mark,
 };
 use synod_proto::{Decision, Hello, Judgement};
 

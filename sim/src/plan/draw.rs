@@ -21,7 +21,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let preset = preset.settle(&mut rng);
     let drawn = rng.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 5]);
     let operator = Operator::draw(seed, preset);
-    let founders = nodes.or(operator.as_ref().map(|it| it.founders)).unwrap_or(drawn);
+    let founders = nodes.or_else(|| operator.as_ref().map(|it| it.founders)).unwrap_or(drawn);
     let spares = operator.as_ref().map_or(0, |it| it.spares).min(NODES_MAX - founders);
     let nodes = founders + spares;
     let groups = rng.pick(&[1, 1, 1, 1, 2, 3]);

@@ -58,7 +58,8 @@ pub enum Preset {
     Trusting,
     /// Short leases, and everything that could let two nodes believe in one at once.
     Leases,
-    /// Memories that are lost one after the other, each swapped in, while leaders fall.
+    /// Memories that are lost one after the other, each swapped in, while leaders fall; on half of the
+    /// seeds an operator changes who votes.
     Reconfiguration,
 }
 
@@ -141,7 +142,7 @@ impl Preset {
             Self::Trusting => "disks that lie, trusted all the same: EXPECTED TO BREAK rules",
             Self::Leases => "short leases, and everything that could let two nodes believe in one",
             Self::Reconfiguration => {
-                "memories lost one after the other, each swapped in, while leaders fall"
+                "memories lost and swapped in, members added and removed, while leaders fall"
             }
         }
     }

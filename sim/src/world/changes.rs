@@ -134,9 +134,8 @@ impl World {
         let choices = &self.env.checkers.choices;
         let Some(eras) = choices.eras(group) else { return Vec::new() };
         let open = eras.since(choices.prefix(group)).cloned();
-        let is_possible = |it: &&Asked| {
-            it.group == group && it.version >= eras.version() && !it.is_refused
-        };
+        let is_possible =
+            |it: &&Asked| it.group == group && it.version >= eras.version() && !it.is_refused;
         let asked = self.operator.asked.iter().filter(is_possible);
         open.chain(asked.map(|it| it.membership.clone())).collect()
     }
@@ -165,11 +164,13 @@ impl World {
     /// What is healed first is to serve, whoever votes by now: as much more is healed as that takes.
     pub(super) fn heal_enough(&mut self) {
         while !self.is_enough(&self.plan.ending.first) {
-            match &mut self.plan.ending.first {
-                First::Quorum(impaired) if impaired.len() > 1 => {
-                    impaired.pop();
-                }
-                first => *first = First::All,
+            let first = &mut self.plan.ending.first;
+            if let First::Quorum(impaired) = first
+                && impaired.len() > 1
+            {
+                impaired.pop();
+            } else {
+                *first = First::All;
             }
         }
     }

@@ -278,7 +278,7 @@ impl World {
     /// Whether a node, with whatever memory, is a member of a group.
     fn is_named(&self, node: usize, group: usize) -> bool {
         let eras = self.env.checkers.choices.eras(group);
-        eras.map_or(node < self.plan.founders(), |eras| eras.names(node_id(node)))
+        eras.map_or_else(|| node < self.plan.founders(), |eras| eras.names(node_id(node)))
     }
 
     /// A node that should have been swapped in, and a group in which it was not.
@@ -412,9 +412,8 @@ impl World {
                 let what = format!("nobody leads group {group}, and nothing is wrong");
                 return Err(Violation::new("quiet", what));
             };
-            let is_stranger = |&node: &usize| {
-                !self.knows(node, group) && !self.is_named(node, group)
-            };
+            let is_stranger =
+                |&node: &usize| !self.knows(node, group) && !self.is_named(node, group);
             let strangers: Vec<usize> = (0..self.plan.nodes).filter(is_stranger).collect();
             self.env.checkers.quiet.finished(self.env.now, (group, leader), &strangers)
         })
