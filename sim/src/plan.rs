@@ -358,9 +358,23 @@ mod tests {
     #[test]
     fn every_size_comes_up_and_plans_repeat() {
         let plans: Vec<Plan> = (0..300).map(Plan::of).collect();
-        let sizes: BTreeSet<usize> = plans.iter().map(|plan| plan.nodes).collect();
+        let is_fixed = |plan: &&Plan| plan.spares == 0;
+        let sizes: BTreeSet<usize> = plans.iter().filter(is_fixed).map(|plan| plan.nodes).collect();
         assert_eq!(sizes.len(), 3);
         assert_eq!(Plan::of(7), plans[7]);
+    }
+
+    #[test]
+    fn on_some_seeds_an_operator_changes_who_votes() {
+        let operated = |preset| {
+            let plans = (0..300).map(|seed| Plan::draw(seed, preset));
+            plans.filter(Plan::is_operated).map(|plan| plan.founders()).collect::<Vec<_>>()
+        };
+        let founders = operated(Preset::Reconfiguration);
+        assert!((100..200).contains(&founders.len()));
+        assert_eq!(founders.into_iter().collect::<BTreeSet<usize>>(), (1..=5).collect());
+        assert!((1..30).contains(&operated(Preset::Swarm).len()));
+        assert_eq!(operated(Preset::Hell), []);
     }
 
     #[test]
