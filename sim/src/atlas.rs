@@ -2,9 +2,13 @@
 //!
 //! # The budget
 //!
-//! A node is *impaired* while what it knows as an acceptor is, or may be, incomplete. At most
-//! f = ⌊(n − 1) / 2⌋ nodes of a run are ever impaired, so that the others are always a quorum whose
-//! memory is whole. What that buys, by what was lost:
+//! A node is *impaired* while what it knows as an acceptor is, or may be, incomplete. Of the n voters of
+//! a membership at most f = ⌊(n − 1) / 2⌋ are ever impaired, so that the others are always a quorum
+//! whose memory is whole. That holds for every membership that may still decide something, of any group:
+//! the one in force, the one before it until the change is complete, and whatever an operator has asked
+//! for that can still be made. So damage is counted against those who vote, an operator asks for nothing
+//! that would leave too few whole voters, and to who is in none of these memberships anything may be done.
+//! What that buys, by what was lost:
 //!
 //! - *A value, and the record of it is there* (rot in two blocks of a payload). The vote is known and is told as lost:
 //!   a candidate does not fill that instance with something else on the word of this node. If the
@@ -82,8 +86,8 @@ pub enum Harm {
 #[derive(Clone, Debug)]
 pub struct Atlas {
     budget: Budget,
-    /// How many nodes may be impaired.
-    spare: usize,
+    /// The voters of each membership that may decide something.
+    memberships: Vec<BTreeSet<usize>>,
     /// Whether every start takes new incarnations.
     is_rejoining: bool,
     impaired: BTreeSet<usize>,
@@ -92,16 +96,32 @@ pub struct Atlas {
 }
 
 impl Atlas {
-    /// Nothing has happened yet to so many nodes.
+    /// Nothing has happened yet to so many nodes, which vote.
     #[must_use]
-    pub const fn new(nodes: usize, budget: Budget, is_rejoining: bool) -> Self {
-        let spare = nodes.saturating_sub(1) / 2;
-        Self { budget, spare, is_rejoining, impaired: BTreeSet::new(), rotten: BTreeSet::new() }
+    pub fn new(nodes: usize, budget: Budget, is_rejoining: bool) -> Self {
+        let memberships = vec![(0..nodes).collect()];
+        let (impaired, rotten) = (BTreeSet::new(), BTreeSet::new());
+        Self { budget, memberships, is_rejoining, impaired, rotten }
+    }
+
+    /// These are the voters of each membership that may decide something from here on.
+    pub fn voters(&mut self, memberships: Vec<BTreeSet<usize>>) {
+        self.memberships = memberships;
+    }
+
+    /// Whether an operator may ask for a membership with these voters: whether enough of them are whole.
+    #[must_use]
+    pub fn allows_voters(&self, voters: &BTreeSet<usize>) -> bool {
+        let is_bound = matches!(self.budget, Budget::Within | Budget::Remembered);
+        !is_bound || voters.intersection(&self.impaired).count() <= spare(voters)
     }
 
     /// Whether this may be done to a node; if so, it counts as done.
     pub fn allows(&mut self, node: usize, harm: Harm) -> bool {
-        let has_room = self.impaired.contains(&node) || self.impaired.len() < self.spare;
+        let bears = |voters: &BTreeSet<usize>| {
+            !voters.contains(&node) || voters.intersection(&self.impaired).count() < spare(voters)
+        };
+        let has_room = self.impaired.contains(&node) || self.memberships.iter().all(bears);
         let is_loud = matches!(harm, Harm::Values | Harm::Votes);
         let is_allowed = match self.budget {
             Budget::Within => has_room && (is_loud || self.is_rejoining),
@@ -138,6 +158,11 @@ impl Atlas {
     }
 }
 
+/// How many of these voters may be impaired.
+fn spare(voters: &BTreeSet<usize>) -> usize {
+    voters.len().saturating_sub(1) / 2
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +188,22 @@ mod tests {
         assert!(!atlas.allows(0, Harm::Values));
         atlas.repaired(2);
         assert!(atlas.allows(0, Harm::Values));
+    }
+
+    #[test]
+    fn who_votes_now_is_counted_and_so_is_who_may_vote_soon() {
+        let mut atlas = atlas(3);
+        assert!(atlas.allows(2, Harm::Votes));
+        let of = |voters: &[usize]| voters.iter().copied().collect::<BTreeSet<usize>>();
+        assert!(atlas.allows_voters(&of(&[0, 1, 2])));
+        assert!(!atlas.allows_voters(&of(&[0, 2])), "of two none is to spare");
+        assert!(!atlas.allows(1, Harm::Votes));
+        atlas.voters(vec![of(&[0, 1, 3]), of(&[0, 1, 3, 4, 5])]);
+        assert!(atlas.allows(1, Harm::Votes), "the impaired one votes no more");
+        assert!(!atlas.allows(4, Harm::Votes) || !atlas.allows(5, Harm::Votes), "one of five is");
+        assert!(!atlas.allows(3, Harm::Votes), "of the three in force one is already");
+        assert!(atlas.allows(6, Harm::Votes), "it votes in none");
+        assert!(Atlas::new(3, Budget::Exceeded, false).allows_voters(&of(&[0])));
     }
 
     #[test]

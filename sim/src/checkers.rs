@@ -19,6 +19,7 @@ pub mod founding;
 pub mod guests;
 pub mod hellos;
 pub mod leases;
+pub mod mandates;
 pub mod masters;
 pub mod once;
 pub mod order;
@@ -39,12 +40,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Ballot, CommandKey, Config, GroupId, Instance, Member, Message, NodeId, Position, Record,
-    Recovered, Report, SmId, Time, Usage,
+    Ballot, CommandKey, Config, GroupId, Instance, Member, Membership, Message, NodeId, Position,
+    Record, Recovered, Report, SmId, Status, Time, Usage,
 };
 use synod_proto::Hello;
 
 use crate::kv::{Op, STORE, word};
+use crate::node::node_id;
 
 /// A rule that was broken, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +136,7 @@ pub struct Checkers {
     bounds: bounds::Bounds,
     changes: changes::Changes,
     voters: voters::Voters,
+    mandates: mandates::Mandates,
     storm: storm::Storm,
     /// Who may read on its own.
     pub leases: leases::Leases,
@@ -145,6 +148,9 @@ pub struct Checkers {
     pub quiet: quiet::Quiet,
     /// A disk lost or changed what it had synced.
     is_damaged: bool,
+    /// Memories whose disks did, each of a group, that did not vote then: everything up to where was
+    /// chosen by then.
+    strays: Vec<(usize, Member, Instance)>,
     broken: Option<Violation>,
 }
 
@@ -169,12 +175,14 @@ impl Checkers {
             bounds: bounds::Bounds::new(nodes, groups, config),
             changes: changes::Changes::default(),
             voters: voters::Voters::new(nodes, groups),
+            mandates: mandates::Mandates::default(),
             leases: leases::Leases::new(nodes, groups),
             masters: masters::Masters::new(nodes, groups),
             storm: storm::Storm::new(nodes, groups, config.election_timeout),
             hellos: hellos::Hellos::new(nodes, config.election_timeout),
             quiet: quiet::Quiet::new(nodes, groups, config),
             is_damaged: false,
+            strays: Vec::new(),
             broken: None,
         }
     }
@@ -186,16 +194,42 @@ impl Checkers {
         self
     }
 
+    /// The same rules where an operator changes who votes, if that is so.
+    #[must_use]
+    pub const fn changing(mut self, is_operated: bool) -> Self {
+        if is_operated {
+            self.bounds.has_books();
+        }
+        self
+    }
+
     /// The first rule broken, if one is.
     #[must_use]
     pub const fn broken(&self) -> Option<&Violation> {
         self.broken.as_ref()
     }
 
-    /// Whether a disk lost or changed what it had synced: then what it gives back proves nothing.
+    /// Whether the disk of a voter lost or changed what it had synced: then what it gives back proves
+    /// nothing. Of who does not vote, nor ever did since, nobody relied on anything.
     #[must_use]
-    pub const fn is_damaged(&self) -> bool {
-        self.is_damaged
+    pub fn is_damaged(&self) -> bool {
+        let voted = |&(group, who, since): &(usize, Member, Instance)| {
+            let mut eras = self.choices.eras(group).into_iter().flat_map(|eras| eras.since(since));
+            eras.any(|membership| membership.voters().contains(&who))
+        };
+        self.is_damaged || self.strays.iter().any(voted)
+    }
+
+    /// The disk of a node lost or changed what it had synced: that of the memory that it had.
+    fn damaged(&mut self, place: Place) {
+        match (self.voters.now(place), self.choices.eras(place.group)) {
+            (Some(who), Some(_)) => {
+                self.strays.push((place.group, who, self.choices.prefix(place.group)));
+            }
+            // Its groups never ran.
+            (None, Some(eras)) if eras.at(Instance(1)).of(node_id(place.node)).is_none() => {}
+            (Some(_) | None, _) => self.is_damaged = true,
+        }
     }
 
     /// Keeps the first violation.
@@ -212,6 +246,7 @@ impl Checkers {
             .voters
             .said(&self.choices, place, me, message)
             .and_then(|()| self.hellos.said(place, group, me, message))
+            .map(|()| self.mandates.said(place.group, me, message))
             .and_then(|()| self.heard(place, me, life, message));
         self.note(verdict);
     }
@@ -295,7 +330,7 @@ impl Checkers {
     /// nothing, holds nothing, and does not vote until a membership names it. What the old one said and
     /// stored stands.
     pub fn reborn(&mut self, place: Place, me: Member) {
-        self.is_damaged = true;
+        self.damaged(place);
         self.promises.reborn(place);
         self.reports.reborn(place);
         self.disk.reborn(place);
@@ -319,9 +354,32 @@ impl Checkers {
         self.voters.votes(&self.choices, place)
     }
 
+    /// Whether a node's member of a group votes as far as it can know itself: in a membership that
+    /// decides `chosen` or something above, up to this version.
+    #[must_use]
+    pub fn voted(&self, place: Place, chosen: Instance, version: Instance) -> bool {
+        let now = self.voters.now(place).zip(self.choices.eras(place.group));
+        now.is_some_and(|(me, eras)| {
+            eras.known(chosen, version).any(|membership| membership.voters().contains(&me))
+        })
+    }
+
+    /// Whether a node's member of a group is a voter or follower, with the memory that it has.
+    #[must_use]
+    pub fn belongs(&self, place: Place) -> bool {
+        let now = self.voters.now(place).zip(self.choices.eras(place.group));
+        now.is_some_and(|(me, eras)| eras.newest().of(me.node) == Some(me))
+    }
+
+    /// Which memory a node's member of a group has, or had last.
+    #[must_use]
+    pub fn memory(&self, place: Place) -> Option<Member> {
+        self.voters.now(place)
+    }
+
     /// Something happened to a node's disk: values may be lost, but not what was promised.
     pub fn harmed(&mut self, place: Place) {
-        self.is_damaged = true;
+        self.damaged(place);
         self.disk.harmed(place);
     }
 
@@ -395,6 +453,24 @@ impl Checkers {
     /// A node knows that a change of the membership is complete.
     pub fn completed(&mut self, place: Place, version: Instance) {
         let verdict = self.changes.complete(&self.choices, place, version);
+        self.note(verdict);
+    }
+
+    /// A node tells the operator that a change is made.
+    pub fn made(&mut self, place: Place, asked: (Instance, &Membership), at: Instance) {
+        let verdict = changes::made(&self.choices, place, asked, at);
+        self.note(verdict);
+    }
+
+    /// A node comes to lead.
+    pub fn leads(&mut self, place: Place, ballot: Ballot, status: &Status) {
+        let verdict = self.mandates.leads(&self.choices, place, ballot, status);
+        self.note(verdict);
+    }
+
+    /// A node asks others to accept something at an instance.
+    pub fn proposes(&mut self, place: Place, ballot: Ballot, at: Instance, status: &Status) {
+        let verdict = self.mandates.proposes(&self.choices, place, (ballot, at), status);
         self.note(verdict);
     }
 

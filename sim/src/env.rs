@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Fetch, Member, Message, Record, Time};
+use synod_core::{Fetch, Member, Message, Outcome, Record, Time};
 use synod_proto::{Packet, encode_frame};
 
 use crate::checkers::{Checkers, Place};
@@ -36,6 +36,8 @@ pub struct Env {
     pub stats: Stats,
     /// What nodes answered, for the clients.
     pub answers: Vec<(CallId, Answer)>,
+    /// What became of changes of the membership, as nodes said to the operator.
+    pub changes: Vec<(Place, Outcome)>,
     /// Which message is being delivered.
     pub arriving: u64,
     /// A node that crashes as soon as it has done what it is doing.
@@ -194,13 +196,16 @@ impl Env {
         Self {
             now: Time::ZERO,
             queue: Queue::default(),
-            checkers: Checkers::new(plan.nodes, plan.groups, &plan.core).hosting(guests.clone()),
+            checkers: Checkers::new(plan.nodes, plan.groups, &plan.core)
+                .changing(plan.is_operated())
+                .hosting(guests.clone()),
             guests,
             network: Network::new(plan.seed, plan.nodes, plan.noise.clone())
                 .only(plan.strange.clone()),
             trace: Trace::new(steps_max),
             stats: Stats::default(),
             answers: Vec::new(),
+            changes: Vec::new(),
             arriving: 0,
             crash: None,
             is_mended: false,

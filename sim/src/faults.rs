@@ -4,6 +4,7 @@
 //! happens, not to whom if that depends on the run: "the leader" is looked up when it is time.
 
 mod blackouts;
+mod changes;
 mod clocks;
 mod copies;
 mod crashes;
@@ -13,6 +14,7 @@ mod family;
 mod flaps;
 mod full;
 mod images;
+mod kind;
 mod laggards;
 mod latecomers;
 mod lies;
@@ -315,6 +317,31 @@ pub enum Fault {
         /// Which of the groups, as an index.
         group: usize,
     },
+    /// An operator asks a node for another membership of a group: of the one that the node knows, or,
+    /// late, of the one before it.
+    Change {
+        /// Which of the groups, as an index.
+        group: usize,
+        /// Whom it asks; if that one is down, the next one.
+        asked: Victim,
+        /// What is to be different, all of it in one step.
+        what: Vec<Alteration>,
+        /// Whether somebody else was faster since it looked.
+        is_late: bool,
+        /// For how long the node tries.
+        #[serde(with = "text::duration")]
+        patience: Duration,
+    },
+    /// A machine that belongs to no membership loses power and everything on its disk, and comes
+    /// back as a new one.
+    Renewal {
+        /// Which.
+        #[serde(with = "text::node")]
+        node: usize,
+        /// How long it stays down.
+        #[serde(with = "text::duration")]
+        down: Duration,
+    },
     /// Whoever leads a group is asked to hand over.
     Transfer {
         /// Which of the groups, as an index.
@@ -323,6 +350,24 @@ pub enum Fault {
         #[serde(with = "text::node")]
         to: usize,
     },
+}
+
+/// What an operator wants different in a membership; see `synodctl membership`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Alteration {
+    /// A node that is no member votes.
+    Add(#[serde(with = "text::node")] usize),
+    /// A node that is no member follows.
+    AddFollower(#[serde(with = "text::node")] usize),
+    /// A member is none any more.
+    Remove(Victim),
+    /// A node that is no member comes in the place of a member.
+    Replace(Victim, #[serde(with = "text::node")] usize),
+    /// A follower votes.
+    Promote(#[serde(with = "text::node")] usize),
+    /// A member listens elsewhere.
+    Move(#[serde(with = "text::node")] usize),
 }
 
 /// How much rots at once.
@@ -429,20 +474,16 @@ pub enum Topology {
     Whispering,
 }
 
-impl Topology {
-    /// The one-way links that it cuts, if that node leads and the `first` of the others is the hub.
-    #[must_use]
-    pub fn links(self, leader: usize, first: usize, nodes: usize) -> Vec<(usize, usize)> {
-        topologies::cut(self, leader, first, nodes)
-    }
-}
-
 impl Fault {
     /// Whether every node and group that it names is one of so many.
     #[must_use]
     pub fn fits(&self, nodes: usize, groups: usize) -> bool {
         let links_fit = |links: &[(usize, usize)]| {
             links.iter().all(|&(from, to)| from < nodes && to < nodes && from != to)
+        };
+        let victim_fits = |victim: &Victim| match victim {
+            Victim::Node(node) => *node < nodes,
+            Victim::Leader(group) | Victim::Beside(group, _) => *group < groups,
         };
         match self {
             Self::Cut { links, .. } | Self::SlowLinks { links, .. } => links_fit(links),
@@ -452,10 +493,18 @@ impl Fault {
             | Self::Pause { victim, .. }
             | Self::SlowProcess { victim, .. }
             | Self::ClockRate { victim, .. }
-            | Self::Wall { victim, .. } => match victim {
-                Victim::Node(node) => *node < nodes,
-                Victim::Leader(group) | Victim::Beside(group, _) => *group < groups,
-            },
+            | Self::Wall { victim, .. } => victim_fits(victim),
+            Self::Change { group, asked, what, .. } => {
+                let alteration_fits = |it: &Alteration| match it {
+                    Alteration::Remove(old) => victim_fits(old),
+                    Alteration::Replace(old, new) => victim_fits(old) && *new < nodes,
+                    Alteration::Add(node)
+                    | Alteration::AddFollower(node)
+                    | Alteration::Promote(node)
+                    | Alteration::Move(node) => *node < nodes,
+                };
+                *group < groups && victim_fits(asked) && what.iter().all(alteration_fits)
+            }
             Self::FailedSync { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::StalledDisk { node, .. }
@@ -469,53 +518,11 @@ impl Fault {
             | Self::SavedDisk { node }
             | Self::RestoredDisk { node, .. }
             | Self::SecondProcess { node }
+            | Self::Renewal { node, .. }
             | Self::SlowMachines { node, .. } => *node < nodes,
             Self::Blackout { down } => down.len() == nodes,
             Self::Release { group } => *group < groups,
             Self::Transfer { group, to } => *group < groups && *to < nodes,
-        }
-    }
-
-    /// Which line of the statistics counts this fault.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Cut { .. } => "partitions",
-            Self::CutLeader { .. } => "leaders cut off",
-            Self::SlowLinks { .. } => "slow links",
-            Self::SlowAnswers { .. } => "slow answers",
-            Self::Crash { moment: Moment::Middle(_), .. } => "stops in the middle",
-            Self::Crash { moment: Moment::Event(_), .. } => "crashes after any event",
-            Self::Crash { moment: Moment::Accepts(_), .. } => "crashes between accepts",
-            Self::Crash { how: Crash::Kill, .. } => "kills",
-            Self::Crash { how: Crash::Power, .. } => "power losses",
-            Self::Crash { how: Crash::KillThenPower, .. } => "kills before power losses",
-            Self::Blackout { .. } => "blackouts",
-            Self::FailedSync { .. } => "failed syncs",
-            Self::SlowDisk { .. } => "slow disks",
-            Self::StalledDisk { .. } => "stalled disks",
-            Self::StallingDisk { .. } => "stalling disks",
-            Self::SlowReads { .. } => "slow reads",
-            Self::FullDisk { .. } => "full disks",
-            Self::Rot { extent: Extent::Bit, .. } => "rotted bits",
-            Self::Rot { extent: Extent::Sector, .. } => "rotted sectors",
-            Self::Rot { extent: Extent::Unreadable, .. } => "unreadable sectors",
-            Self::Rot { extent: Extent::Stretch, .. } => "rotted stretches",
-            Self::LyingDisk { .. } => "lying disks",
-            Self::Astray { .. } => "writes astray",
-            Self::WipedDisk { .. } => "wiped disks",
-            Self::SavedDisk { .. } => "copied disks",
-            Self::RestoredDisk { .. } => "restored disks",
-            Self::SecondProcess { .. } => "second processes",
-            Self::SlowMachines { .. } => "slow machines",
-            Self::Around { .. } => "awkward topologies",
-            Self::Pause { is_frozen: false, .. } => "pauses",
-            Self::Pause { is_frozen: true, .. } => "frozen machines",
-            Self::SlowProcess { .. } => "slow processes",
-            Self::ClockRate { .. } => "clock rates",
-            Self::Wall { .. } => "clients cut off",
-            Self::Release { .. } => "releases",
-            Self::Transfer { .. } => "transfers",
         }
     }
 }
@@ -549,6 +556,7 @@ mod tests {
     fn shape(nodes: usize) -> Shape {
         Shape {
             nodes,
+            founders: nodes / 2 + 1,
             groups: 2,
             election: Duration::from_millis(100),
             until: Time::from_millis(5_000),
@@ -564,7 +572,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 35, "{kinds:?}");
+        assert_eq!(kinds.len(), 37, "{kinds:?}");
     }
 
     #[test]

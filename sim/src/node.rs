@@ -21,7 +21,10 @@ mod process;
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_core::{Config, Founding, MasterAsk, Member, Message, NodeId, Role, Status, Time, mark};
+use synod_core::{
+    Config, Founding, GroupId, Incarnation, Input, Instance, MasterAsk, Member, Membership,
+    Message, NodeId, Role, Status, Time, mark,
+};
 use synod_proto::{Packet, decode_frame};
 
 use crate::checkers::Violation;
@@ -67,6 +70,8 @@ struct Machine {
     memory: Memory,
     image: Option<Image>,
     nodes: usize,
+    /// How many of them the cluster is founded with.
+    founders: usize,
     /// What the cluster was founded from before the run, if it was.
     founding: Option<Founding>,
     core: Config,
@@ -89,10 +94,13 @@ impl Node {
     pub fn new(plan: &Plan, index: usize, founding: &Founding) -> Self {
         let id = to_u64(index);
         let mut rng = Rng::numbered(plan.seed, "node", id);
-        let memories = founding.groups.iter().map(|(group, membership)| {
-            let me = membership.voters().iter().find(|voter| voter.node == node_id(index));
-            (*group, me.expect("all nodes vote").incarnation)
-        });
+        let is_founder = index < plan.founders();
+        let mut spare = Rng::numbered(plan.seed, "spare", id);
+        let memory = |(group, membership): &(GroupId, Membership)| {
+            let me = membership.of(node_id(index)).map(|member| member.incarnation);
+            (*group, me.unwrap_or_else(|| Incarnation(spare.bits() | 1)))
+        };
+        let memories = founding.groups.iter().map(memory).collect();
         let keeps = plan.machine.keeps.get(index).copied().unwrap_or_default();
         let machine = Machine {
             index,
@@ -101,10 +109,11 @@ impl Node {
             pace: Pace::default(),
             files: Files::new(plan, index),
             lodging: Lodging::new(plan, index),
-            memory: Memory::new(plan, index, memories.collect()),
+            memory: Memory::new(plan, index, memories),
             image: None,
             nodes: plan.nodes,
-            founding: (!plan.is_forming).then(|| founding.clone()),
+            founders: plan.founders(),
+            founding: (!plan.is_forming && is_founder).then(|| founding.clone()),
             core: Config { seed: rng.bits(), ..plan.core.clone() },
             disk: plan.disk.clone(),
             delay: plan.machine.delay,
@@ -380,6 +389,19 @@ impl Node {
         }
     }
 
+    /// The membership of a group as this node knows it, and its version.
+    #[must_use]
+    pub fn membership(&self, group: usize) -> Option<(Instance, &Membership)> {
+        self.process.as_ref()?.membership(group)
+    }
+
+    /// Somebody asks for something of a group that is not a client.
+    pub fn input(&mut self, group: usize, input: Input, env: &mut Env) {
+        if let Some(process) = &mut self.process {
+            process.input(&mut self.machine, group, input, env);
+        }
+    }
+
     /// The leader of a group is asked to hand over to another node.
     pub fn transfer(&mut self, group: usize, to: usize, env: &mut Env) {
         if let Some(process) = &mut self.process {
@@ -448,21 +470,6 @@ impl Node {
     /// The disk takes so many times longer; 1 is its own speed.
     pub const fn slow_disk(&mut self, factor: u32) {
         self.machine.mood.disk_factor = factor;
-    }
-
-    /// The disk finishes nothing before `until`.
-    pub fn stall_disk(&mut self, until: Time) {
-        self.machine.mood.stalled_until = self.machine.mood.stalled_until.max(until);
-    }
-
-    /// The disk finishes so many more syncs, and then nothing for so long.
-    pub const fn stall_disk_after(&mut self, syncs: u64, lasting: Duration) {
-        self.machine.mood.stalls_after = Some((syncs, lasting));
-    }
-
-    /// Whatever is read of the log takes so much longer.
-    pub const fn slow_reads(&mut self, delay: Duration) {
-        self.machine.mood.read_delay = delay;
     }
 
     /// Of the space on the disk so many segments are left.

@@ -45,8 +45,12 @@ pub struct Plan {
     pub seed: u64,
     /// What kind of run.
     pub preset: Preset,
-    /// How many nodes; all vote.
+    /// How many nodes.
     pub nodes: usize,
+    /// How many of them, the last ones, are no founders: they vote once an operator adds them. All
+    /// others vote from the beginning.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spares: usize,
     /// How many groups, each on all nodes.
     pub groups: usize,
     /// Whether the nodes have to find each other first; else they start founded.
@@ -126,6 +130,19 @@ pub struct Machine {
 }
 
 impl Plan {
+    /// How many nodes the cluster is founded with: the first ones.
+    #[must_use]
+    pub const fn founders(&self) -> usize {
+        self.nodes.saturating_sub(self.spares)
+    }
+
+    /// Whether an operator changes who votes.
+    #[must_use]
+    pub fn is_operated(&self) -> bool {
+        let is_change = |fault: &Planned| matches!(fault.what, Fault::Change { .. });
+        self.spares > 0 || self.faults.iter().any(is_change)
+    }
+
     /// Whether all clocks run as leases need it: at rates within the bound, and not standing still while
     /// others run.
     #[must_use]
@@ -188,6 +205,12 @@ impl Plan {
                 "{nodes} nodes and {groups} groups; 1 to {NODES_MAX} and 1 to {GROUPS_MAX} work"
             ));
         }
+        if self.spares >= self.nodes {
+            let Self { nodes, spares, .. } = self;
+            return Err(format!(
+                "of {nodes} nodes {spares} are no founders; at least one has to be"
+            ));
+        }
         if let Some(client) = self.clients.iter().find(|client| client.home >= self.nodes) {
             return Err(format!("a client of n{}, which there is not", client.home + 1));
         }
@@ -222,6 +245,7 @@ impl Default for Plan {
             seed: 0,
             preset: Preset::Calm,
             nodes: 3,
+            spares: 0,
             groups: 1,
             is_forming: false,
             is_rejoining: false,
@@ -268,6 +292,9 @@ impl fmt::Display for Plan {
         let Self { seed, preset, nodes, groups, core, noise, clocks, disk, machine, .. } = self;
         let start = if self.is_forming { "find each other first" } else { "start founded" };
         writeln!(f, "seed {seed}, {preset}: {nodes} nodes, {groups} groups, {start}")?;
+        if self.spares > 0 {
+            writeln!(f, "  founders the first {}; others are added or not", self.founders())?;
+        }
         writeln!(f, "  core     {core:?}")?;
         writeln!(f, "  network  {noise:?}")?;
         writeln!(f, "  clocks   {clocks:?}")?;
@@ -286,6 +313,11 @@ impl fmt::Display for Plan {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// More nodes than this are not simulated.
@@ -326,9 +358,23 @@ mod tests {
     #[test]
     fn every_size_comes_up_and_plans_repeat() {
         let plans: Vec<Plan> = (0..300).map(Plan::of).collect();
-        let sizes: BTreeSet<usize> = plans.iter().map(|plan| plan.nodes).collect();
+        let is_fixed = |plan: &&Plan| plan.spares == 0;
+        let sizes: BTreeSet<usize> = plans.iter().filter(is_fixed).map(|plan| plan.nodes).collect();
         assert_eq!(sizes.len(), 3);
         assert_eq!(Plan::of(7), plans[7]);
+    }
+
+    #[test]
+    fn on_some_seeds_an_operator_changes_who_votes() {
+        let operated = |preset| {
+            let plans = (0..300).map(|seed| Plan::draw(seed, preset));
+            plans.filter(Plan::is_operated).map(|plan| plan.founders()).collect::<Vec<_>>()
+        };
+        let founders = operated(Preset::Reconfiguration);
+        assert!((100..200).contains(&founders.len()));
+        assert_eq!(founders.into_iter().collect::<BTreeSet<usize>>(), (1..=5).collect());
+        assert!((1..30).contains(&operated(Preset::Swarm).len()));
+        assert!(operated(Preset::Hell).is_empty());
     }
 
     #[test]
@@ -338,6 +384,7 @@ mod tests {
         assert_eq!(at_node(2).check(), Ok(()));
         assert!(at_node(3).check().unwrap_err().contains("n4"));
         assert!(Plan { nodes: 0, ..Plan::default() }.check().is_err());
+        assert!(Plan { spares: 3, ..Plan::default() }.check().unwrap_err().contains("founders"));
         let what = Fault::StalledDisk { node: 3, lasting: Duration::ZERO };
         let faults = vec![Planned { at: Time::ZERO, what }];
         assert!(Plan { faults, ..Plan::default() }.check().unwrap_err().contains("n4"));

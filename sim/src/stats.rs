@@ -37,6 +37,9 @@ pub struct Stats {
     pub starts: u64,
     /// Times that a running node stopped between two changes to its disk.
     pub stopped: u64,
+    /// Changes of a membership that were asked for, and that a node called made.
+    #[serde(default)]
+    pub changed: u64,
     /// Times that a machine took new incarnations.
     pub reborn: u64,
     /// Successful syncs.
@@ -103,6 +106,7 @@ impl Stats {
         self.starts += other.starts;
         self.stopped += other.stopped;
         self.reborn += other.reborn;
+        self.changed += other.changed;
         self.syncs += other.syncs;
         self.upkeep += other.upkeep;
         self.chosen += other.chosen;

@@ -1,8 +1,11 @@
 //! The world: lets events happen, in order, until the plan is through and everything works again.
 
 mod asking;
+mod changes;
 #[cfg(test)]
 mod memories;
+#[cfg(test)]
+mod operators;
 mod recovery;
 mod strike;
 
@@ -10,6 +13,7 @@ use std::time::Duration;
 
 use synod_core::{ClusterId, Founding, GroupId, Incarnation, Member, Membership, Time};
 
+use changes::Operator;
 use recovery::Recovery;
 
 use crate::atlas::Atlas;
@@ -41,6 +45,8 @@ pub struct World {
     recovery: Recovery,
     /// What was done to disks, and what more may be.
     atlas: Atlas,
+    /// Who changes memberships.
+    operator: Operator,
 }
 
 impl World {
@@ -76,9 +82,9 @@ impl World {
         env.queue.push(plan.until, Event::Mend);
         let effects = vec![Vec::new(); plan.faults.len()];
         let walls = vec![Wall::default(); plan.nodes];
-        let atlas = Atlas::new(plan.nodes, plan.budget, plan.is_rejoining);
-        let recovery = Recovery::default();
-        Self { plan, env, nodes, clients, walls, effects, recovery, atlas }
+        let atlas = Atlas::new(plan.founders(), plan.budget, plan.is_rejoining);
+        let (recovery, operator) = (Recovery::default(), Operator::default());
+        Self { plan, env, nodes, clients, walls, effects, recovery, atlas, operator }
     }
 
     /// Lets everything happen.
@@ -204,6 +210,7 @@ impl World {
             }
         }
         self.env.answers = answers;
+        self.resolve();
         if let Some((node, how, down)) = self.env.crash.take() {
             self.crash(node, how, down);
         }
@@ -229,10 +236,10 @@ impl World {
     }
 }
 
-/// What the cluster starts from: all nodes vote in every group.
+/// What the cluster starts from: all founders vote in every group.
 fn founding(plan: &Plan, rng: &mut Rng) -> Founding {
     let groups = (0..plan.groups).map(|group| {
-        let voters = (0..plan.nodes)
+        let voters = (0..plan.founders())
             .map(|index| Member { node: node_id(index), incarnation: Incarnation(rng.bits() | 1) });
         let membership = Membership::new(voters.collect(), Vec::new()).expect("some nodes");
         (GroupId(u32::try_from(group).expect("few groups")), membership)

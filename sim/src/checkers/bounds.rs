@@ -13,6 +13,8 @@ use crate::rng::{to_index, to_u64};
 pub struct Bounds {
     nodes: usize,
     config: Config,
+    /// Bytes that an address book has for each node.
+    book_bytes: usize,
     /// The most instances above the chosen prefix that any log gave back, by group. A log knows of
     /// the chosen prefix by hints only, and a leader takes over whatever others found.
     found: Vec<u64>,
@@ -22,7 +24,12 @@ impl Bounds {
     /// The limits of a cluster with these settings.
     #[must_use]
     pub fn new(nodes: usize, groups: usize, config: &Config) -> Self {
-        Self { nodes, config: config.clone(), found: vec![0; groups] }
+        Self { nodes, config: config.clone(), book_bytes: 0, found: vec![0; groups] }
+    }
+
+    /// An operator writes into memberships where nodes listen.
+    pub const fn has_books(&mut self) {
+        self.book_bytes = BOOK_BYTES;
     }
 
     /// A process starts, and its log gave back this much above the chosen prefix.
@@ -41,7 +48,8 @@ impl Bounds {
         let config = &self.config;
         // What a value takes: as many commands as fit, or a single one of any size; or a membership.
         let commands = config.batch_bytes_max.max(config.command_bytes_max + COMMAND_OVERHEAD);
-        let value = VALUE_OVERHEAD + commands.max(ENTRY_BYTES + self.nodes * MEMBER_BYTES);
+        let member = MEMBER_BYTES + self.book_bytes;
+        let value = VALUE_OVERHEAD + commands.max(ENTRY_BYTES + self.nodes * member);
         let inherited = usage.window_inherited;
         let inherited_bytes = inherited.saturating_mul(value);
         let open = config.accept_ahead_max.max(found);
@@ -123,6 +131,9 @@ const MESSAGES_BESIDE: usize = 16;
 /// What a membership entry takes without its members, and with each of them.
 const ENTRY_BYTES: usize = 56;
 const MEMBER_BYTES: usize = 16;
+
+/// What a line of an address book takes at most.
+const BOOK_BYTES: usize = 40;
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use synod_core::{Instance, Member, Record, Recovered};
+use synod_core::{Instance, Member, Membership, Record, Recovered};
 
 use super::choices::Choices;
 use super::eras::is_quorum;
@@ -96,11 +96,54 @@ impl Changes {
     }
 }
 
+/// A node tells the operator that the change which it was asked to make in place of `version` is made, by
+/// the entry at `at`, and complete.
+///
+/// # Errors
+///
+/// If what is in force from there on is not what was asked for, replaces another version, or is not
+/// complete.
+pub fn made(
+    choices: &Choices,
+    place: Place,
+    (version, asked): (Instance, &Membership),
+    at: Instance,
+) -> Verdict {
+    let wrong = |what: String| {
+        let what = format!("{place} says that {asked} is in force from {at} on, and {what}");
+        Err(Violation::new("changes", what))
+    };
+    let Some(eras) = choices.eras(place.group) else { return wrong("nobody votes".to_owned()) };
+    let (before, is) = (eras.version_at(at), eras.at(at.next()));
+    if eras.version_at(at.next()) != at {
+        return wrong("no change is made there".to_owned());
+    }
+    if before != version {
+        return wrong(format!("it replaces {before}, asked for was {version}"));
+    }
+    let fits = |asked: &[Member], is: &[Member]| {
+        let is_same = |(a, b): (&Member, &Member)| {
+            a.node == b.node && (a.incarnation.0 == 0 || a.incarnation == b.incarnation)
+        };
+        asked.len() == is.len() && asked.iter().zip(is).all(is_same)
+    };
+    let is_asked = fits(asked.voters(), is.voters())
+        && fits(asked.followers(), is.followers())
+        && asked.book() == is.book();
+    if !is_asked {
+        return wrong(format!("there is {is}"));
+    }
+    if choices.prefix(place.group) <= at {
+        return wrong("nothing is chosen above it, so it is not complete".to_owned());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{ballot, choices, member, place, value};
     use super::*;
-    use synod_core::{ClusterId, CommandKey, Incarnation, Membership, MembershipEntry, Value};
+    use synod_core::{ClusterId, CommandKey, Incarnation, MembershipEntry, Value};
 
     /// #2 replaces the last of three members.
     fn changed() -> (Choices, Member) {
@@ -138,6 +181,25 @@ mod tests {
         changes.held = early.held;
         changes.synced(0, other, &[learned(1)]);
         assert_eq!(changes.complete(&choices, place(0), Instance(2)), Ok(()));
+    }
+
+    #[test]
+    fn what_was_asked_for_is_made_in_place_of_the_version_it_was_asked_for() {
+        let (mut choices, other) = changed();
+        let nobody = Member { incarnation: Incarnation(0), ..other };
+        let of = |members: &[Member]| Membership::new(members.to_vec(), Vec::new()).unwrap();
+        let (asked, at) = (of(&[member(0), member(1), nobody]), Instance(2));
+        let made = |choices: &Choices, version, asked: &Membership, at| {
+            made(choices, place(0), (Instance(version), asked), at)
+        };
+        assert!(made(&choices, 0, &asked, at).is_err(), "nothing is chosen above it");
+        for node in [0, 1] {
+            choices.stored(0, member(node), Instance(3), ballot(1, 1), &value(3)).unwrap();
+        }
+        assert_eq!(made(&choices, 0, &asked, at), Ok(()));
+        assert!(made(&choices, 1, &asked, at).is_err(), "another version");
+        assert!(made(&choices, 0, &of(&[member(0), member(1)]), at).is_err(), "other members");
+        assert!(made(&choices, 0, &asked, Instance(3)).is_err(), "no change");
     }
 
     #[test]

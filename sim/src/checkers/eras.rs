@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use synod_core::{ClusterId, Incarnation, Instance, Member, Membership, Value};
+use synod_core::{ClusterId, Incarnation, Instance, Member, Membership, NodeId, Value};
 
 /// The memberships of one group, as far as its log is chosen.
 #[derive(Debug)]
@@ -50,10 +50,25 @@ impl Eras {
         &self.eras[first.unwrap_or(0)].1
     }
 
+    /// The instance of the entry that says who decides an instance; zero for the founding.
+    #[must_use]
+    pub fn version_at(&self, instance: Instance) -> Instance {
+        let first = self.eras.iter().rposition(|(first, _)| *first <= instance);
+        self.eras[first.unwrap_or(0)].0.prev()
+    }
+
     /// Who decides `instance` and all above it: the newest last.
     pub fn since(&self, instance: Instance) -> impl Iterator<Item = &Membership> {
         let first = self.eras.iter().rposition(|(first, _)| *first <= instance);
         self.eras[first.unwrap_or(0)..].iter().map(|(_, membership)| membership)
+    }
+
+    /// Who decides `from` and all above it, as far as somebody knows who knows of no version above
+    /// this one.
+    pub fn known(&self, from: Instance, version: Instance) -> impl Iterator<Item = &Membership> {
+        let last = self.eras.partition_point(|(first, _)| first.prev() <= version).max(1);
+        let first = self.eras[..last].iter().rposition(|(first, _)| *first <= from);
+        self.eras[first.unwrap_or(0)..last].iter().map(|(_, membership)| membership)
     }
 
     /// Who decides what is not chosen yet.
@@ -72,6 +87,18 @@ impl Eras {
     #[must_use]
     pub fn ever(&self, member: Member) -> bool {
         self.eras.iter().any(|(_, membership)| membership.voters().contains(&member))
+    }
+
+    /// Whether this memory of a node votes or follows, or ever did.
+    #[must_use]
+    pub fn belonged(&self, member: Member) -> bool {
+        self.eras.iter().any(|(_, membership)| membership.members().any(|it| it == member))
+    }
+
+    /// Whether a node, with whatever memory, votes or follows in the newest membership.
+    #[must_use]
+    pub fn names(&self, node: NodeId) -> bool {
+        self.newest().of(node).is_some()
     }
 }
 
@@ -111,7 +138,10 @@ mod tests {
         assert_eq!((eras.at(Instance(2)), eras.at(Instance(3))), (&of(&[0, 1, 2]), &of(&[0, 1])));
         assert_eq!((eras.newest(), eras.version()), (&of(&[0, 1]), Instance(2)));
         assert_eq!([2, 3].map(|from| eras.since(Instance(from)).count()), [2, 1]);
+        let known = |from, version| eras.known(Instance(from), Instance(version)).count();
+        assert_eq!([known(2, 2), known(3, 2), known(2, 1), known(3, 1)], [2, 1, 1, 1]);
         assert!(eras.ever(member(2)) && !eras.ever(member(3)));
+        assert!(eras.belonged(member(2)) && !eras.names(member(2).node));
     }
 
     #[test]

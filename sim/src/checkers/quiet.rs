@@ -12,6 +12,7 @@ use super::{Place, Verdict, Violation};
 pub struct Quiet {
     nodes: usize,
     heartbeat: Duration,
+    election: Duration,
     per_beat: u64,
     since: Option<Time>,
     /// Messages by group and link.
@@ -27,7 +28,8 @@ impl Quiet {
         let heartbeat = config.heartbeat_interval;
         // A question about the lease comes with each.
         let per_beat = if config.read_lease.is_zero() { 1 } else { 2 };
-        Self { nodes, heartbeat, per_beat, since: None, said, syncs: 0 }
+        let election = config.election_timeout;
+        Self { nodes, heartbeat, election, per_beat, since: None, said, syncs: 0 }
     }
 
     /// From now on there is nothing to do.
@@ -50,20 +52,36 @@ impl Quiet {
         }
     }
 
-    /// The time is over, in which a group's leader was this one.
+    /// The time is over, in which a group's leader was this one. Strangers are nodes that no membership
+    /// names and that do not know of having left one: nobody tells them what is chosen, so they ask
+    /// around, once in an election timeout, and are answered.
     ///
     /// # Errors
     ///
     /// If more was said than heartbeats of the leader and their answers, or anything written.
-    pub fn finished(&self, now: Time, group: usize, leader: usize) -> Verdict {
+    pub fn finished(
+        &self,
+        now: Time,
+        (group, leader): (usize, usize),
+        strangers: &[usize],
+    ) -> Verdict {
         let Some(since) = self.since else { return Ok(()) };
         let beats = now.since(since).as_nanos() / self.heartbeat.as_nanos().max(1);
         // One more at either end.
         let beats = u64::try_from(beats).unwrap_or(u64::MAX).saturating_add(2);
+        let asks = now.since(since).as_nanos() / self.election.as_nanos().max(1);
+        let asks = u64::try_from(asks).unwrap_or(u64::MAX).saturating_add(2);
         for from in 0..self.nodes {
             for to in 0..self.nodes {
                 let said = self.said[(group * self.nodes + from) * self.nodes + to];
-                let max = if from == leader || to == leader { beats * self.per_beat } else { 0 };
+                let is_asked = strangers.contains(&from) || strangers.contains(&to);
+                let max = if is_asked {
+                    asks
+                } else if from == leader || to == leader {
+                    beats * self.per_beat
+                } else {
+                    0
+                };
                 if said > max {
                     let what = format!(
                         "n{} said {said} things to n{} about group {group} while there was nothing \
@@ -91,7 +109,8 @@ mod tests {
 
     fn quiet() -> Quiet {
         let heartbeat_interval = Duration::from_millis(10);
-        let config = Config { heartbeat_interval, ..Config::default() };
+        let election_timeout = Duration::from_millis(50);
+        let config = Config { heartbeat_interval, election_timeout, ..Config::default() };
         let mut quiet = Quiet::new(3, 1, &config);
         quiet.said(place(1), 2);
         quiet.synced();
@@ -106,7 +125,7 @@ mod tests {
             quiet.said(place(0), 1);
             quiet.said(place(1), 0);
         }
-        assert_eq!(quiet.finished(Time::from_millis(1_100), 0, 0), Ok(()));
+        assert_eq!(quiet.finished(Time::from_millis(1_100), (0, 0), &[]), Ok(()));
     }
 
     #[test]
@@ -114,12 +133,15 @@ mod tests {
         let end = Time::from_millis(1_100);
         let mut chatter = quiet();
         (0..13).for_each(|_| chatter.said(place(0), 1));
-        assert!(chatter.finished(end, 0, 0).is_err());
+        assert!(chatter.finished(end, (0, 0), &[]).is_err());
         let mut followers = quiet();
         followers.said(place(1), 2);
-        assert!(followers.finished(end, 0, 0).is_err());
+        assert!(followers.finished(end, (0, 0), &[]).is_err());
+        assert_eq!(followers.finished(end, (0, 0), &[1]), Ok(()), "it asks around");
+        (0..4).for_each(|_| followers.said(place(1), 2));
+        assert!(followers.finished(end, (0, 0), &[1]).is_err(), "too often");
         let mut writes = quiet();
         writes.synced();
-        assert!(writes.finished(end, 0, 0).is_err());
+        assert!(writes.finished(end, (0, 0), &[]).is_err());
     }
 }

@@ -45,15 +45,32 @@ impl Voters {
     /// # Errors
     ///
     /// If only an acceptor, candidate or leader says that, and it is none, and never was: who has left
-    /// may not know it yet. Nobody counts it then.
+    /// may not know it yet. Nobody counts it then. A follower accepts as others do, and answers.
     pub fn said(&self, choices: &Choices, place: Place, me: Member, message: &Message) -> Verdict {
-        let voted = choices.eras(place.group).is_some_and(|eras| eras.ever(me));
-        if !voted && speaks_as_acceptor(message) {
-            let what = format!("{place} does not vote in its group, and says {message}");
-            return Err(Violation::new("voters", what));
+        let eras = choices.eras(place.group);
+        let voted = eras.is_some_and(|eras| eras.ever(me));
+        if voted || !speaks_as_acceptor(message) {
+            return Ok(());
         }
-        Ok(())
+        if answers_leader(message) && eras.is_some_and(|eras| eras.belonged(me)) {
+            return Ok(()); // a follower, which nobody counts: see `mandates` and `choices`
+        }
+        let what = format!("{place} does not vote in its group, and says {message}");
+        Err(Violation::new("voters", what))
     }
+}
+
+/// Whether that answers a candidate or leader, and grants no lease: what a follower may say as well.
+const fn answers_leader(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::CanvassReply { .. }
+            | Message::Promise(_)
+            | Message::Behind { .. }
+            | Message::Nack { .. }
+            | Message::Accepted { .. }
+            | Message::HeartbeatAck { .. }
+    )
 }
 
 /// Whether only an acceptor, candidate or leader says that.
@@ -93,7 +110,7 @@ pub const fn speaks_as_acceptor(message: &Message) -> bool {
 mod tests {
     use super::super::testing::{ballot, choices, member, place};
     use super::*;
-    use synod_core::{Incarnation, Instance};
+    use synod_core::{ClusterId, Incarnation, Instance, Membership};
 
     #[test]
     fn a_vote_of_another_incarnation_is_heard() {
@@ -110,5 +127,18 @@ mod tests {
         assert!(voters.said(&choices, place(1), other, &accepted).is_err());
         let learn = Message::Learn { from: one, lost: false };
         assert_eq!(voters.said(&choices, place(1), other, &learn), Ok(()));
+    }
+
+    #[test]
+    fn a_follower_answers_and_does_not_lead() {
+        let (one, ballot) = (Instance(1), ballot(1, 2));
+        let membership = Membership::new(vec![member(0)], vec![member(1)]).unwrap();
+        let (mut choices, voters) = (Choices::new(1), Voters::new(3, 1));
+        choices.founded(0, ClusterId(1), &membership);
+        let accepted = Message::Accepted { ballot, first: one, last: one };
+        assert_eq!(voters.said(&choices, place(1), member(1), &accepted), Ok(()));
+        for message in [Message::Canvass { ballot }, Message::Granted { ballot, question: 1 }] {
+            assert!(voters.said(&choices, place(1), member(1), &message).is_err());
+        }
     }
 }

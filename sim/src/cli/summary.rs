@@ -80,6 +80,7 @@ impl fmt::Display for Summary<'_> {
             ("logs replayed", stats.replayed),
             ("values lost at work", stats.lost_at_work),
             ("new incarnations", stats.reborn),
+            ("memberships changed", stats.changed),
         ];
         for (name, count) in rows {
             writeln!(f, "  {name:<21} {count:>12}")?;

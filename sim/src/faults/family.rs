@@ -6,9 +6,9 @@ use std::time::Duration;
 use synod_core::Time;
 
 use super::{
-    Fault, Planned, blackouts, clocks, copies, crashes, disks, echoes, flaps, full, images,
-    laggards, latecomers, lies, lonely, loops, machines, masters, partitions, pauses, recalls,
-    relays, rot, sleepers, stops, tenures, topologies, transfers, walls, windows,
+    Fault, Planned, blackouts, changes, clocks, copies, crashes, disks, echoes, flaps, full,
+    images, laggards, latecomers, lies, lonely, loops, machines, masters, partitions, pauses,
+    recalls, relays, rot, sleepers, stops, tenures, topologies, transfers, walls, windows,
 };
 use crate::rng::Rng;
 
@@ -71,6 +71,8 @@ pub enum Family {
     Latecomers,
     /// Chosen values that rot where they were only learned, beside an older vote for another one.
     Recalls,
+    /// An operator who changes who votes.
+    Changes,
 }
 
 /// How many faults of each family a plan may have at most; none of those that are not there.
@@ -81,6 +83,8 @@ pub type Appetite = BTreeMap<Family, u64>;
 pub struct Shape {
     /// How many nodes.
     pub nodes: usize,
+    /// How many of them, the first ones, vote from the beginning.
+    pub founders: usize,
     /// How many groups.
     pub groups: usize,
     /// The election timeout: what counts as long.
@@ -91,7 +95,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -120,6 +124,7 @@ impl Family {
         Self::Laggards,
         Self::Latecomers,
         Self::Recalls,
+        Self::Changes,
     ];
 
     /// Those that leave on every disk what was synced, and are of use in any run.
@@ -176,6 +181,7 @@ impl Family {
             Self::Laggards => ("laggards", laggards::draw),
             Self::Latecomers => ("latecomers", latecomers::draw),
             Self::Recalls => ("recalls", recalls::draw),
+            Self::Changes => ("membership changes", changes::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Fault, Victim};
+use super::{Alteration, Fault, Victim};
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,6 +99,29 @@ impl fmt::Display for Fault {
             Self::Transfer { group, to } => {
                 write!(f, "the leader of group {group} is to hand over to n{}", to + 1)
             }
+            Self::Change { group, asked, what, is_late, patience } => {
+                write!(f, "{asked} is asked to change group {group}")?;
+                for (n, alteration) in what.iter().enumerate() {
+                    write!(f, "{} {alteration}", if n > 0 { "," } else { ":" })?;
+                }
+                write!(f, "; {}for {patience:?}", if *is_late { "too late, " } else { "" })
+            }
+            Self::Renewal { node, down } => {
+                write!(f, "n{} is renewed if it is no member, down for {down:?}", node + 1)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Alteration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add(node) => write!(f, "add n{}", node + 1),
+            Self::AddFollower(node) => write!(f, "add the follower n{}", node + 1),
+            Self::Remove(old) => write!(f, "remove {old}"),
+            Self::Replace(old, new) => write!(f, "replace {old} by n{}", new + 1),
+            Self::Promote(node) => write!(f, "promote n{}", node + 1),
+            Self::Move(node) => write!(f, "move n{}", node + 1),
         }
     }
 }

@@ -56,7 +56,7 @@ mod tests {
     fn the_rest_are_back_and_their_leader_is_gone_when_the_sleeper_wakes() {
         let election = Duration::from_millis(100);
         let until = synod_core::Time::from_millis(5_000);
-        let shape = Shape { nodes: 5, groups: 2, election, until };
+        let shape = Shape { nodes: 5, founders: 5, groups: 2, election, until };
         let mut rng = Rng::stream(1, "sleepers");
         for _ in 0..100 {
             let parts = draw(&mut rng, &shape);

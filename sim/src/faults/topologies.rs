@@ -59,6 +59,14 @@ pub(super) fn cut(
     all.filter(|&(from, to)| from != to && is_cut(from, to)).collect()
 }
 
+impl Topology {
+    /// The one-way links that it cuts, if that node leads and the `first` of the others is the hub.
+    #[must_use]
+    pub fn links(self, leader: usize, first: usize, nodes: usize) -> Vec<(usize, usize)> {
+        cut(self, leader, first, nodes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use synod::log::GroupLog;
 use synod_core::{
-    Forming, FormingInput, FormingOutbox, FormingStart, FormingState, Founder, Founding,
+    Bootstrap, Forming, FormingInput, FormingOutbox, FormingStart, FormingState, Founder, Founding,
     FoundingMessage, GroupId, NodeId, Time,
 };
 use synod_proto::Packet;
@@ -43,11 +43,14 @@ impl Entry {
         held: Held,
         env: &Env,
     ) -> Self {
-        let founders: Vec<NodeId> = (0..machine.nodes).map(node_id).collect();
+        let bootstrap = machine.bootstrap();
+        // Who joins may ask everybody; who founds waits for the founders only.
+        let count = if bootstrap == Bootstrap::Join { machine.nodes } else { machine.founders };
+        let founders: Vec<NodeId> = (0..count).map(node_id).collect();
         let forming = Forming::new(FormingStart {
             me: machine.id(),
             founder: Founder { founders, memories: machine.memory.now().to_vec() },
-            bootstrap: machine.bootstrap(),
+            bootstrap,
             founding,
             seed: machine.rng.bits(),
             retry_interval: machine.core.election_timeout / 8,

@@ -35,16 +35,18 @@ impl Node {
         self.machine.memory.doubt();
     }
 
-    /// Whether nothing is left of whatever was done to the disk, and its memories are those that vote:
-    /// of the memberships that began since it took them, each one's log is on its disk up to there.
+    /// Whether nothing is left of whatever was done to the disk, and its memories are those that vote,
+    /// in the groups in which the node is to vote: of the memberships that began since it took them, each
+    /// one's log is on its disk up to there.
     #[must_use]
-    pub fn is_whole(&self, env: &Env) -> bool {
+    pub fn is_whole(&self, is_voter: impl Fn(usize) -> bool, env: &Env) -> bool {
         let memory = &self.machine.memory;
         let is_seated = |group| {
             let place = Place { node: self.machine.index, group };
             env.checkers.votes(place) && self.holds(group, env.checkers.version(group))
         };
-        !memory.is_harmed() && (0..memory.now().len()).all(is_seated)
+        let mut groups = 0..memory.now().len();
+        !memory.is_harmed() && groups.all(|group| !is_voter(group) || is_seated(group))
     }
 
     /// Whether a group's log is on the disk up to here, as its process knows.
@@ -64,6 +66,11 @@ impl Node {
     #[must_use]
     pub const fn is_harmed(&self) -> bool {
         self.machine.memory.is_harmed()
+    }
+
+    /// The node is to come into a cluster that is there, and not to found one.
+    pub const fn joins(&mut self) {
+        self.machine.memory.join();
     }
 
     /// The disk is replaced by an empty one. The node must be down.

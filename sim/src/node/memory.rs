@@ -29,8 +29,8 @@ pub(super) struct Memory {
     is_doubtful: bool,
     /// Something was done to the disk at some time.
     was_harmed: bool,
-    /// The disk was emptied, so the operator knows that there is a cluster.
-    is_wiped: bool,
+    /// The disk was emptied, or the machine is no founder: the operator knows that there is a cluster.
+    joins: bool,
     rng: Rng,
 }
 
@@ -60,7 +60,7 @@ impl Memory {
             is_checkpoint_rotten: false,
             is_doubtful: false,
             was_harmed: false,
-            is_wiped: false,
+            joins: index >= plan.founders(),
             rng: Rng::numbered(plan.seed, "memory", to_u64(index)),
         }
     }
@@ -69,8 +69,13 @@ impl Memory {
         &self.now
     }
 
-    pub(super) const fn is_wiped(&self) -> bool {
-        self.is_wiped
+    pub(super) const fn joins(&self) -> bool {
+        self.joins
+    }
+
+    /// There is a cluster to come into.
+    pub(super) const fn join(&mut self) {
+        self.joins = true;
     }
 
     pub(super) const fn is_harmed(&self) -> bool {
@@ -169,7 +174,7 @@ impl Machine {
         }
         self.saved = vec![Kv::default(); self.saved.len()];
         // It does not begin with what the others were founded with: it has to ask them.
-        self.memory.is_wiped = self.founding.take().is_some() || self.memory.is_wiped;
+        self.memory.joins |= self.founding.take().is_some();
         self.mood.has_cache = false;
         self.harm();
     }
@@ -197,7 +202,7 @@ impl Machine {
 
     /// How a directory that knows no cluster comes into one.
     pub(super) fn bootstrap(&self) -> synod_core::Bootstrap {
-        match (self.nodes, self.memory.is_wiped()) {
+        match (self.founders, self.memory.joins()) {
             (_, true) => synod_core::Bootstrap::Join,
             (1, false) => synod_core::Bootstrap::Found,
             (_, false) => synod_core::Bootstrap::Auto,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use synod_core::Time;
 
+use super::Node;
 use crate::faults::{Crash, Moment};
 
 /// The faults that last, and those that wait for their moment; none by default.
@@ -44,6 +45,23 @@ impl Mood {
             Some((left, _)) if self.stalled_until <= now => *left -= 1,
             Some(_) | None => {}
         }
+    }
+}
+
+impl Node {
+    /// The disk finishes nothing before `until`.
+    pub fn stall_disk(&mut self, until: Time) {
+        self.machine.mood.stalled_until = self.machine.mood.stalled_until.max(until);
+    }
+
+    /// The disk finishes so many more syncs, and then nothing for so long.
+    pub const fn stall_disk_after(&mut self, syncs: u64, lasting: Duration) {
+        self.machine.mood.stalls_after = Some((syncs, lasting));
+    }
+
+    /// Whatever is read of the log takes so much longer.
+    pub const fn slow_reads(&mut self, delay: Duration) {
+        self.machine.mood.read_delay = delay;
     }
 }
 

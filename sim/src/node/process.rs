@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use synod::log::GroupLog;
 use synod_core::{
-    Durable, Fetch, FormingInput, Founding, Group, GroupId, Input, MasterAsk, Member, Message,
-    NodeId, Outbox, Outcome, ProposalId, ReadId, Start, Status, Stored, Time, WriteBatch, mark,
+    Durable, Event, Fetch, FormingInput, Founding, Group, GroupId, Input, Instance, MasterAsk,
+    Member, Membership, Message, NodeId, Outbox, Outcome, ProposalId, ReadId, Start, Status,
+    Stored, Time, WriteBatch, mark,
 };
 use synod_proto::{Decision, Hello, Judgement};
 
@@ -186,10 +187,7 @@ impl Process {
             })
             .map_err(|error| broken(error.to_string()))?;
             let status = group.status();
-            let is_behind = env.checkers.version(index) > status.version;
-            let votes = env.checkers.votes(place);
-            let is_wrong = if status.votes { !votes } else { votes && !is_behind };
-            if is_wrong {
+            if status.votes != env.checkers.voted(place, status.chosen, status.version) {
                 return Err(broken(format!("is wrong about whether it votes: {me}")));
             }
             env.checkers.started(place, group.status().promised, &group.usage());
@@ -269,6 +267,25 @@ impl Process {
     ) {
         if group < self.groups.len() {
             self.step(machine, group, Input::Master(ask), env);
+        }
+    }
+
+    /// What a group takes for its membership, and its version.
+    pub(super) fn membership(&self, group: usize) -> Option<(Instance, &Membership)> {
+        let history = self.groups.get(group)?.group.history();
+        Some((history.version(), history.newest()))
+    }
+
+    /// Somebody asks for something of a group that is not a client.
+    pub(super) fn input(
+        &mut self,
+        machine: &mut Machine,
+        group: usize,
+        input: Input,
+        env: &mut Env,
+    ) {
+        if group < self.groups.len() {
+            self.step(machine, group, input, env);
         }
     }
 
@@ -466,12 +483,18 @@ impl Process {
                 machine.stopped(env);
             }
             events::seen(place, &event, machine, env);
+            if let Event::Leading(ballot) = event {
+                env.checkers.leads(place, ballot, &hosted.group.status());
+            }
         }
         if let Some(batch) = outbox.take_writes() {
             env.line(machine.index, || Note::wrote(group, &batch));
             self.journal.enqueue(batch);
         }
         for (to, message) in outbox.messages.drain(..) {
+            if let Message::Accept { ballot, instance, .. } = message {
+                env.checkers.proposes(place, ballot, instance, &hosted.group.status());
+            }
             if machine.says(&message, env) {
                 let to = to_index(to.0 - 1);
                 let is_open = self.hellos.is_open(machine, self.journal.durable(), to, env);
@@ -488,8 +511,10 @@ impl Process {
                     hosted.unread(CallId(id));
                     (id, Answer::End(End::Unread))
                 }
-                // Plans ask for none.
-                Outcome::Changed(..) | Outcome::ChangeRefused(..) | Outcome::ChangeUnknown(..) => {
+                change @ (Outcome::Changed(..)
+                | Outcome::ChangeRefused(..)
+                | Outcome::ChangeUnknown(..)) => {
+                    env.changes.push((place, change));
                     continue;
                 }
                 Outcome::ReadAt(ReadId(id), instance) => {

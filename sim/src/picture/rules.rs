@@ -79,6 +79,10 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "machines",
         "A state machine answered with an error, or was handed something that it must not see.",
     ),
+    (
+        "mandates",
+        "A node leads, or proposes, without the promises of a quorum of those who vote there.",
+    ),
     ("masters", "Two processes take themselves for the master at once."),
     ("once", "A command was executed twice, or commands were executed out of their order."),
     (

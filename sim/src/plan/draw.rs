@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use synod_core::{Config, Time};
 
-use super::{Disk, Ending, First, Load, Machine, Plan, Preset, requests};
+use super::{Disk, Ending, First, Load, Machine, NODES_MAX, Plan, Preset, requests};
 use crate::atlas::Budget;
 use crate::clock::{DRIFT_MAX_PPM, Skew};
 use crate::disk::Sector;
@@ -20,17 +20,24 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     let mut rng = Rng::stream(seed, "plan");
     let preset = preset.settle(&mut rng);
     let drawn = rng.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 5]);
-    let appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
+    let mut appetite = preset.appetite(&mut Rng::stream(seed, "appetite"));
     // With fewer there is no quorum beside the two of them.
     let drawn = if appetite.contains_key(&Family::Recalls) { 5 } else { drawn };
     let drawn = if preset == Preset::Rivals { rivals(seed) } else { drawn };
-    let nodes = nodes.unwrap_or(drawn);
+    let operator = Operator::draw(seed, preset);
+    let founders = nodes.or_else(|| operator.as_ref().map(|it| it.founders)).unwrap_or(drawn);
+    let spares = operator.as_ref().map_or(0, |it| it.spares).min(NODES_MAX - founders);
+    let nodes = founders + spares;
     let groups = rng.pick(&[1, 1, 1, 1, 2, 3]);
     let election = Duration::from_micros(rng.spread(20_000, 400_000));
     let (wan, election) = wan(seed, preset, nodes, election);
     let until = Time::ZERO + election * u32::try_from(rng.within(8, 30)).expect("small");
     let until = if preset == Preset::Rivals { until + election * 15 } else { until };
-    let shape = Shape { nodes, groups, election, until };
+    let shape = Shape { nodes, founders, groups, election, until };
+    if let Some(operator) = &operator {
+        appetite.insert(Family::Changes, operator.changes);
+        appetite.extend(operator.damage.iter().copied());
+    }
     let machine_delay = if preset.is_on(&mut rng) { rng.spread(10, 20_000) } else { 10 };
     let mut core = config(&mut rng, preset, election);
     let mut load = Load::draw(&mut rng, election, until);
@@ -85,9 +92,10 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         seed,
         preset,
         nodes,
+        spares,
         groups,
         is_forming,
-        is_rejoining: is_rejoining(seed, preset, nodes),
+        is_rejoining: is_rejoining(seed, preset, founders),
         budget: budget(preset),
         core,
         segment_bytes,
@@ -103,6 +111,60 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         canary: false,
         faults: faults::draw(seed, &appetite, &shape),
         requests,
+    }
+}
+
+/// An operator who changes who votes, on some seeds.
+struct Operator {
+    /// What the cluster begins with: from one node, which grows, to five.
+    founders: usize,
+    /// The machines that there are beside.
+    spares: usize,
+    /// How many things the operator does at most, each of several changes.
+    changes: u64,
+    /// How much is done to disks at most, where that is not as ever.
+    damage: Vec<(Family, u64)>,
+}
+
+impl Operator {
+    fn draw(seed: u64, preset: Preset) -> Option<Self> {
+        let mut rng = Rng::stream(seed, "operator");
+        let is_drawn = match preset {
+            Preset::Reconfiguration => rng.percent(50),
+            Preset::Swarm => rng.percent(5),
+            Preset::Mix
+            | Preset::Calm
+            | Preset::Tight
+            | Preset::Network
+            | Preset::Disk
+            | Preset::Churn
+            | Preset::Clock
+            | Preset::Wan
+            | Preset::LonelyLeader
+            | Preset::RestartsInWindow
+            | Preset::Blackouts
+            | Preset::Checkpoints
+            | Preset::Hell
+            | Preset::Worn
+            | Preset::Liars
+            | Preset::Copies
+            | Preset::Beyond
+            | Preset::Trusting
+            | Preset::Rivals
+            | Preset::Leases => false,
+        };
+        is_drawn.then(|| Self {
+            founders: rng.pick(&[1, 1, 1, 2, 3, 3, 3, 3, 4, 5]),
+            spares: rng.pick(&[1, 2, 2, 3]),
+            changes: rng.pick(&[4, 10, 20]),
+            damage: match rng.below(10) {
+                _ if preset != Preset::Reconfiguration => Vec::new(),
+                0..=3 => vec![(Family::Images, 0)],
+                4..=5 => vec![(Family::Images, 3)],
+                6..=7 => vec![(Family::Images, 1), (Family::Rot, 30)],
+                _ => Vec::new(),
+            },
+        })
     }
 }
 

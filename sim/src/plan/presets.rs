@@ -58,7 +58,8 @@ pub enum Preset {
     Trusting,
     /// Short leases, and everything that could let two nodes believe in one at once.
     Leases,
-    /// Memories that are lost one after the other, each swapped in, while leaders fall.
+    /// Memories that are lost one after the other, each swapped in, while leaders fall; on half of the
+    /// seeds an operator changes who votes.
     Reconfiguration,
     /// Several who lead or ask to at once, and what is left over of earlier ballots: leaders that
     /// slept, votes that come late, candidates that are behind. No part of the mix: hundreds of its
@@ -147,7 +148,7 @@ impl Preset {
             Self::Trusting => "disks that lie, trusted all the same: EXPECTED TO BREAK rules",
             Self::Leases => "short leases, and everything that could let two nodes believe in one",
             Self::Reconfiguration => {
-                "memories lost one after the other, each swapped in, while leaders fall"
+                "memories lost and swapped in, members added and removed, while leaders fall"
             }
             Self::Rivals => "several who lead at once, and what is left over of earlier ballots",
         }
@@ -304,6 +305,7 @@ const fn most(family: Family) -> u64 {
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
         Family::Blackouts | Family::Copies | Family::Latecomers | Family::Recalls => 1,
         Family::Sleepers | Family::Echoes | Family::Laggards => 1,
+        Family::Changes => 6,
     }
 }
 
@@ -324,7 +326,11 @@ const fn often(family: Family) -> u64 {
         Family::Tenures => 10,
         Family::Pauses | Family::Walls | Family::Clocks | Family::Full => 25,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Windows | Family::Lonely => 15,
-        Family::Blackouts | Family::Copies | Family::Latecomers | Family::Recalls => 5,
+        Family::Blackouts
+        | Family::Copies
+        | Family::Latecomers
+        | Family::Recalls
+        | Family::Changes => 5,
         Family::Sleepers | Family::Echoes | Family::Laggards => 5,
     }
 }

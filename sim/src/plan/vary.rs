@@ -75,6 +75,7 @@ impl Plan {
     fn add_fault(&mut self, rng: &mut Rng) {
         let shape = Shape {
             nodes: self.nodes,
+            founders: self.founders(),
             groups: self.groups,
             election: self.core.election_timeout,
             until: self.until,

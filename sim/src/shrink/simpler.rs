@@ -48,6 +48,7 @@ pub(super) const FEATURES: &[(&str, Change)] = &[
     }),
     ("five nodes", |plan| fewer(plan, 3)),
     ("three nodes", |plan| fewer(plan, 1)),
+    ("nodes that are no founders", |plan| plan.spares = 0),
     ("padding", |plan| {
         for request in &mut plan.requests {
             if let Ask::Propose(_, padding) = &mut request.ask {
@@ -87,7 +88,8 @@ fn fewer(plan: &mut Plan, nodes: usize) {
     if nodes >= plan.nodes {
         return;
     }
-    plan.nodes = nodes;
+    let founders = plan.founders().min(nodes);
+    (plan.nodes, plan.spares) = (nodes, nodes - founders);
     for client in &mut plan.clients {
         client.home %= nodes;
     }

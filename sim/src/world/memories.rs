@@ -99,7 +99,9 @@ fn a_wiped_node_is_swapped_in_and_then_the_next_one() {
         for (node, when) in [(1, 25), (2, 50), (0, 75)] {
             let at = part(&world, when);
             until(&mut world, at);
-            while !(0..world.plan.nodes).all(|node| world.nodes[node].is_whole(&world.env)) {
+            while !(0..world.plan.nodes)
+                .all(|node| world.nodes[node].is_whole(|_| true, &world.env))
+            {
                 assert_eq!(world.turn(), Ok(true), "seed {seed}");
             }
             meanwhile(&mut world, node, Node::wipe);

@@ -1,7 +1,7 @@
 //! After the faults: the cluster is healed, first in part, and must serve; then as a whole, and must
 //! agree; and then it has nothing to do, and must do nothing.
 
-use synod_core::{Instance, MasterAsk, Time};
+use synod_core::{Instance, MasterAsk, Member, Time};
 
 use super::World;
 use super::asking::Wall;
@@ -10,7 +10,7 @@ use crate::checkers::{Place, Verdict, Violation};
 use crate::clients::CallId;
 use crate::env::Event;
 use crate::faults::Crash;
-use crate::node::Node;
+use crate::node::{Node, node_id};
 use crate::plan::{First, Impaired};
 use crate::trace::Note;
 
@@ -75,6 +75,7 @@ impl World {
     /// first is healed.
     pub(super) fn mend(&mut self) -> Result<(), Violation> {
         self.env.is_mended = true;
+        self.heal_enough();
         let first = self.plan.ending.first.clone();
         self.env.trace.line(self.env.now, None, || Note::mended(&self.plan.ending));
         self.walls.fill(Wall::default());
@@ -177,7 +178,11 @@ impl World {
             // What arrives from before may be answered.
             Stage::Resting if self.env.landed >= now => return Ok(true),
             // Who is far away learns slowly.
-            Stage::Resting if self.clients.is_waiting() || self.lagging().is_some() => {
+            Stage::Resting
+                if self.clients.is_waiting()
+                    || self.operator.is_waiting(now)
+                    || self.lagging().is_some() =>
+            {
                 if took > self.plan.recovery * 2 {
                     return Err(Violation::new("liveness", self.complaint()));
                 }
@@ -239,6 +244,7 @@ impl World {
             && self.lagging().is_none()
             && self.masterless().is_none()
             && self.unseated().is_none()
+            && self.unaware().is_none()
     }
 
     /// A group that should have a master, and has none.
@@ -248,7 +254,8 @@ impl World {
         }
         let (now, masters) = (self.env.now, &self.env.checkers.masters);
         (0..self.plan.groups).find(|&group| {
-            let is_voted = (0..self.plan.nodes).any(|node| self.votes(node, group));
+            let votes = |node| self.env.checkers.votes(Place { node, group });
+            let is_voted = (0..self.plan.nodes).any(votes);
             is_voted && !masters.has(group, now)
         })
     }
@@ -262,22 +269,65 @@ impl World {
         }
     }
 
-    /// Whether a node is right to refuse: proposals are taken from members only.
+    /// Whether a node is right to refuse: proposals are taken from members only, and who is no member
+    /// with any memory hears of no leader to read from.
     fn cannot(&self, node: usize, group: usize, is_read: bool) -> bool {
-        !is_read && !self.votes(node, group)
+        let belongs = self.env.checkers.belongs(Place { node, group });
+        if is_read { !self.is_named(node, group) } else { !belongs }
     }
 
-    fn votes(&self, node: usize, group: usize) -> bool {
-        self.env.checkers.votes(Place { node, group })
+    /// Whether a node, with whatever memory, is a member of a group.
+    fn is_named(&self, node: usize, group: usize) -> bool {
+        let eras = self.env.checkers.choices.eras(group);
+        eras.map_or_else(|| node < self.plan.founders(), |eras| eras.names(node_id(node)))
     }
 
     /// A node that should have been swapped in, and a group in which it was not.
     fn unseated(&self) -> Option<(usize, usize)> {
-        let all = (0..self.plan.nodes).flat_map(|n| (0..self.plan.groups).map(move |g| (n, g)));
-        let knows = |(node, group): (usize, usize)| {
-            self.nodes[node].status(group).is_some_and(|status| status.votes)
+        let is_seated = |(node, group): (usize, usize)| {
+            let Some(status) = self.nodes[node].status(group) else { return false };
+            let place = Place { node, group };
+            status.votes == self.env.checkers.votes(place) && self.env.checkers.belongs(place)
         };
-        all.into_iter().find(|&place| self.plan.core.swap_in && !knows(place))
+        let mut members = self.places().filter(|&(node, group)| self.is_named(node, group));
+        members.find(|&place| self.plan.core.swap_in && !is_seated(place))
+    }
+
+    /// A node that was a member of a group with the memory that it has, is none any more, and does not
+    /// know it although somebody whom it knows could tell.
+    fn unaware(&self) -> Option<(usize, usize)> {
+        self.places().find(|&(node, group)| {
+            let me = self.env.checkers.memory(Place { node, group });
+            let left = self.env.checkers.choices.eras(group).zip(me).is_some_and(|(eras, me)| {
+                eras.belonged(me) && eras.newest().of(me.node) != Some(me)
+            });
+            left && !self.knows(node, group) && self.can_ask(node, group)
+        })
+    }
+
+    /// Whether a node knows that it was removed from a group.
+    fn knows(&self, node: usize, group: usize) -> bool {
+        self.nodes[node].status(group).is_some_and(|status| status.removed)
+    }
+
+    /// Whether some member of a group is one in the membership that a node knows, too.
+    fn can_ask(&self, node: usize, group: usize) -> bool {
+        let Some(eras) = self.env.checkers.choices.eras(group) else { return false };
+        let Some((_, known)) = self.nodes[node].membership(group) else { return false };
+        let can_tell = |other: Member| other.node != node_id(node) && eras.names(other.node);
+        known.members().any(can_tell)
+    }
+
+    /// Whether a node comes to know at the very end what is chosen in a group, which it asks for on its
+    /// own: one that is no member, and was not removed.
+    fn is_asking(&self, node: usize, group: usize) -> bool {
+        let is_over = self.recovery.stage == Stage::Resting;
+        is_over && !self.knows(node, group) && self.can_ask(node, group)
+    }
+
+    fn places(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let groups = self.plan.groups;
+        (0..self.plan.nodes).flat_map(move |node| (0..groups).map(move |group| (node, group)))
     }
 
     /// Whether what was healed first serves.
@@ -310,11 +360,11 @@ impl World {
 
     /// A node and group that are not where they must be.
     fn lagging(&self) -> Option<(usize, usize)> {
-        let all = (0..self.plan.nodes).flat_map(|n| (0..self.plan.groups).map(move |g| (n, g)));
-        all.into_iter().find(|&(node, group)| {
+        self.places().find(|&(node, group)| {
             let goal = self.goal(group);
-            let status = self.nodes[node].status(group);
-            status.is_none_or(|status| status.chosen < goal || status.applied < goal)
+            let Some(status) = self.nodes[node].status(group) else { return true };
+            let is_behind = status.chosen < goal || status.applied < goal;
+            is_behind && (self.is_named(node, group) || self.is_asking(node, group))
         })
     }
 
@@ -363,7 +413,10 @@ impl World {
                 let what = format!("nobody leads group {group}, and nothing is wrong");
                 return Err(Violation::new("quiet", what));
             };
-            self.env.checkers.quiet.finished(self.env.now, group, leader)
+            let is_stranger =
+                |&node: &usize| !self.knows(node, group) && !self.is_named(node, group);
+            let strangers: Vec<usize> = (0..self.plan.nodes).filter(is_stranger).collect();
+            self.env.checkers.quiet.finished(self.env.now, (group, leader), &strangers)
         })
     }
 
@@ -410,6 +463,15 @@ impl World {
         {
             return format!(
                 "{took} n{} is not swapped in in group {group}: {:?}",
+                node + 1,
+                self.nodes[node].status(group)
+            );
+        }
+        if self.lagging().is_none()
+            && let Some((node, group)) = self.unaware()
+        {
+            return format!(
+                "{took} n{} does not know that it was removed from group {group}: {:?}",
                 node + 1,
                 self.nodes[node].status(group)
             );

@@ -1,5 +1,6 @@
 //! Carries out what the plan says goes wrong.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -144,7 +145,7 @@ impl World {
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].wipe();
-                self.env.checkers.unfounded(*node);
+                self.lose(*node);
             }
             Fault::SavedDisk { node } => self.nodes[*node].save_image(),
             Fault::RestoredDisk { node, down } => {
@@ -155,7 +156,7 @@ impl World {
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].restore_image();
-                self.env.checkers.unfounded(*node);
+                self.lose(*node);
             }
             Fault::SecondProcess { node } => {
                 // A peer that does not know the first one would take this one for it.
@@ -202,6 +203,19 @@ impl World {
             Fault::Transfer { group, to } => {
                 let Some(leader) = self.leader(*group) else { return };
                 self.nodes[leader].transfer(*group, *to, &mut self.env);
+            }
+            Fault::Change { group, asked, what, is_late, patience } => {
+                if !self.change(*group, *asked, what, *is_late, *patience) {
+                    return;
+                }
+            }
+            Fault::Renewal { node, down } => {
+                if self.may_vote(*node) {
+                    return;
+                }
+                self.crash(*node, Crash::Power, *down);
+                self.nodes[*node].wipe();
+                self.lose(*node);
             }
         }
         self.env.stats.fault(fault.kind());
@@ -259,7 +273,18 @@ impl World {
             | Fault::RestoredDisk { .. }
             | Fault::Release { .. }
             | Fault::SecondProcess { .. }
+            | Fault::Change { .. }
+            | Fault::Renewal { .. }
             | Fault::Transfer { .. } => {}
+        }
+    }
+
+    /// What a node's disk held is gone, or an older copy of it is there. Of a node that belongs to no
+    /// membership any more the operator knows that there is a cluster without it.
+    fn lose(&mut self, node: usize) {
+        self.env.checkers.unfounded(node);
+        if !self.may_vote(node) {
+            self.nodes[node].joins();
         }
     }
 
@@ -287,10 +312,17 @@ impl World {
         (0..self.plan.nodes).filter(move |&other| other != node)
     }
 
-    /// Tells the atlas which nodes have nothing left of their damage.
-    fn survey(&mut self) {
-        let whole = (0..self.plan.nodes).filter(|&node| self.nodes[node].is_whole(&self.env));
-        whole.for_each(|node| self.atlas.repaired(node));
+    /// Tells the atlas who votes, and which nodes have nothing left of their damage.
+    pub(super) fn survey(&mut self) {
+        let groups: Vec<Vec<BTreeSet<usize>>> =
+            (0..self.plan.groups).map(|group| self.voters(group)).collect();
+        for node in 0..self.plan.nodes {
+            let is_voter = |group: usize| groups[group].iter().any(|it| it.contains(&node));
+            if self.nodes[node].is_whole(is_voter, &self.env) {
+                self.atlas.repaired(node);
+            }
+        }
+        self.atlas.voters(groups.into_iter().flatten().collect());
     }
 
     /// A place in use in a segment of this node's log, or in its checkpoints, rots, if there is one and
@@ -349,7 +381,12 @@ impl World {
 
     /// The node that a fault strikes, if it is up.
     fn victim(&self, victim: Victim) -> Option<usize> {
-        let node = match victim {
+        self.struck(victim).filter(|&node| self.nodes[node].is_up())
+    }
+
+    /// The node that is meant, up or not.
+    pub(super) fn struck(&self, victim: Victim) -> Option<usize> {
+        match victim {
             Victim::Node(node) => Some(node),
             Victim::Leader(group) => self.leader(group),
             Victim::Beside(group, first) => self.leader(group).and_then(|leader| {
@@ -357,8 +394,7 @@ impl World {
                 let others: Vec<usize> = others.collect();
                 others.get(first % others.len().max(1)).copied()
             }),
-        };
-        node.filter(|&node| self.nodes[node].is_up())
+        }
     }
 
     /// Who leads a group: of several that believe so, the one with the highest ballot.
