@@ -572,7 +572,7 @@ mod tests {
             assert!(faults.windows(2).all(|pair| pair[0].at <= pair[1].at));
             kinds.extend(faults.iter().map(|planned| planned.what.kind()));
         }
-        assert_eq!(kinds.len(), 37, "{kinds:?}");
+        assert_eq!(kinds.len(), 38, "{kinds:?}");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Carries out what the plan says goes wrong.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use synod::log::{Item, inspect};
+use synod::vfs::{Vfs, VfsFile};
 use synod_core::{Ballot, MasterAsk, Role};
 
 use super::World;
@@ -18,6 +20,14 @@ use crate::trace::Note;
 
 /// Bytes that rot one after the other.
 const STRETCH: u64 = 16 << 10;
+
+/// Whether something of a file can be read elsewhere than there. A file of which nothing can be read is
+/// no rot: the device is gone, and a log that opened without it would take a cable for a disk.
+fn is_readable(disk: &SimVfs, path: &Path, but: Range<u64>) -> bool {
+    let (Ok(file), Some(size)) = (disk.open(path), disk.size_of(path)) else { return false };
+    let mut places = (0..size).step_by(to_index(but.end - but.start));
+    places.any(|at| !but.contains(&at) && file.read_exact_at(at, &mut [0]).is_ok())
+}
 
 /// How far a segment on a disk is vouched for by a later batch in it: not at all, if its own two headers
 /// are all that vouches for what is behind them.
@@ -349,7 +359,8 @@ impl World {
         segments.dedup();
         let is_young = !of_checkpoint && segments.iter().rev().take(2).any(|young| *young == path);
         self.survey();
-        if !self.atlas.allows_rot(node, path, is_young) {
+        let is_last = extent == Extent::Unreadable && !is_readable(&disk, path, *at..at + sector);
+        if is_last || !self.atlas.allows_rot(node, path, is_young) {
             self.env.stats.spared += 1;
             return false;
         }
