@@ -137,6 +137,7 @@ const RARE: &[(&[&str], u64)] = &[
             "LEARNED_WHAT_WAS_LOST",
             "LOST_BUT_KNOWN",
             "PROMISE_REPORTS_LOST",
+            "READ_MENDED",
             "PROMISE_WITHOUT_THE_ENTRY",
             "REMOVED_LEADER_HANDS_OVER",
             "RESTARTED_BELOW_ITS_MEMBERSHIP",
