@@ -374,7 +374,7 @@ mod tests {
         assert!((100..200).contains(&founders.len()));
         assert_eq!(founders.into_iter().collect::<BTreeSet<usize>>(), (1..=5).collect());
         assert!((1..30).contains(&operated(Preset::Swarm).len()));
-        assert_eq!(operated(Preset::Hell), []);
+        assert!(operated(Preset::Hell).is_empty());
     }
 
     #[test]
