@@ -298,14 +298,15 @@ impl Clients {
         open
     }
 
-    /// Whether some node still works on a request. Nobody waits for a read any more whose client has
+    /// Whether some node still works on a request, of those that answer: who was removed from a group does
+    /// not learn what a read there waits for. Nobody waits for a read any more whose client has
     /// given up, and whose point lies where nothing comes to be chosen: it was that of a leader which
     /// fell before its own first instances were.
     #[must_use]
-    pub fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self, answers: impl Fn(usize, usize) -> bool) -> bool {
         let is_idle = |id: &CallId| {
             let call = &self.calls[to_index(id.0)];
-            call.is_handed_out && call.end.is_some()
+            call.is_handed_out && call.end.is_some() || !answers(call.node, call.group)
         };
         self.open.iter().flatten().any(|id| !is_idle(id))
     }

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::{Alteration, Crash, Fault, Moment, Shape, Victim, down, victim};
+use super::{Alteration, Crash, Fault, Moment, Pattern, Shape, Victim, down, victim};
 use crate::rng::Rng;
 
 type Parts = Vec<(Duration, Fault)>;
@@ -21,8 +21,9 @@ pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Parts {
         25..=44 => operator.shrink(rng),
         45..=59 => operator.there_and_back(rng),
         60..=74 => operator.replace(rng),
-        75..=89 => operator.storm(rng),
-        _ => operator.one_after_the_other(rng),
+        75..=86 => operator.storm(rng),
+        87..=94 => operator.one_after_the_other(rng),
+        _ => operator.stay_with_a_follower(rng),
     }
     operator.parts
 }
@@ -123,6 +124,20 @@ impl Operator {
             self.ask(rng, at, vec![what]);
             at += Duration::from_micros(rng.within(self.micros() / 8, self.micros()));
         }
+    }
+
+    /// A follower comes in, and later only it and one of the founders hear each other: if that one
+    /// leads, nobody else of whom it hears counts, and the others elect another leader meanwhile.
+    fn stay_with_a_follower(&mut self, rng: &mut Rng) {
+        let (new, founder) = (self.newcomer(rng), rng.index(self.shape.founders));
+        self.ask(rng, Duration::ZERO, vec![Alteration::AddFollower(new)]);
+        let at = self.pause(rng) + self.shape.election;
+        let is_inside = |node: usize| node == new || node == founder;
+        let all = || 0..self.shape.nodes;
+        let links = all().flat_map(|from| all().map(move |to| (from, to)));
+        let links = links.filter(|&(from, to)| is_inside(from) != is_inside(to)).collect();
+        let lasting = Duration::from_micros(rng.within(self.micros() * 3, self.micros() * 8));
+        self.parts.push((at, Fault::Cut { links, pattern: Pattern::Split, lasting }));
     }
 
     fn anything(&self, rng: &mut Rng) -> Alteration {

@@ -179,7 +179,7 @@ impl World {
             Stage::Resting if self.env.landed >= now => return Ok(true),
             // Who is far away learns slowly.
             Stage::Resting
-                if self.clients.is_waiting()
+                if self.clients.is_waiting(|node, group| self.is_named(node, group))
                     || self.operator.is_waiting(now)
                     || self.lagging().is_some() =>
             {

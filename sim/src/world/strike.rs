@@ -290,10 +290,13 @@ impl World {
     }
 
     /// What a node's disk held is gone, or an older copy of it is there. Of a node that belongs to no
-    /// membership any more the operator knows that there is a cluster without it.
+    /// membership any more the operator knows that there is a cluster without it, and of one that founded
+    /// the cluster alone that there is one by now: neither is started to found one.
     fn lose(&mut self, node: usize) {
         self.env.checkers.unfounded(node);
-        if !self.may_vote(node) {
+        let is_founded = self.env.checkers.choices.eras(0).is_some();
+        let was_alone = self.plan.spares > 0 && self.plan.founders() == 1;
+        if !self.may_vote(node) || was_alone && is_founded {
             self.nodes[node].joins();
         }
     }
