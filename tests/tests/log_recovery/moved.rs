@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use synod::log::{Log, Opened};
 use synod::vfs::Vfs;
-use synod_core::{Ballot, GroupId, Instance, Record, Stored};
+use synod_core::{GroupId, Instance, Record, Stored};
 use synod_sim::disk::SimVfs;
 
 use crate::model::{DIR, GROUPS, accepted, ballot, open, value};
