@@ -13,6 +13,7 @@ mod hello;
 mod hosted;
 mod inspect;
 mod lodging;
+mod members;
 mod memory;
 mod pace;
 mod process;
@@ -21,8 +22,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_core::{
-    Config, Founding, GroupId, Incarnation, Input, Instance, MasterAsk, Member, Membership,
-    Message, NodeId, Role, Status, Time, mark,
+    Config, Founding, GroupId, Incarnation, MasterAsk, Member, Membership, Message, NodeId, Role,
+    Status, Time, mark,
 };
 use synod_proto::{Packet, decode_frame};
 
@@ -406,19 +407,6 @@ impl Node {
     pub fn say_twice(&mut self, env: &mut Env) {
         if let Some(process) = &mut self.process {
             process.say_twice(&self.machine, env);
-        }
-    }
-
-    /// The membership of a group as this node knows it, and its version.
-    #[must_use]
-    pub fn membership(&self, group: usize) -> Option<(Instance, &Membership)> {
-        self.process.as_ref()?.membership(group)
-    }
-
-    /// Somebody asks for something of a group that is not a client.
-    pub fn input(&mut self, group: usize, input: Input, env: &mut Env) {
-        if let Some(process) = &mut self.process {
-            process.input(&mut self.machine, group, input, env);
         }
     }
 
