@@ -130,6 +130,14 @@ impl Memory {
             Some(Renewed::Rejoin) => "as every start does".to_owned(),
             None => "an empty directory".to_owned(),
         })?;
+        if !self.was_harmed && !report.lost.is_empty() {
+            let what = format!(
+                "a power cut alone costs n{} the values of {:?}, and leaves their records",
+                node + 1,
+                report.lost
+            );
+            return Err(Violation::new("log", what));
+        }
         // What rotted is on the disk no more, or in files that were set aside.
         let is_whole = report.bad_places == 0 && report.lost.is_empty();
         self.is_rotten &= !is_whole && opened.renewed.is_none();
