@@ -31,12 +31,13 @@ pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Vec<(Duration, Fault)> {
     // It has voted in the ballot of the first one.
     let apart = between(3, 8);
     let alone = apart + between(1, 6);
-    let asleep = alone + between(4, 7);
+    let asleep = alone + between(2, 5);
     // The others have elected one of them, and gone on.
     let back = alone + between(24, 36);
     // Somebody else leads them than who teaches.
     let led = back.saturating_sub(between(4, 8));
-    let again = back + between(8, 16);
+    // The two greet each other again first, and it asks around only now and then.
+    let again = back + between(24, 36);
     let rots = again + shape.election * STARTS + between(2, 8);
     // It has entered, though nobody answered it.
     let meet = rots + shape.election + between(1, 8);

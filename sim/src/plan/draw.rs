@@ -355,6 +355,7 @@ fn teach(seed: u64, until: Time, core: &mut Config, load: &mut Load) {
     let mut rng = Rng::stream(seed, "lessons");
     core.page_bytes_max = 1 << 20;
     core.cache_bytes_max = 1 << 20;
+    core.writes_in_flight_max = Config::default().writes_in_flight_max;
     core.window_instances_max = 64;
     core.accept_ahead_max = 1_024;
     core.checkpoint_interval = Config::default().checkpoint_interval;
