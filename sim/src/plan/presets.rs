@@ -62,7 +62,8 @@ pub enum Preset {
     /// seeds an operator changes who votes.
     Reconfiguration,
     /// Several who lead or ask to at once, and what is left over of earlier ballots: leaders that
-    /// slept, votes that come late, candidates that are behind. No part of the mix: hundreds of its
+    /// slept, votes that come late, candidates that are behind, followers that lost some of what they
+    /// learned. No part of the mix: hundreds of its
     /// seeds are needed for what it is there for, and a share in the mix would move other plans.
     Rivals,
 }
