@@ -306,7 +306,8 @@ impl Checkers {
     /// A sync of these records succeeded.
     pub fn synced(&mut self, place: Place, records: &[Record]) {
         self.quiet.synced();
-        self.disk.synced(place, records);
+        let verdict = self.disk.synced(place, records);
+        self.note(verdict);
         if let Some(who) = self.voters.now(place) {
             self.changes.synced(place.group, who, records);
         }

@@ -26,6 +26,7 @@ mod partitions;
 mod pauses;
 mod recalls;
 mod relays;
+mod relearns;
 mod rot;
 mod show;
 mod sleepers;

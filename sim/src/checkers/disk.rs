@@ -1,12 +1,16 @@
 //! Votes follow the disk: what a node says about its disk is on it, and what is on it stays.
 //!
+//! That holds of chosen values, too: where a disk has one that its node knows to be chosen, only rot takes
+//! it away. A vote for another value there would be one that Paxos allows, and the chosen value would
+//! have one copy less.
+//!
 //! The shadow of each disk holds what successful syncs brought. It is kept apart from everything
 //! that the node itself believes, and now and then the world compares it with what recovery would
 //! really read from the durable image.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use synod_core::{Ballot, Instance, Promise, Record, Recovered, Report};
+use synod_core::{Ballot, Instance, Promise, Record, Recovered, Report, Value};
 
 use super::{PerPlace, Place, Verdict, Violation};
 use crate::rng::{to_index, to_u64};
@@ -27,6 +31,9 @@ struct Shadow {
     torn: BTreeSet<Instance>,
     /// Where a chosen value was learned, durably, in place of a vote.
     learned: BTreeSet<Instance>,
+    /// The values among these that the process of now knows to be chosen: what it learned, and what a
+    /// start gave back as learned above a gap.
+    known: BTreeMap<Instance, Value>,
     /// The disk was harmed: values may be lost.
     may_lose: bool,
 }
@@ -58,18 +65,31 @@ impl Disk {
     }
 
     /// A sync of these records succeeded.
-    pub fn synced(&mut self, place: Place, records: &[Record]) {
+    ///
+    /// # Errors
+    ///
+    /// If one of them is a vote for another value than the one that is known to be chosen there.
+    pub fn synced(&mut self, place: Place, records: &[Record]) -> Verdict {
         let shadow = self.shadows.at(place);
         for record in records {
             match record {
                 Record::Promised(ballot) => shadow.promised = shadow.promised.max(*ballot),
-                Record::Accepted { instance, ballot, .. } => {
+                Record::Accepted { instance, ballot, value } => {
+                    let known = shadow.known.remove(instance);
+                    if let Some(known) = known.filter(|known| known != value) {
+                        let what = format!(
+                            "{place} accepts {instance} {value} in {ballot}, where its disk held {known}, \
+                             which it learned"
+                        );
+                        return Err(Violation::new("disk", what));
+                    }
                     shadow.accept(*instance, *ballot);
                     shadow.torn.remove(instance);
                 }
-                Record::Learned { instance, .. } => {
+                Record::Learned { instance, value } => {
                     shadow.torn.remove(instance);
                     shadow.learned.insert(*instance);
+                    shadow.known.insert(*instance, value.clone());
                 }
                 Record::Chosen(_)
                 | Record::Cleaned(_)
@@ -78,6 +98,7 @@ impl Disk {
                 | Record::Checkpoint { .. } => {}
             }
         }
+        Ok(())
     }
 
     /// A node read this from its disk at a start: it is on the disk now.
@@ -89,12 +110,18 @@ impl Disk {
         self.read_back(place, recovered)?;
         let shadow = self.shadows.at(place);
         shadow.promised = recovered.promised;
+        shadow.known.clear();
         for stored in &recovered.entries {
             shadow.accept(stored.instance, stored.ballot);
-            if stored.value.is_none() {
-                shadow.torn.insert(stored.instance);
-            } else if stored.ballot == Ballot::ZERO {
-                shadow.learned.insert(stored.instance);
+            match &stored.value {
+                None => {
+                    shadow.torn.insert(stored.instance);
+                }
+                Some(value) if stored.ballot == Ballot::ZERO => {
+                    shadow.learned.insert(stored.instance);
+                    shadow.known.insert(stored.instance, value.clone());
+                }
+                Some(_) => {}
             }
         }
         Ok(())
@@ -231,7 +258,7 @@ mod tests {
         let mut disk = Disk::new(3, 1);
         let accepted =
             Record::Accepted { instance: Instance(2), ballot: ballot(2, 1), value: value(1) };
-        disk.synced(place(0), &[Record::Promised(ballot(3, 1)), accepted]);
+        disk.synced(place(0), &[Record::Promised(ballot(3, 1)), accepted]).unwrap();
         disk
     }
 
@@ -276,7 +303,7 @@ mod tests {
         let without = log(vec![stored(2, Some(value(1)))]);
         assert!(disk.read_back(place(0), &without).is_err(), "the vote counts");
         let learned = Record::Learned { instance: Instance(3), value: value(2) };
-        disk.synced(place(0), &[learned]);
+        disk.synced(place(0), &[learned]).unwrap();
         assert!(disk.read_back(place(0), &torn).is_err(), "the value was learned again");
     }
 
@@ -293,8 +320,37 @@ mod tests {
         assert_eq!(disk.read_back(place(0), &log(ballot(3, 1))), Ok(()), "in a later ballot");
         assert!(disk.read_back(place(0), &log(ballot(2, 1))).is_err(), "that one was synced");
         let learned = Record::Learned { instance: Instance(2), value: value(1) };
-        disk.synced(place(0), &[learned]);
+        disk.synced(place(0), &[learned]).unwrap();
         assert!(disk.read_back(place(0), &log(Ballot::ZERO)).is_err(), "so was this one");
+    }
+
+    #[test]
+    fn a_learned_value_is_not_voted_over_unless_a_start_lost_it() {
+        let accepted = |seq| Record::Accepted {
+            instance: Instance(3),
+            ballot: ballot(3, 1),
+            value: value(seq),
+        };
+        let learned = || {
+            let mut disk = synced();
+            let learned = Record::Learned { instance: Instance(3), value: value(2) };
+            disk.synced(place(0), &[learned]).unwrap();
+            disk
+        };
+        assert_eq!(learned().synced(place(0), &[accepted(2)]), Ok(()));
+        assert!(learned().synced(place(0), &[accepted(9)]).is_err());
+        let voted = Stored { instance: Instance(2), ballot: ballot(2, 1), value: Some(value(1)) };
+        let above = |value| Stored { instance: Instance(3), ballot: Ballot::ZERO, value };
+        let started = |value| {
+            let entries = vec![voted.clone(), above(value)];
+            let log = Recovered { promised: ballot(3, 1), entries, ..Recovered::default() };
+            let mut disk = learned();
+            disk.harmed(place(0));
+            disk.recovered(place(0), &log).unwrap();
+            disk
+        };
+        assert!(started(Some(value(2))).synced(place(0), &[accepted(9)]).is_err());
+        assert_eq!(started(None).synced(place(0), &[accepted(9)]), Ok(()));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use synod_core::Time;
 use super::{
     Fault, Planned, blackouts, changes, clocks, copies, crashes, disks, echoes, flaps, full,
     images, laggards, latecomers, lies, lonely, loops, machines, masters, partitions, pauses,
-    recalls, relays, rot, sleepers, stops, tenures, topologies, transfers, walls, windows,
+    recalls, relays, relearns, rot, sleepers, stops, tenures, topologies, transfers, walls,
+    windows,
 };
 use crate::rng::Rng;
 
@@ -71,6 +72,8 @@ pub enum Family {
     Latecomers,
     /// Chosen values that rot where they were only learned, beside an older vote for another one.
     Recalls,
+    /// Leaders that wake beside a follower that lost a value below others that it had learned.
+    Relearns,
     /// An operator who changes who votes.
     Changes,
 }
@@ -95,7 +98,7 @@ pub struct Shape {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Partitions,
         Self::Crashes,
         Self::Disks,
@@ -124,6 +127,7 @@ impl Family {
         Self::Laggards,
         Self::Latecomers,
         Self::Recalls,
+        Self::Relearns,
         Self::Changes,
     ];
 
@@ -181,6 +185,7 @@ impl Family {
             Self::Laggards => ("laggards", laggards::draw),
             Self::Latecomers => ("latecomers", latecomers::draw),
             Self::Recalls => ("recalls", recalls::draw),
+            Self::Relearns => ("relearns", relearns::draw),
             Self::Changes => ("membership changes", changes::draw),
             Self::Blackouts => ("blackouts", |rng, shape| once(blackouts::draw(rng, shape))),
         }

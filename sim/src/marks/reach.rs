@@ -165,7 +165,7 @@ const RARE: &[(&[&str], u64)] = &[
 /// Marks that seeds do not meet.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("ACCEPTED_BELOW_HINT", NO_ROT),
-    ("ACCEPT_WHERE_ANOTHER_WAS_LEARNED", NO_ROT),
+    ("ACCEPT_WHERE_ANOTHER_WAS_LEARNED", TWO_LEADERS),
     ("ACCEPT_WHERE_LOST", NO_ROT),
     ("CANVASS_PUT_OFF_TO_LEARN", NO_ROT),
     ("CANVASS_LEFT_TO_OTHERS", NO_ROT),

@@ -24,15 +24,19 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     // With fewer there is no quorum beside the two of them.
     let drawn = if appetite.contains_key(&Family::Recalls) { 5 } else { drawn };
     let drawn = if preset == Preset::Rivals { rivals(seed) } else { drawn };
+    let relearns = appetite.contains_key(&Family::Relearns);
+    let drawn = if relearns { 5 } else { drawn };
     let operator = Operator::draw(seed, preset);
     let founders = nodes.or_else(|| operator.as_ref().map(|it| it.founders)).unwrap_or(drawn);
     let spares = operator.as_ref().map_or(0, |it| it.spares).min(NODES_MAX - founders);
     let nodes = founders + spares;
     let groups = rng.pick(&[1, 1, 1, 1, 2, 3]);
+    let groups = if relearns { 1 } else { groups };
     let election = Duration::from_micros(rng.spread(20_000, 400_000));
     let (wan, election) = wan(seed, preset, nodes, election);
     let until = Time::ZERO + election * u32::try_from(rng.within(8, 30)).expect("small");
     let until = if preset == Preset::Rivals { until + election * 15 } else { until };
+    let until = if relearns { until + election * 10 } else { until };
     let shape = Shape { nodes, founders, groups, election, until };
     if let Some(operator) = &operator {
         appetite.insert(Family::Changes, operator.changes);
@@ -71,6 +75,9 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
     if preset == Preset::Rivals {
         contend(seed, until, &mut core, &mut load);
     }
+    if relearns {
+        teach(seed, until, &mut core, &mut load);
+    }
     if preset == Preset::LonelyLeader {
         load.read();
     }
@@ -95,7 +102,7 @@ pub(super) fn plan(seed: u64, preset: Preset, nodes: Option<usize>) -> Plan {
         spares,
         groups,
         is_forming,
-        is_rejoining: is_rejoining(seed, preset, founders),
+        is_rejoining: is_rejoining(seed, preset, founders) && !relearns,
         budget: budget(preset),
         core,
         segment_bytes,
@@ -340,6 +347,27 @@ fn contend(seed: u64, until: Time, core: &mut Config, load: &mut Load) {
     load.requests = rng.within(80, 200);
     load.think = Duration::from_nanos(until.as_nanos() / load.requests * clients);
     load.padding_max = load.padding_max.min(40);
+}
+
+/// Takes limits with which a follower learns much at once, in one large batch, and leaders have much
+/// under way. The log is kept, so that it is values that are lost.
+fn teach(seed: u64, until: Time, core: &mut Config, load: &mut Load) {
+    let mut rng = Rng::stream(seed, "lessons");
+    core.page_bytes_max = 1 << 20;
+    core.cache_bytes_max = 1 << 20;
+    core.writes_in_flight_max = Config::default().writes_in_flight_max;
+    core.window_instances_max = 64;
+    core.accept_ahead_max = 1_024;
+    core.checkpoint_interval = Config::default().checkpoint_interval;
+    core.checkpoint_bytes = Config::default().checkpoint_bytes;
+    core.keep_instances = Config::default().keep_instances;
+    let clients = rng.within(10, 20);
+    load.clients = to_index(clients);
+    load.requests = rng.within(600, 1_500);
+    load.think = Duration::from_nanos(until.as_nanos() / load.requests * clients);
+    load.padding_max = rng.pick(&[1_000, 3_000, 6_000]);
+    (load.read_percent, load.open_percent) = (0, 100);
+    core.batch_commands_max = 1;
 }
 
 /// Now and then, takes checkpoints, often and at odd places, and keeps little of the log.

@@ -62,7 +62,8 @@ pub enum Preset {
     /// seeds an operator changes who votes.
     Reconfiguration,
     /// Several who lead or ask to at once, and what is left over of earlier ballots: leaders that
-    /// slept, votes that come late, candidates that are behind. No part of the mix: hundreds of its
+    /// slept, votes that come late, candidates that are behind, followers that lost some of what they
+    /// learned. No part of the mix: hundreds of its
     /// seeds are needed for what it is there for, and a share in the mix would move other plans.
     Rivals,
 }
@@ -210,8 +211,8 @@ impl Preset {
     pub(super) fn appetite(self, rng: &mut Rng) -> Appetite {
         use Family::{
             Blackouts, Clocks, Copies, Crashes, Disks, Echoes, Flaps, Full, Images, Laggards,
-            Latecomers, Lies, Lonely, Loops, Masters, Partitions, Pauses, Recalls, Relays, Rot,
-            Sleepers, Stops, Tenures, Topologies, Transfers, Walls, Windows,
+            Latecomers, Lies, Lonely, Loops, Masters, Partitions, Pauses, Recalls, Relays,
+            Relearns, Rot, Sleepers, Stops, Tenures, Topologies, Transfers, Walls, Windows,
         };
         match self {
             Self::Calm => Appetite::new(),
@@ -241,10 +242,11 @@ impl Preset {
                 (Pauses, rng.pick(&[0, 4])),
             ]
             .into(),
-            Self::Rivals => match rng.below(3) {
+            Self::Rivals => match rng.below(4) {
                 0 => [(Sleepers, 2), (Transfers, rng.pick(&[0, 2]))].into(),
                 1 => [(Echoes, 8), (Transfers, rng.pick(&[0, 4]))].into(),
-                _ => [(Laggards, 6), (Transfers, rng.pick(&[0, 4]))].into(),
+                2 => [(Laggards, 6), (Transfers, rng.pick(&[0, 4]))].into(),
+                _ => [(Relearns, 1)].into(),
             },
             // With nothing else that rots, so that what this needs is there.
             Self::Beyond if rng.percent(40) => [(Recalls, 3)].into(),
@@ -304,7 +306,7 @@ const fn most(family: Family) -> u64 {
         Family::Clocks | Family::Windows | Family::Full => 3,
         Family::Topologies | Family::Flaps | Family::Loops | Family::Lonely => 2,
         Family::Blackouts | Family::Copies | Family::Latecomers | Family::Recalls => 1,
-        Family::Sleepers | Family::Echoes | Family::Laggards => 1,
+        Family::Sleepers | Family::Echoes | Family::Laggards | Family::Relearns => 1,
         Family::Changes => 6,
     }
 }
@@ -331,7 +333,7 @@ const fn often(family: Family) -> u64 {
         | Family::Latecomers
         | Family::Recalls
         | Family::Changes => 5,
-        Family::Sleepers | Family::Echoes | Family::Laggards => 5,
+        Family::Sleepers | Family::Echoes | Family::Laggards | Family::Relearns => 5,
     }
 }
 
