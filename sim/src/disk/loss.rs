@@ -14,6 +14,8 @@ pub enum Loss {
     Garbage,
     /// In each file the sectors up to some one, and none behind it.
     Prefix,
+    /// All of it but one sector of each file.
+    One,
     /// All of it: durable, though nobody was told.
     All,
     /// None of it.
@@ -22,13 +24,14 @@ pub enum Loss {
 
 impl Loss {
     /// Each of them.
-    pub const ALL: [Self; 5] = [Self::Any, Self::Garbage, Self::Prefix, Self::All, Self::Nothing];
+    pub const ALL: [Self; 6] =
+        [Self::Any, Self::Garbage, Self::Prefix, Self::One, Self::All, Self::Nothing];
 
     /// How many of so many changes of names survive.
     pub(super) fn changes(self, count: usize, random: &mut dyn FnMut() -> u64) -> usize {
         match self {
             Self::Any | Self::Garbage | Self::Prefix => below(random, count + 1),
-            Self::All => count,
+            Self::One | Self::All => count,
             Self::Nothing => 0,
         }
     }
@@ -36,7 +39,7 @@ impl Loss {
     fn keeps_size(self, random: &mut dyn FnMut() -> u64) -> bool {
         match self {
             Self::Any | Self::Garbage | Self::Prefix => random().is_multiple_of(2),
-            Self::All => true,
+            Self::One | Self::All => true,
             Self::Nothing => false,
         }
     }
@@ -55,11 +58,10 @@ impl Image {
             self.settle_size();
         }
         let dirty = std::mem::take(&mut self.dirty);
+        let all = || dirty.values().map(|&mask| units(mask, sector).count()).sum::<usize>();
         let mut left = match loss {
-            Loss::Prefix => {
-                let masks = dirty.values();
-                below(random, masks.map(|&mask| units(mask, sector).count()).sum::<usize>() + 1)
-            }
+            Loss::Prefix => below(random, all() + 1),
+            Loss::One => below(random, all().max(1)),
             Loss::Any | Loss::Garbage | Loss::All | Loss::Nothing => 0,
         };
         for (&page, &mask) in &dirty {
@@ -69,6 +71,11 @@ impl Image {
                     Loss::All => survive |= unit,
                     Loss::Nothing => {}
                     Loss::Prefix if left == 0 => {}
+                    Loss::One if left == 0 => left = usize::MAX,
+                    Loss::One => {
+                        left -= 1;
+                        survive |= unit;
+                    }
                     Loss::Prefix => {
                         left -= 1;
                         survive |= unit;
@@ -183,6 +190,20 @@ mod tests {
                 lengths.insert(kept);
             }
             assert_eq!(lengths.len(), 2 * PAGE / sector.bytes() + 1);
+        }
+    }
+
+    #[test]
+    fn each_sector_may_be_the_only_one_that_is_lost() {
+        for sector in [Sector::Small, Sector::Large] {
+            let mut lost = std::collections::BTreeSet::new();
+            for seed in 0..400 {
+                let kinds = kinds(&after(Loss::One, sector, seed), sector);
+                let old: Vec<usize> = (0..kinds.len()).filter(|&at| kinds[at] == "old").collect();
+                assert!(old.len() == 1 && !kinds.contains(&"torn"), "{kinds:?}");
+                lost.extend(old);
+            }
+            assert_eq!(lost.len(), 2 * PAGE / sector.bytes());
         }
     }
 

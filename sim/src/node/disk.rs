@@ -486,7 +486,7 @@ fn broken(machine: &Machine, what: &str, error: &dyn fmt::Display) -> Violation 
 const LOSSES: [Loss; 8] = [
     Loss::Any,
     Loss::Any,
-    Loss::Any,
+    Loss::One,
     Loss::Garbage,
     Loss::Garbage,
     Loss::Prefix,
