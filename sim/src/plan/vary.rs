@@ -51,6 +51,8 @@ impl Plan {
         self.core.election_timeout = before.election_timeout;
         self.core.heartbeat_interval = before.heartbeat_interval;
         self.core.retry_interval = before.retry_interval;
+        // A lease is no longer than the timeout that it rests on.
+        self.core.read_lease = self.core.read_lease.min(before.election_timeout);
     }
 
     fn move_fault(&mut self, rng: &mut Rng) {
