@@ -62,7 +62,8 @@ pub struct Config {
     /// through the slowest link and disk, or elections and repetitions get in its way for ever.
     pub command_bytes_max: usize,
     /// Proposals made at this node and not yet resolved. Default 32,768, at most
-    /// [`SESSION_WINDOW`](crate::SESSION_WINDOW). At the limit more are refused.
+    /// [`SESSION_WINDOW`](crate::SESSION_WINDOW). At the limit more are refused. What a master proposes to
+    /// renew its lease has room beside them.
     pub proposals_max: usize,
     /// Bytes of those proposals. Default 64 MiB.
     pub proposal_bytes_max: usize,

@@ -25,8 +25,11 @@ pub(crate) struct Origin {
     /// The lowest sequence number that is not resolved: that of the first entry.
     low: u64,
     unresolved: VecDeque<Option<Unresolved>>,
+    /// Of those that somebody waits for.
     count: usize,
     bytes: usize,
+    /// Of the group's own: they have room beside those, so that neither keeps the other out.
+    own: usize,
     /// The leadership that commands are being handed to.
     leader: Ballot,
     /// Everything up to here was handed to it.
@@ -52,6 +55,9 @@ struct Unresolved {
     spread: bool,
 }
 
+/// How many of the group's own proposals are open at most: two for a master to renew by, and one to let go.
+const OWN_MAX: usize = 3;
+
 impl Origin {
     pub(crate) fn new(incarnation: Incarnation, boot: u64) -> Self {
         Self {
@@ -61,6 +67,7 @@ impl Origin {
             unresolved: VecDeque::new(),
             count: 0,
             bytes: 0,
+            own: 0,
             leader: Ballot::ZERO,
             handed: 0,
             aged: 0,
@@ -70,6 +77,7 @@ impl Origin {
         }
     }
 
+    /// How many proposals are unresolved, without the group's own.
     pub(crate) const fn len(&self) -> usize {
         self.count
     }
@@ -80,7 +88,7 @@ impl Origin {
         self.unresolved.back()?.as_ref().map(|unresolved| &unresolved.command)
     }
 
-    /// Bytes of the unresolved proposals.
+    /// Bytes of these.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -100,7 +108,7 @@ impl Origin {
         ctx: &mut Ctx<'_>,
     ) {
         assert!(sm != SmId::MASTER, "a proposal for {sm:?}, which is no machine of a user's");
-        if let Some(refusal) = self.refusal(payload.len(), ctx) {
+        if let Some(refusal) = self.refused_user(payload.len(), ctx) {
             ctx.out.outcomes.push(Outcome::Refused(id, refusal));
             return;
         }
@@ -108,7 +116,8 @@ impl Origin {
     }
 
     /// Proposes something of the group's own; its key, unless it is refused. Nobody is told what
-    /// becomes of it.
+    /// becomes of it. A few may be open beside all that users propose: a master that renews its lease as
+    /// often as a command takes would otherwise have the last place for good, or never.
     pub(crate) fn propose_own(
         &mut self,
         sm: SmId,
@@ -116,7 +125,7 @@ impl Origin {
         deadline: Time,
         ctx: &mut Ctx<'_>,
     ) -> Option<CommandKey> {
-        if self.refusal(payload.len(), ctx).is_some() {
+        if self.own >= OWN_MAX || self.refusal(payload.len(), ctx).is_some() {
             return None;
         }
         Some(self.add(None, sm, payload, deadline))
@@ -138,8 +147,12 @@ impl Origin {
     ) -> CommandKey {
         let seq = self.next_seq();
         let key = CommandKey { origin: self.incarnation, boot: self.boot, seq };
-        self.count += 1;
-        self.bytes += payload.len();
+        if id.is_some() {
+            self.count += 1;
+            self.bytes += payload.len();
+        } else {
+            self.own += 1;
+        }
         let command = Command { key, low: self.low, sm, payload };
         let first = Ballot::ZERO;
         let unresolved = Unresolved { id, command, deadline, first, spread: false };
@@ -237,7 +250,7 @@ impl Origin {
 
     /// When to flush or expire next.
     pub(crate) fn deadline(&self, leader: Ballot, now: Time) -> Time {
-        if self.count == 0 || leader == Ballot::ZERO {
+        if self.count + self.own == 0 || leader == Ballot::ZERO {
             return self.expiry;
         }
         if leader != self.leader || self.handed + 1 < self.next_seq() {
@@ -249,9 +262,10 @@ impl Origin {
     #[inline]
     pub(crate) fn invariants(&self, config: &crate::config::Config) {
         assert!(
-            self.count <= config.proposals_max,
-            "{} proposals passed the limit (I9)",
-            self.count
+            self.count <= config.proposals_max && self.own <= OWN_MAX,
+            "{} proposals and {} of the group's own passed the limits (I9)",
+            self.count,
+            self.own
         );
     }
 
@@ -273,9 +287,20 @@ impl Origin {
         }
     }
 
+    fn refused_user(&self, bytes: usize, env: &Env) -> Option<Refusal> {
+        let refusal = self.refusal(bytes, env);
+        let over = self.bytes + bytes > env.config.proposal_bytes_max && self.count > 0;
+        if refusal.is_none() && (over || self.count >= env.config.proposals_max) {
+            mark!(PROPOSAL_REFUSED_BYTES if over);
+            mark!(PROPOSAL_REFUSED_COUNT if !over);
+            return Some(Refusal::Overloaded);
+        }
+        refusal
+    }
+
+    /// Why nothing more is taken, whoever proposes it.
     fn refusal(&self, bytes: usize, env: &Env) -> Option<Refusal> {
         let span = u64::try_from(self.unresolved.len()).unwrap_or(u64::MAX);
-        let over = self.bytes + bytes > env.config.proposal_bytes_max && self.count > 0;
         if bytes > env.config.command_bytes_max {
             mark!(PROPOSAL_REFUSED_TOO_LARGE);
             Some(Refusal::TooLarge)
@@ -285,12 +310,7 @@ impl Origin {
         } else if !env.has_room {
             mark!(PROPOSAL_REFUSED_DISK_FULL);
             Some(Refusal::Overloaded)
-        } else if self.count >= env.config.proposals_max
-            || span >= crate::sessions::SESSION_WINDOW
-            || over
-        {
-            mark!(PROPOSAL_REFUSED_BYTES if over);
-            mark!(PROPOSAL_REFUSED_COUNT if !over);
+        } else if span >= crate::sessions::SESSION_WINDOW {
             Some(Refusal::Overloaded)
         } else {
             None
@@ -312,8 +332,12 @@ impl Origin {
         let entry = place.as_ref()?;
         let (id, bytes) = (entry.id, entry.command.payload.len());
         *place = None;
-        self.count -= 1;
-        self.bytes -= bytes;
+        if id.is_some() {
+            self.count -= 1;
+            self.bytes -= bytes;
+        } else {
+            self.own -= 1;
+        }
         while let Some(None) = self.unresolved.front() {
             self.unresolved.pop_front();
             self.low += 1;

@@ -20,7 +20,7 @@ pub struct Usage {
     pub queue_commands: usize,
     /// Their bytes: `queue_bytes_max`, or a single command.
     pub queue_bytes: usize,
-    /// Proposals made here and not yet resolved: `proposals_max`.
+    /// Proposals made here and not yet resolved, but for those that renew a mastership: `proposals_max`.
     pub proposals: usize,
     /// Their bytes: `proposal_bytes_max`, or a single proposal.
     pub proposal_bytes: usize,

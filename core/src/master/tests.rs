@@ -44,15 +44,15 @@ impl Node {
 
     /// Lets it ask if it is time to, while a node leads; what it asks, with its key.
     fn tick(&mut self, leader: Ballot) -> Option<Chosen> {
-        let before = self.origin.len();
+        let before = self.origin.span();
         self.steward.tick(leader, &mut self.origin, &mut self.kit.ctx());
-        (self.origin.len() > before).then(|| self.last())
+        (self.origin.span() > before).then(|| self.last())
     }
 
     fn ask(&mut self, ask: MasterAsk) -> Option<Chosen> {
-        let before = self.origin.len();
+        let before = self.origin.span();
         self.steward.on_ask(ask, &mut self.origin, &mut self.kit.ctx());
-        (self.origin.len() > before).then(|| self.last())
+        (self.origin.span() > before).then(|| self.last())
     }
 
     /// The newest proposal of its own.

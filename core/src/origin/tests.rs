@@ -329,3 +329,28 @@ fn what_an_installed_checkpoint_has_met_was_executed_and_the_rest_waits_on() {
     assert_eq!(bench.origin.resolve(key(2)), None, "once");
     assert_eq!(bench.handed(SECOND), [(true, [1, 3].to_vec())]);
 }
+
+/// A master that renews its lease as often as a command takes must not have the only place for good.
+#[test]
+fn what_the_group_proposes_itself_has_room_beside_what_users_do() {
+    let mut bench = bench();
+    bench.kit.env.config.proposals_max = 1;
+    let own = |bench: &mut Bench| {
+        let (payload, deadline) = (Bytes::from_static(b"own"), Time::from_millis(300));
+        bench.origin.propose_own(SmId::MASTER, payload, deadline, &mut bench.kit.ctx())
+    };
+    assert_eq!(own(&mut bench), Some(key(1)));
+    bench.propose(2);
+    assert_eq!(bench.kit.outcomes(), [], "it has the one place for users");
+    bench.propose(3);
+    assert_eq!(bench.kit.outcomes(), [Outcome::Refused(ProposalId(3), Refusal::Overloaded)]);
+    assert!(own(&mut bench).is_some() && own(&mut bench).is_some());
+    assert_eq!(own(&mut bench), None, "there is a limit to these, too");
+    assert_eq!((bench.origin.len(), bench.origin.bytes()), (1, 8));
+    bench.origin.resolve(key(1));
+    assert!(own(&mut bench).is_some());
+    bench.origin.resolve(key(2));
+    bench.propose(6);
+    assert_eq!((bench.kit.outcomes(), bench.origin.len()), (Vec::new(), 1));
+    assert_eq!(bench.expired(300), [], "nobody waits for the group's own");
+}
