@@ -369,6 +369,7 @@ impl Machine {
             // The directory no longer says which cluster it belongs to: the operator replaces it.
             Err(OpenError::Damaged { .. }) if self.memory.is_harmed() => {
                 self.wipe();
+                env.checkers.unfounded(self.index);
                 self.start_log(&drawn)
             }
             opened => opened,
