@@ -557,9 +557,10 @@ impl Process {
     /// read on its own.
     fn believe(&self, machine: &Machine, group: usize, env: &mut Env) {
         let master = self.groups[group].group.master();
-        // As the application asks it, which is told no more than the answer.
+        // As the application asks it, which is told no more than the answer: whatever it is, it holds now.
         let is_master = master.is_master(machine.clock.local(env.now));
-        let until = is_master.then(|| machine.clock.when(master.until));
+        let now = env.now + Duration::from_nanos(1);
+        let until = is_master.then(|| machine.clock.when(master.until).max(now));
         let place = Place { node: machine.index, group };
         let verdict = env.checkers.masters.believes(place, until, env.now);
         env.checkers.note(verdict);
