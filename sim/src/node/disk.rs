@@ -369,7 +369,7 @@ impl Machine {
             // The directory no longer says which cluster it belongs to: the operator replaces it.
             Err(OpenError::Damaged { .. }) if self.memory.is_harmed() => {
                 self.wipe();
-                env.checkers.unfounded(self.index);
+                self.forget_founding(env);
                 self.start_log(&drawn)
             }
             opened => opened,
@@ -391,6 +391,19 @@ impl Machine {
                 .for_each(|group| env.checkers.mended(Place { node: self.index, group }));
         }
         Ok(opened)
+    }
+
+    /// An operator has emptied the directory: nobody knows what was in it. Is there a cluster that goes on
+    /// without the node, or that it founded alone, then it is not started to found one.
+    fn forget_founding(&mut self, env: &mut Env) {
+        env.checkers.unfounded(self.index);
+        let mut groups = (0..self.memory.now().len()).map(|group| env.checkers.choices.eras(group));
+        let is_founded = groups.clone().any(|eras| eras.is_some());
+        let is_named = groups.any(|eras| eras.is_some_and(|eras| eras.names(self.id())));
+        let was_alone = self.founders == 1 && self.nodes > 1;
+        if is_founded && (!is_named || was_alone) {
+            self.memory.join();
+        }
     }
 
     fn start_log(&self, drawn: &[(GroupId, Incarnation)]) -> Result<Opened, OpenError> {
