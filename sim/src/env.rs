@@ -40,8 +40,8 @@ pub struct Env {
     pub changes: Vec<(Place, Outcome)>,
     /// Which message is being delivered.
     pub arriving: u64,
-    /// A node that crashes as soon as it has done what it is doing.
-    pub crash: Option<(usize, Crash, Duration)>,
+    /// Nodes that crash as soon as they have done what they are doing.
+    pub crashes: Vec<(usize, Crash, Duration)>,
     /// The faults are over.
     pub is_mended: bool,
     /// When the last message that was said before that will have arrived.
@@ -190,6 +190,12 @@ pub enum Answer {
 }
 
 impl Env {
+    /// A node crashes as soon as it has done what it is doing; the last word on how counts.
+    pub fn crash(&mut self, node: usize, how: Crash, down: Duration) {
+        self.crashes.retain(|(other, ..)| *other != node);
+        self.crashes.push((node, how, down));
+    }
+
     /// The surroundings of a run, before anything happens; keeps the last `steps_max` steps.
     #[must_use]
     pub fn new(plan: &Plan, guests: Guests, steps_max: usize) -> Self {
@@ -207,7 +213,7 @@ impl Env {
             answers: Vec::new(),
             changes: Vec::new(),
             arriving: 0,
-            crash: None,
+            crashes: Vec::new(),
             is_mended: false,
             landed: Time::ZERO,
         }

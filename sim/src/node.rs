@@ -163,7 +163,7 @@ impl Node {
             Err(Failed::Stopped) => {
                 mark!(CRASH_WHILE_STARTING);
                 env.line(self.machine.index, || "stops in the middle of its start".to_owned());
-                env.crash = Some((self.machine.index, Crash::Power, down.unwrap_or_default()));
+                env.crash(self.machine.index, Crash::Power, down.unwrap_or_default());
                 return Ok(());
             }
             Err(Failed::Full) => {
@@ -172,7 +172,7 @@ impl Node {
                 env.line(self.machine.index, || "does not start: the disk is full".to_owned());
                 let down = self.machine.core.election_timeout;
                 self.machine.mood.has_cache = has_cache;
-                env.crash = Some((self.machine.index, Crash::Kill, down));
+                env.crash(self.machine.index, Crash::Kill, down);
                 return Ok(());
             }
             Err(Failed::Broken(violation)) => return Err(violation),
@@ -536,7 +536,7 @@ impl Machine {
             mark!(CRASH_BETWEEN_WRITE_AND_SYNC if armed == Moment::Written);
             mark!(CRASH_BETWEEN_SYNC_AND_WORD if armed == Moment::Synced);
             mark!(CRASH_RIGHT_AFTER_WORD if armed == Moment::Told);
-            env.crash = Some((self.index, how, down));
+            env.crash(self.index, how, down);
             self.mood.armed = None;
         }
     }
@@ -545,7 +545,7 @@ impl Machine {
     fn count(&mut self, env: &mut Env) {
         if let Some((Moment::Event(left), how, down)) = &mut self.mood.armed {
             if *left == 0 {
-                env.crash = Some((self.index, *how, *down));
+                env.crash(self.index, *how, *down);
                 self.mood.armed = None;
             } else {
                 *left -= 1;
@@ -562,7 +562,7 @@ impl Machine {
             && let Some((Moment::Accepts(left), how, down)) = &mut self.mood.armed
         {
             if *left == 0 {
-                env.crash = Some((self.index, *how, *down));
+                env.crash(self.index, *how, *down);
                 self.mood.armed = None;
                 self.mood.is_mute = true;
             } else {

@@ -185,7 +185,7 @@ impl World {
             }
             Event::Power { node, down } => {
                 if !env.is_mended {
-                    env.crash = Some((node, Crash::Power, down));
+                    env.crash(node, Crash::Power, down);
                 }
             }
             Event::Fault(n) => self.strike(n),
@@ -211,7 +211,7 @@ impl World {
         }
         self.env.answers = answers;
         self.resolve();
-        if let Some((node, how, down)) = self.env.crash.take() {
+        for (node, how, down) in std::mem::take(&mut self.env.crashes) {
             self.crash(node, how, down);
         }
     }

@@ -76,7 +76,7 @@ impl Machine {
             return Err(why.clone());
         }
         env.line(self.index, || format!("ends: {why}"));
-        env.crash = Some((self.index, Crash::Kill, self.core.election_timeout / 4));
+        env.crash(self.index, Crash::Kill, self.core.election_timeout / 4);
         Ok(())
     }
 }

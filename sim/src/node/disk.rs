@@ -230,7 +230,7 @@ impl Journal {
                 Err(error) => {
                     // The node has ended; recovery will say what is there (I7).
                     env.line(machine.index, || format!("ends: {error}"));
-                    env.crash = Some((machine.index, Crash::Kill, down));
+                    env.crash(machine.index, Crash::Kill, down);
                     Ok(())
                 }
             };
@@ -478,7 +478,7 @@ impl Machine {
     pub(super) fn stopped(&mut self, env: &mut Env) {
         if let Some((how, down)) = self.mood.middle.take() {
             env.stats.stopped += 1;
-            env.crash = Some((self.index, how, down));
+            env.crash(self.index, how, down);
         }
     }
 

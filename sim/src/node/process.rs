@@ -122,7 +122,7 @@ impl Process {
                 env.line(machine.index, || "ends: a peer remembers more".to_owned());
                 let renewed = self.renew(machine, env);
                 let down = machine.core.election_timeout / 4;
-                env.crash = Some((machine.index, Crash::Kill, down));
+                env.crash(machine.index, Crash::Kill, down);
                 renewed.map(drop)
             }
         }

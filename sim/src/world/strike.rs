@@ -93,7 +93,7 @@ impl World {
             Fault::Crash { victim, how, moment, down } => {
                 let Some(node) = self.victim(*victim) else { return };
                 match *moment {
-                    Moment::Now => self.env.crash = Some((node, *how, *down)),
+                    Moment::Now => self.env.crash(node, *how, *down),
                     Moment::Middle(changes) => self.nodes[node].stop_after(changes, *how, *down),
                     moment @ (Moment::Written
                     | Moment::Synced
