@@ -1,7 +1,7 @@
 //! What a process may ask of a simulated disk.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use synod::vfs::{Vfs, VfsFile};
 
@@ -15,7 +15,15 @@ impl Vfs for SimVfs {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         disk.operate()?;
-        disk.directories.extend(path.ancestors().map(Path::to_owned));
+        for directory in path.ancestors() {
+            if disk.directories.contains(directory) {
+                break;
+            }
+            if let Some(parent) = directory.parent().filter(|_| !disk.is_lying) {
+                disk.settle_removed(parent);
+            }
+            disk.directories.insert(directory.to_owned());
+        }
         Ok(())
     }
 
@@ -80,8 +88,7 @@ impl Vfs for SimVfs {
         if !disk.directories.contains(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let here = disk.names.keys().filter(|name| name.parent() == Some(path));
-        Ok(here.filter_map(|name| name.file_name()?.to_str().map(str::to_owned)).collect())
+        Ok(children(path, disk.below(path)))
     }
 
     fn directories(&self, path: &Path) -> io::Result<Vec<String>> {
@@ -89,20 +96,18 @@ impl Vfs for SimVfs {
         if !disk.directories.contains(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let here = disk.directories.iter().filter(|name| name.parent() == Some(path));
-        Ok(here.filter_map(|name| name.file_name()?.to_str().map(str::to_owned)).collect())
+        Ok(children(path, disk.directories_below(path)))
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk();
-        let names: Vec<_> =
-            disk.names.keys().filter(|name| name.starts_with(path)).cloned().collect();
+        let names: Vec<_> = disk.below(path).cloned().collect();
         for name in names {
             disk.operate()?;
             disk.change(name.parent(), Change::Remove(name.clone()));
         }
         disk.operate()?;
-        // The directories themselves stay: a power loss may bring back what was in them.
+        disk.remove_directories(path);
         Ok(())
     }
 
@@ -124,6 +129,7 @@ impl Vfs for SimVfs {
         for change in disk.pending.remove(path).unwrap_or_default() {
             change.apply(&mut disk.on_disk);
         }
+        disk.settle_removed(path);
         Ok(())
     }
 }
@@ -217,6 +223,12 @@ impl VfsFile for SimFile {
             if fails { Err(io::Error::other("a simulated sync failed")) } else { Ok(()) }
         })
     }
+}
+
+/// The names of those that are directly in a directory.
+fn children<'a>(path: &Path, below: impl Iterator<Item = &'a PathBuf>) -> Vec<String> {
+    let here = below.filter(|name| name.parent() == Some(path));
+    here.filter_map(|name| name.file_name()?.to_str().map(str::to_owned)).collect()
 }
 
 impl Drop for SimLock {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use super::image::Image;
@@ -77,6 +78,7 @@ impl Disk {
             }
         }
         self.names = self.on_disk.clone();
+        self.bring_back_directories();
         for image in self.inodes.values_mut().filter(|image| !image.is_clean()) {
             image.power_loss(loss, self.sector, random);
         }
@@ -89,7 +91,7 @@ impl Disk {
             .on_disk
             .values()
             .filter_map(|inode| self.inodes.get(inode).map(|image| (*inode, image.durable())));
-        Self {
+        let mut durable = Self {
             inodes: inodes.collect(),
             names: self.on_disk.clone(),
             on_disk: self.on_disk.clone(),
@@ -97,7 +99,9 @@ impl Disk {
             next: self.next,
             sector: self.sector,
             ..Self::default()
-        }
+        };
+        durable.bring_back_directories();
+        durable
     }
 
     /// What was armed does not happen.
@@ -148,6 +152,62 @@ impl Disk {
         self.inodes.insert(inode, Image::default());
         self.change(path.parent(), Change::Create(path.to_owned(), inode));
         Ok(inode)
+    }
+
+    /// The names of files below a directory, at any depth. Paths are ordered part by part, so they
+    /// stand next to each other.
+    pub(super) fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
+        let behind = (Bound::Excluded(path), Bound::Unbounded);
+        let names = self.names.range::<Path, _>(behind).map(|(name, _)| name);
+        names.take_while(move |name| name.starts_with(path))
+    }
+
+    /// The directories below a directory, at any depth.
+    pub(super) fn directories_below<'a>(
+        &'a self,
+        path: &'a Path,
+    ) -> impl Iterator<Item = &'a PathBuf> {
+        let behind = (Bound::Excluded(path), Bound::Unbounded);
+        let below = self.directories.range::<Path, _>(behind);
+        below.take_while(move |name| name.starts_with(path))
+    }
+
+    /// A directory goes with those below it. What was in them is not gone from the disk yet: a power
+    /// loss brings them back with it.
+    pub(super) fn remove_directories(&mut self, path: &Path) {
+        let mut gone: Vec<PathBuf> = self.directories_below(path).cloned().collect();
+        gone.push(path.to_owned());
+        for directory in gone {
+            self.directories.remove(&directory);
+        }
+    }
+
+    /// The names in a directory are durable, and so are the removals of those that were directories:
+    /// only an empty one can be removed.
+    pub(super) fn settle_removed(&mut self, path: &Path) {
+        let behind = (Bound::Excluded(path), Bound::Unbounded);
+        let below = self.pending.range::<Path, _>(behind).map(|(directory, _)| directory);
+        let below = below.take_while(|directory| directory.starts_with(path));
+        let gone: Vec<PathBuf> =
+            below.filter(|directory| !self.directories.contains(*directory)).cloned().collect();
+        for directory in gone {
+            self.lied.remove(&directory);
+            for change in self.pending.remove(&directory).unwrap_or_default() {
+                change.apply(&mut self.on_disk);
+            }
+        }
+    }
+
+    /// Every file that is there has its directories.
+    fn bring_back_directories(&mut self) {
+        for name in self.names.keys() {
+            for directory in name.ancestors().skip(1) {
+                if self.directories.contains(directory) {
+                    break;
+                }
+                self.directories.insert(directory.to_owned());
+            }
+        }
     }
 
     pub(super) fn has_room(&self, more: u64) -> bool {
