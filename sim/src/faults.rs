@@ -9,6 +9,7 @@ mod clocks;
 mod copies;
 mod crashes;
 mod disks;
+mod draws;
 mod echoes;
 mod family;
 mod flaps;
@@ -43,7 +44,8 @@ use serde::{Deserialize, Serialize};
 use synod_core::Time;
 
 use crate::plan::text;
-use crate::rng::Rng;
+
+use draws::{down, duel, lasting, victim};
 
 pub use family::{Appetite, Family, Shape, draw};
 
@@ -526,28 +528,6 @@ impl Fault {
             Self::Transfer { group, to } => *group < groups && *to < nodes,
         }
     }
-}
-
-/// How long something lasts: often shorter than an election timeout, sometimes much longer.
-fn lasting(rng: &mut Rng, shape: &Shape) -> Duration {
-    let election = u64::try_from(shape.election.as_nanos()).unwrap_or(u64::MAX);
-    Duration::from_nanos(rng.spread(election / 8, election.saturating_mul(12)))
-}
-
-/// Whoever leads some group, so often out of a hundred, or any node.
-fn victim(rng: &mut Rng, shape: &Shape, leader_percent: u64) -> Victim {
-    if rng.percent(leader_percent) {
-        Victim::Leader(rng.index(shape.groups))
-    } else {
-        Victim::Node(rng.index(shape.nodes))
-    }
-}
-
-/// How long a node stays down: from a millisecond, which is faster than its disk, to what feels like
-/// minutes.
-fn down(rng: &mut Rng, shape: &Shape) -> Duration {
-    let election = u64::try_from(shape.election.as_micros()).unwrap_or(u64::MAX);
-    Duration::from_micros(rng.spread(1_000, election * 8))
 }
 
 #[cfg(test)]

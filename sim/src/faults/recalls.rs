@@ -12,16 +12,12 @@
 
 use std::time::Duration;
 
-use super::{Crash, Extent, Fault, Moment, Pattern, Shape, Victim};
+use super::{Crash, Extent, Fault, Moment, Pattern, Shape, Victim, duel};
 use crate::rng::Rng;
 
 pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Vec<(Duration, Fault)> {
-    if shape.nodes < 5 {
-        return Vec::new();
-    }
     let group = rng.index(shape.groups);
-    let first = rng.index(shape.nodes);
-    let second = (first + 1 + rng.index(shape.nodes - 1)) % shape.nodes;
+    let Some((first, second, others)) = duel(rng, shape) else { return Vec::new() };
     let election = u64::try_from(shape.election.as_micros()).unwrap_or(u64::MAX);
     let micros = Duration::from_micros;
     let alone = micros(rng.within(election / 4, election));
@@ -35,7 +31,6 @@ pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Vec<(Duration, Fault)> {
     let over = meet + micros(election * 4);
     let extent = rng.pick(&[Extent::Bit, Extent::Sector]);
 
-    let others: Vec<usize> = (0..shape.nodes).filter(|&n| n != first && n != second).collect();
     let from_others = |node: usize, lasting| {
         let links = others.iter().flat_map(|&other| [(node, other), (other, node)]).collect();
         Fault::Cut { links, pattern: Pattern::Split, lasting }

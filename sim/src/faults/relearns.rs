@@ -12,17 +12,12 @@
 
 use std::time::Duration;
 
-use super::{Crash, Extent, Fault, Moment, Pattern, Shape, Victim};
+use super::{Crash, Extent, Fault, Moment, Pattern, Shape, Victim, duel};
 use crate::rng::Rng;
 
 pub(super) fn draw(rng: &mut Rng, shape: &Shape) -> Vec<(Duration, Fault)> {
-    if shape.nodes < 5 {
-        return Vec::new();
-    }
     let group = rng.index(shape.groups);
-    let first = rng.index(shape.nodes);
-    let second = (first + 1 + rng.index(shape.nodes - 1)) % shape.nodes;
-    let others: Vec<usize> = (0..shape.nodes).filter(|&n| n != first && n != second).collect();
+    let Some((first, second, others)) = duel(rng, shape) else { return Vec::new() };
     let teacher = rng.pick(&others);
     let election = u64::try_from(shape.election.as_micros()).unwrap_or(u64::MAX);
     let mut between = |least: u64, most: u64| {

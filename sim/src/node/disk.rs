@@ -393,9 +393,9 @@ impl Machine {
         Ok(opened)
     }
 
-    /// An operator has emptied the directory: nobody knows what was in it. Is there a cluster that goes on
-    /// without the node, or that it founded alone, then it is not started to found one.
-    fn forget_founding(&mut self, env: &mut Env) {
+    /// Nobody knows what was in the directory. Is there a cluster that goes on without the node, or that it
+    /// founded alone, then the operator does not start it to found one.
+    pub(super) fn forget_founding(&mut self, env: &mut Env) {
         env.checkers.unfounded(self.index);
         let mut groups = (0..self.memory.now().len()).map(|group| env.checkers.choices.eras(group));
         let is_founded = groups.clone().any(|eras| eras.is_some());

@@ -68,9 +68,9 @@ impl Node {
         self.machine.memory.is_harmed()
     }
 
-    /// The node is to come into a cluster that is there, and not to found one.
-    pub const fn joins(&mut self) {
-        self.machine.memory.join();
+    /// What its disk held is gone, or an older copy of it is there.
+    pub fn emptied(&mut self, env: &mut Env) {
+        self.machine.forget_founding(env);
     }
 
     /// The disk is replaced by an empty one. The node must be down.

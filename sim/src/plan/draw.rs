@@ -231,7 +231,6 @@ const fn budget(preset: Preset) -> Budget {
     }
 }
 
-/// For how long leaders may read on their own, if they may.
 /// Whether who has lost its memory votes again once it has caught up. Where disks are trusted and lie
 /// nothing is promised, and nobody takes a new memory.
 fn swap_in(seed: u64, preset: Preset) -> bool {
@@ -247,6 +246,7 @@ fn is_rejoining(seed: u64, preset: Preset, nodes: usize) -> bool {
     nodes >= 3 && (by_chance || preset == Preset::Liars)
 }
 
+/// For how long leaders may read on their own, if they may.
 fn read_lease(seed: u64, preset: Preset, election: Duration) -> Duration {
     let mut rng = Rng::stream(seed, "read leases");
     let percent = if preset == Preset::Leases { 100 } else { 35 };

@@ -453,36 +453,35 @@ impl World {
                 self.nodes[*node].status(*group)
             );
         }
-        if self.lagging().is_none()
-            && let Some(group) = self.masterless()
-        {
+        let behind = |(node, group): (usize, usize)| {
+            format!(
+                "{took} n{} is behind in group {group}, where {} is chosen: {:?}",
+                node + 1,
+                self.goal(group),
+                self.nodes[node].status(group)
+            )
+        };
+        if let Some(lagging) = self.lagging() {
+            return behind(lagging);
+        }
+        if let Some(group) = self.masterless() {
             return format!("{took} nobody is master of group {group}");
         }
-        if self.lagging().is_none()
-            && let Some((node, group)) = self.unseated()
-        {
+        if let Some((node, group)) = self.unseated() {
             return format!(
                 "{took} n{} is not swapped in in group {group}: {:?}",
                 node + 1,
                 self.nodes[node].status(group)
             );
         }
-        if self.lagging().is_none()
-            && let Some((node, group)) = self.unaware()
-        {
+        if let Some((node, group)) = self.unaware() {
             return format!(
                 "{took} n{} does not know that it was removed from group {group}: {:?}",
                 node + 1,
                 self.nodes[node].status(group)
             );
         }
-        let (node, group) = self.lagging().unwrap_or_default();
-        format!(
-            "{took} n{} is behind in group {group}, where {} is chosen: {:?}",
-            node + 1,
-            self.goal(group),
-            self.nodes[node].status(group)
-        )
+        behind((0, 0))
     }
 }
 

@@ -155,7 +155,7 @@ impl World {
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].wipe();
-                self.lose(*node);
+                self.nodes[*node].emptied(&mut self.env);
             }
             Fault::SavedDisk { node } => self.nodes[*node].save_image(),
             Fault::RestoredDisk { node, down } => {
@@ -166,7 +166,7 @@ impl World {
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].restore_image();
-                self.lose(*node);
+                self.nodes[*node].emptied(&mut self.env);
             }
             Fault::SecondProcess { node } => {
                 // A peer that does not know the first one would take this one for it.
@@ -225,7 +225,7 @@ impl World {
                 }
                 self.crash(*node, Crash::Power, *down);
                 self.nodes[*node].wipe();
-                self.lose(*node);
+                self.nodes[*node].emptied(&mut self.env);
             }
         }
         self.env.stats.fault(fault.kind());
@@ -286,18 +286,6 @@ impl World {
             | Fault::Change { .. }
             | Fault::Renewal { .. }
             | Fault::Transfer { .. } => {}
-        }
-    }
-
-    /// What a node's disk held is gone, or an older copy of it is there. Of a node that belongs to no
-    /// membership any more the operator knows that there is a cluster without it, and of one that founded
-    /// the cluster alone that there is one by now: neither is started to found one.
-    fn lose(&mut self, node: usize) {
-        self.env.checkers.unfounded(node);
-        let is_founded = self.env.checkers.choices.eras(0).is_some();
-        let was_alone = self.plan.spares > 0 && self.plan.founders() == 1;
-        if !self.may_vote(node) || was_alone && is_founded {
-            self.nodes[node].joins();
         }
     }
 
