@@ -162,8 +162,7 @@ async fn set_up(
             its.recovered.files_lost = true;
         }
         let kept = Arc::new(FromKeeper { shared: Arc::clone(&shared), slot });
-        let keeping = Keeping::spawn(format!("synod-{id}-cp-{group}"), keeper, shared.clock, kept)
-            .map_err(StartError::System)?;
+        let keeping = Keeping::new(format!("synod-{id}-cp-{group}"), keeper, shared.clock, kept);
         config.seed = if config.seed == 0 { random()? } else { config.seed ^ u64::from(group.0) };
         let applier = Applier::new(
             &machine_threads,
