@@ -378,9 +378,9 @@ impl Checkers {
         self.note(verdict);
     }
 
-    /// Everything works, and there is nothing to do from now on.
-    pub const fn idle(&mut self, now: Time) {
-        self.storm.idle();
+    /// Everything works, and there is nothing to do from now on; nobody can tell these that they have left.
+    pub fn idle(&mut self, now: Time, forlorn: &[Place]) {
+        self.storm.idle(forlorn);
         self.quiet.idle(now);
     }
 

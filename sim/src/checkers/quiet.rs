@@ -52,31 +52,26 @@ impl Quiet {
         }
     }
 
-    /// The time is over, in which a group's leader was this one. Strangers are nodes that no membership
-    /// names and that do not know of having left one: nobody tells them what is chosen, so they ask
-    /// around, once in an election timeout, and are answered.
+    /// The time is over, in which a group's leader was this one. `asks` says of each node how many things
+    /// it may ask a peer in an election timeout on its own, and is answered: [`STRANGER`] or [`FORLORN`],
+    /// or nothing.
     ///
     /// # Errors
     ///
     /// If more was said than heartbeats of the leader and their answers, or anything written.
-    pub fn finished(
-        &self,
-        now: Time,
-        (group, leader): (usize, usize),
-        strangers: &[usize],
-    ) -> Verdict {
+    pub fn finished(&self, now: Time, (group, leader): (usize, usize), asks: &[u64]) -> Verdict {
         let Some(since) = self.since else { return Ok(()) };
         let beats = now.since(since).as_nanos() / self.heartbeat.as_nanos().max(1);
         // One more at either end.
         let beats = u64::try_from(beats).unwrap_or(u64::MAX).saturating_add(2);
-        let asks = now.since(since).as_nanos() / self.election.as_nanos().max(1);
-        let asks = u64::try_from(asks).unwrap_or(u64::MAX).saturating_add(2);
+        let timeouts = now.since(since).as_nanos() / self.election.as_nanos().max(1);
+        let timeouts = u64::try_from(timeouts).unwrap_or(u64::MAX).saturating_add(2);
         for from in 0..self.nodes {
             for to in 0..self.nodes {
                 let said = self.said[(group * self.nodes + from) * self.nodes + to];
-                let is_asked = strangers.contains(&from) || strangers.contains(&to);
-                let max = if is_asked {
-                    asks
+                let asked = asks[from] + asks[to];
+                let max = if asked > 0 {
+                    timeouts * asked
                 } else if from == leader || to == leader {
                     beats * self.per_beat
                 } else {
@@ -102,6 +97,14 @@ impl Quiet {
     }
 }
 
+/// What is asked by a node that no membership names and that does not know of having left one: what is
+/// chosen, which nobody tells it.
+pub const STRANGER: u64 = 1;
+
+/// What is asked by one that was removed, does not know it, and knows of no member any more that could
+/// tell: that, and up to twice in a timeout whether it could lead, and what others hold.
+pub const FORLORN: u64 = 5;
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::place;
@@ -125,7 +128,7 @@ mod tests {
             quiet.said(place(0), 1);
             quiet.said(place(1), 0);
         }
-        assert_eq!(quiet.finished(Time::from_millis(1_100), (0, 0), &[]), Ok(()));
+        assert_eq!(quiet.finished(Time::from_millis(1_100), (0, 0), &[0; 3]), Ok(()));
     }
 
     #[test]
@@ -133,15 +136,23 @@ mod tests {
         let end = Time::from_millis(1_100);
         let mut chatter = quiet();
         (0..13).for_each(|_| chatter.said(place(0), 1));
-        assert!(chatter.finished(end, (0, 0), &[]).is_err());
+        assert!(chatter.finished(end, (0, 0), &[0; 3]).is_err());
         let mut followers = quiet();
         followers.said(place(1), 2);
-        assert!(followers.finished(end, (0, 0), &[]).is_err());
-        assert_eq!(followers.finished(end, (0, 0), &[1]), Ok(()), "it asks around");
+        assert!(followers.finished(end, (0, 0), &[0; 3]).is_err());
+        assert_eq!(followers.finished(end, (0, 0), &[0, STRANGER, 0]), Ok(()), "it asks around");
         (0..4).for_each(|_| followers.said(place(1), 2));
-        assert!(followers.finished(end, (0, 0), &[1]).is_err(), "too often");
+        assert!(followers.finished(end, (0, 0), &[0, STRANGER, 0]).is_err(), "too often");
+        let mut both = quiet();
+        (0..8).for_each(|_| both.said(place(1), 2));
+        assert!(both.finished(end, (0, 0), &[0, STRANGER, 0]).is_err());
+        assert_eq!(
+            both.finished(end, (0, 0), &[0, STRANGER, STRANGER]),
+            Ok(()),
+            "they ask each other"
+        );
         let mut writes = quiet();
         writes.synced();
-        assert!(writes.finished(end, (0, 0), &[]).is_err());
+        assert!(writes.finished(end, (0, 0), &[0; 3]).is_err());
     }
 }

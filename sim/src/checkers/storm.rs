@@ -1,5 +1,5 @@
 //! No election storm: nobody asks to lead sooner than its timeout allows, and once all is well
-//! nobody asks at all.
+//! nobody asks at all, but for nodes that nobody can tell that they have left the cluster.
 
 use std::time::Duration;
 
@@ -13,13 +13,15 @@ pub struct Storm {
     election: Duration,
     asked: PerPlace<Option<Time>>,
     is_idle: bool,
+    forlorn: PerPlace<bool>,
 }
 
 impl Storm {
     /// Nobody has asked; the election timeout is this.
     #[must_use]
     pub fn new(nodes: usize, groups: usize, election: Duration) -> Self {
-        Self { election, asked: PerPlace::new(nodes, groups), is_idle: false }
+        let (asked, forlorn) = (PerPlace::new(nodes, groups), PerPlace::new(nodes, groups));
+        Self { election, asked, is_idle: false, forlorn }
     }
 
     /// A process starts: what it drew before it may draw anew.
@@ -27,9 +29,13 @@ impl Storm {
         *self.asked.at(place) = None;
     }
 
-    /// Everything works, and nobody has anything to do.
-    pub const fn idle(&mut self) {
+    /// Everything works, and nobody has anything to do. Forlorn is who was removed, does not know it, and
+    /// knows of no member any more that could tell: it goes on as if it were cut off.
+    pub fn idle(&mut self, forlorn: &[Place]) {
         self.is_idle = true;
+        for &place in forlorn {
+            *self.forlorn.at(place) = true;
+        }
     }
 
     /// A node asks whether it could lead, at this time by its own clock.
@@ -51,12 +57,12 @@ impl Storm {
     /// # Errors
     ///
     /// If everything works.
-    pub fn ran(&self, place: Place) -> Verdict {
+    pub fn ran(&mut self, place: Place) -> Verdict {
         self.calm(place, "runs for leader")
     }
 
-    fn calm(&self, place: Place, doing: &str) -> Verdict {
-        if self.is_idle {
+    fn calm(&mut self, place: Place, doing: &str) -> Verdict {
+        if self.is_idle && !*self.forlorn.at(place) {
             let what = format!("{place} {doing}, and nothing has been wrong for some time");
             return Err(Violation::new("storm", what));
         }
@@ -94,8 +100,14 @@ mod tests {
     #[test]
     fn whoever_asks_while_all_is_well_is_found() {
         let mut storm = storm();
-        storm.idle();
+        storm.idle(&[place(1)]);
         assert!(storm.canvassed(place(0), Time::from_millis(100)).is_err());
         assert!(storm.ran(place(0)).is_err());
+        assert_eq!(storm.ran(place(1)), Ok(()), "nobody can tell it");
+        assert_eq!(storm.canvassed(place(1), Time::from_millis(100)), Ok(()));
+        assert!(
+            storm.canvassed(place(1), Time::from_millis(149)).is_err(),
+            "too soon all the same"
+        );
     }
 }

@@ -6,6 +6,7 @@ use synod_core::{Instance, MasterAsk, Member, Time};
 use super::World;
 use super::asking::Wall;
 use crate::checkers::excuse::{Excuse, Voter, excuse};
+use crate::checkers::quiet::{FORLORN, STRANGER};
 use crate::checkers::{Place, Verdict, Violation};
 use crate::clients::CallId;
 use crate::env::Event;
@@ -191,7 +192,14 @@ impl World {
             }
             Stage::Resting => {
                 self.recovery.stage = Stage::Idle;
-                self.env.checkers.idle(now);
+                let is_forlorn =
+                    |&(node, group): &(usize, usize)| self.asks(node, group) == FORLORN;
+                let forlorn: Vec<Place> = self
+                    .places()
+                    .filter(is_forlorn)
+                    .map(|(node, group)| Place { node, group })
+                    .collect();
+                self.env.checkers.idle(now, &forlorn);
                 self.env.after(election * self.plan.ending.idle, Event::Check);
                 return Ok(false);
             }
@@ -297,12 +305,19 @@ impl World {
     /// know it although somebody whom it knows could tell.
     fn unaware(&self) -> Option<(usize, usize)> {
         self.places().find(|&(node, group)| {
-            let me = self.env.checkers.memory(Place { node, group });
-            let left = self.env.checkers.choices.eras(group).zip(me).is_some_and(|(eras, me)| {
-                eras.belonged(me) && eras.newest().of(me.node) != Some(me)
-            });
-            left && !self.knows(node, group) && self.can_ask(node, group)
+            self.has_left(node, group) && !self.knows(node, group) && self.can_ask(node, group)
         })
+    }
+
+    /// Whether a node was a member of a group with the memory that it has, and is none any more.
+    fn has_left(&self, node: usize, group: usize) -> bool {
+        let me = self.env.checkers.memory(Place { node, group });
+        self.env
+            .checkers
+            .choices
+            .eras(group)
+            .zip(me)
+            .is_some_and(|(eras, me)| eras.belonged(me) && eras.newest().of(me.node) != Some(me))
     }
 
     /// Whether a node knows that it was removed from a group.
@@ -413,11 +428,20 @@ impl World {
                 let what = format!("nobody leads group {group}, and nothing is wrong");
                 return Err(Violation::new("quiet", what));
             };
-            let is_stranger =
-                |&node: &usize| !self.knows(node, group) && !self.is_named(node, group);
-            let strangers: Vec<usize> = (0..self.plan.nodes).filter(is_stranger).collect();
-            self.env.checkers.quiet.finished(self.env.now, (group, leader), &strangers)
+            let asks: Vec<u64> = (0..self.plan.nodes).map(|node| self.asks(node, group)).collect();
+            self.env.checkers.quiet.finished(self.env.now, (group, leader), &asks)
         })
+    }
+
+    /// How many things a node asks each peer in an election timeout although there is nothing to do.
+    fn asks(&self, node: usize, group: usize) -> u64 {
+        if self.is_named(node, group) || self.knows(node, group) {
+            0
+        } else if self.has_left(node, group) && !self.can_ask(node, group) {
+            FORLORN
+        } else {
+            STRANGER
+        }
     }
 
     /// At the end, what the disks hold is what the nodes believe, and what is chosen; and there would
