@@ -1,6 +1,6 @@
 //! Which memories vote, which disks were damaged, and what is said of changes: what several rules ask.
 
-use synod_core::{Ballot, Instance, Member, Membership, Status};
+use synod_core::{Ballot, Instance, Member, Membership, Recovered, Status};
 
 use super::{Checkers, Place, changes, eras};
 use crate::node::node_id;
@@ -69,13 +69,24 @@ impl Checkers {
     }
 
     /// Whether a node's member of a group votes as far as it can know itself: in a membership that
-    /// decides `chosen` or something above, up to this version.
+    /// decides `from` or something above, up to this version.
     #[must_use]
-    pub fn voted(&self, place: Place, chosen: Instance, version: Instance) -> bool {
+    pub fn voted(&self, place: Place, from: Instance, version: Instance) -> bool {
         let now = self.voters.now(place).zip(self.choices.eras(place.group));
         now.is_some_and(|(me, eras)| {
-            eras.known(chosen, version).any(|membership| membership.voters().contains(&me))
+            eras.known(from, version).any(|membership| membership.voters().contains(&me))
         })
+    }
+
+    /// From which instance on a node that starts knows who decides. A checkpoint tells only who decides what
+    /// comes behind it: who has installed one right at the entry of a change knows nothing of who voted
+    /// before, and needs not.
+    #[must_use]
+    pub fn known_from(recovered: &Recovered) -> Instance {
+        let Recovered { chosen, checkpoint, history, .. } = recovered;
+        let is_told = checkpoint.as_ref().is_some_and(|(at, _)| at == chosen);
+        let history = history.as_ref().filter(|_| is_told);
+        history.map_or(*chosen, |history| history.version_at(*chosen).next().max(*chosen))
     }
 
     /// Whether a node's member of a group is a voter or follower, with the memory that it has.

@@ -21,7 +21,7 @@ use super::hello::{Arrived, Hellos};
 use super::hosted::{self, Guesthouse, Hosted};
 use super::{Machine, node_id};
 use crate::checkers::files::Belief;
-use crate::checkers::{Place, Violation};
+use crate::checkers::{Checkers, Place, Violation};
 use crate::clients::{Ask, CallId, End};
 use crate::env::{Answer, Env, Inside};
 use crate::faults::Crash;
@@ -175,6 +175,7 @@ impl Process {
             env.checkers.remembers(place, me);
             env.line(machine.index, || Note::recovered(index, &log.recovered));
             env.checkers.recovered(place, &log.recovered);
+            let known_from = Checkers::known_from(&log.recovered);
             let group = Group::start(Start {
                 cluster: founding.cluster,
                 group: *group,
@@ -187,7 +188,9 @@ impl Process {
             })
             .map_err(|error| broken(error.to_string()))?;
             let status = group.status();
-            if status.votes != env.checkers.voted(place, status.chosen, status.version) {
+            if status.votes
+                != env.checkers.voted(place, known_from.max(status.chosen), status.version)
+            {
                 return Err(broken(format!("is wrong about whether it votes: {me}")));
             }
             env.checkers.started(place, group.status().promised, &group.usage());
