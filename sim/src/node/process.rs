@@ -191,7 +191,7 @@ impl Process {
             if status.votes
                 != env.checkers.voted(place, known_from.max(status.chosen), status.version)
             {
-                return Err(broken(format!("is wrong about whether it votes: {me}")));
+                return Err(broken(format!("{me} is wrong about whether it votes: {status:?}")));
             }
             env.checkers.started(place, group.status().promised, &group.usage());
             let mut hosted = Hosted::new(group, me, store, guests, keeper)
