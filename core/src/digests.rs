@@ -61,17 +61,39 @@ pub(crate) struct Digests {
     open: VecDeque<Point>,
     own: VecDeque<Point>,
     heard: VecDeque<(Member, Point)>,
+    /// The newest instance at which a quorum, this node among them or not, has what this node has.
+    agreed: Instance,
+    /// Where the log was found to be this node's alone.
+    alone: Option<Instance>,
 }
 
 impl Digests {
     /// Goes on from a log with this digest.
     pub(crate) const fn new(log: u64) -> Self {
-        Self { log, open: VecDeque::new(), own: VecDeque::new(), heard: VecDeque::new() }
+        Self {
+            log,
+            open: VecDeque::new(),
+            own: VecDeque::new(),
+            heard: VecDeque::new(),
+            agreed: Instance::ZERO,
+            alone: None,
+        }
     }
 
     /// The digest of all values handed out.
     pub(crate) const fn log(&self) -> u64 {
         self.log
+    }
+
+    /// The newest instance at which a quorum is known to have the log and the state of this node. Counted
+    /// anew from each start, and not at every interval: a digest is sent once, and a message may be lost.
+    pub(crate) const fn agreed(&self) -> Instance {
+        self.agreed
+    }
+
+    /// Where this node's log was found not to be that of a majority.
+    pub(crate) const fn alone(&self) -> Option<Instance> {
+        self.alone
     }
 
     /// Goes on from a checkpoint in place of what is below it.
@@ -131,9 +153,13 @@ impl Digests {
         self.judge(own, ctx)
     }
 
-    fn judge(&self, own: Point, ctx: &mut Ctx<'_>) -> Option<Verdict> {
+    fn judge(&mut self, own: Point, ctx: &mut Ctx<'_>) -> Option<Verdict> {
         let others: Vec<(Member, Point)> =
             self.heard.iter().filter(|(_, point)| point.at == own.at).copied().collect();
+        let on_ours = others.iter().filter(|(_, point)| !own.differs(*point)).map(|(who, _)| *who);
+        if ctx.history.newest().is_quorum_of(on_ours.chain([ctx.me])) {
+            self.agreed = self.agreed.max(own.at);
+        }
         let mut found = None;
         for &(member, point) in others.iter().filter(|(_, point)| own.differs(*point)) {
             if found.is_none() {
@@ -147,6 +173,9 @@ impl Digests {
             let is_known = ctx.history.newest().is_quorum_of(on_its_side);
             let verdict = if is_log { Verdict::Log(own.at) } else { Verdict::State(own.at) };
             found = found.or_else(|| is_known.then_some(verdict));
+        }
+        if let Some(Verdict::Log(at)) = found {
+            self.alone.get_or_insert(at);
         }
         found
     }
@@ -231,6 +260,23 @@ mod tests {
             assert_eq!(told(&mut kit, &mut digests, from, log, None), None, "gives none");
         }
         assert_eq!(kit.out.events, []);
+        assert_eq!((digests.agreed(), digests.alone()), (AT, None));
+    }
+
+    #[test]
+    fn a_quorum_with_this_node_agrees_and_no_fewer() {
+        let (mut kit, mut digests) = node(5, Some(7));
+        let log = digests.log();
+        for (from, log, state) in
+            [(2, log, Some(7)), (3, log, Some(8)), (4, log + 1, Some(7)), (9, log, Some(7))]
+        {
+            told(&mut kit, &mut digests, from, log, state);
+            assert_eq!(digests.agreed(), Instance::ZERO, "after node {from}");
+        }
+        told(&mut kit, &mut digests, 5, log, None);
+        assert_eq!(digests.agreed(), AT, "with nodes 1, 2 and 5");
+        let (_, alone) = node(1, None);
+        assert_eq!(alone.agreed(), AT, "it is a quorum");
     }
 
     #[test]
@@ -249,6 +295,7 @@ mod tests {
         }
         let verdict = told(&mut kit, &mut digests, 4, log + 1, None);
         assert_eq!(verdict, Some(Verdict::Log(AT)), "whatever their states");
+        assert_eq!((digests.agreed(), digests.alone()), (Instance::ZERO, Some(AT)));
     }
 
     #[test]
@@ -257,6 +304,7 @@ mod tests {
         let log = digests.log();
         assert_eq!(told(&mut kit, &mut digests, 2, log + 1, Some(8)), None);
         assert_eq!(kit.out.events, [Event::DigestsDiffer(NodeId(2), AT)]);
+        assert_eq!((digests.agreed(), digests.alone()), (Instance::ZERO, None));
     }
 
     #[test]

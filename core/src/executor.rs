@@ -111,7 +111,11 @@ impl Executor {
     }
 
     /// What is compared with the others.
-    pub(crate) const fn digests(&mut self) -> &mut Digests {
+    pub(crate) const fn digests(&self) -> &Digests {
+        &self.digests
+    }
+
+    pub(crate) const fn digests_mut(&mut self) -> &mut Digests {
         &mut self.digests
     }
 

@@ -211,7 +211,7 @@ impl Group {
             Input::Fetched { id, entries } => self.fetched(id, entries, out),
             Input::Applied(instance) => self.executor.on_applied(instance),
             Input::Digested { at, state } => {
-                let verdict = self.executor.digests().on_digested(at, state, ctx);
+                let verdict = self.executor.digests_mut().on_digested(at, state, ctx);
                 self.found(verdict, out);
             }
             Input::Checkpoint => self.executor.checkpoints().want(),
@@ -295,6 +295,8 @@ impl Group {
             applied: self.executor.applied(),
             cleaned: self.entries.cleaned(),
             checkpoint: self.executor.checkpoint(),
+            digests_agreed: self.executor.digests().agreed(),
+            log_differs: self.executor.digests().alone(),
             diverged: self.executor.diverged(),
             writes_in_flight: self.env.journal.in_flight(),
             proposals: self.origin.len(),

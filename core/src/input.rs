@@ -208,6 +208,14 @@ pub struct Status {
     pub cleaned: Instance,
     /// Where the newest checkpoint is that is durable here; zero if there is none.
     pub checkpoint: Instance,
+    /// The newest instance at which a quorum of the voters told the digests that this node has, itself
+    /// counted; zero if none did since this node started. It stays behind `applied` by up to
+    /// [`digest_interval`](crate::Config::digest_interval), and by more while messages are lost or
+    /// peers are slow.
+    pub digests_agreed: Instance,
+    /// Where this node's log was found not to be that of a majority, if it was: the group has stopped
+    /// here.
+    pub log_differs: Option<Instance>,
     /// Where the state machines' state was found not to be that of a majority, if it was: the group
     /// votes, and executes and answers nothing here any more.
     pub diverged: Option<Instance>,

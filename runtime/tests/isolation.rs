@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Cluster, Memo, commands, group, soon, until};
 use synod::{
-    Config, GroupId, Node, NodeId, NodeState, Position, ProposeError, ReadError, StateMachine,
+    Config, GroupId, Instance, Node, NodeId, NodeState, Position, ProposeError, ReadError,
+    StateMachine,
 };
 
 /// Counts; panics while told to, which is what a bug on one machine looks like.
@@ -127,6 +128,18 @@ impl StateMachine for Odd {
     }
 }
 
+/// Waits until a metric of group 1 is within a range.
+#[cfg(feature = "metrics")]
+async fn until_metric(node: &Node, name: &str, range: std::ops::RangeInclusive<u64>) {
+    let line = format!("{name}{{group=\"1\"}} ");
+    until(node, &format!("{name} within {range:?}"), |_| {
+        let text = node.metrics().encode();
+        let value = text.lines().find_map(|it| it.strip_prefix(&line)).expect("it is told");
+        range.contains(&value.parse().unwrap())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_node_that_is_alone_with_its_state_executes_nothing_more_and_goes_on_voting() {
     let mut cluster = Cluster::new(3);
@@ -156,6 +169,17 @@ async fn a_node_that_is_alone_with_its_state_executes_nothing_more_and_goes_on_v
     assert!(status.groups[0].failed.is_none(), "the other group goes on");
     for node in &nodes[..2] {
         assert!(soon(node.status()).await.unwrap().groups[1].failed.is_none(), "the majority");
+        until(node, "digests agreed", |status| {
+            status.groups[1].core.is_some_and(|core| core.digests_agreed >= Instance(5))
+        })
+        .await;
+    }
+    #[cfg(feature = "metrics")]
+    for (node, diverged) in nodes.iter().zip([0, 0, 1]) {
+        let most = if diverged == 1 { 0 } else { u64::MAX };
+        until_metric(node, "synod_digests_agreed", 5.min(most)..=most).await;
+        until_metric(node, "synod_digests_differ_total", 1..=u64::MAX).await;
+        until_metric(node, "synod_diverged", diverged..=diverged).await;
     }
     soon(nodes.remove(1).shutdown()).await;
     soon(groups[0].propose("with its vote")).await.unwrap();

@@ -226,7 +226,7 @@ impl Group {
                 }
             }
             Message::Digest { at, log, state } => {
-                let verdict = self.executor.digests().on_told(from, (at, log, state), ctx);
+                let verdict = self.executor.digests_mut().on_told(from, (at, log, state), ctx);
                 self.found(verdict, out);
             }
             Message::Waits { key, on } => self.asking.on_waits(key, on),

@@ -49,6 +49,7 @@ fn group(status: &GroupStatus, master: Option<&MasterState>) -> Value {
             "applied": core.applied.0,
             "first_kept": core.cleaned.0 + 1,
             "checkpoint": core.checkpoint.0,
+            "digests_agreed": core.digests_agreed.0,
             "membership": core.version.0,
             "changing": core.changing,
             "proposals": core.proposals,

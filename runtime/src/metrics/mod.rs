@@ -89,7 +89,7 @@ impl Collector for Metrics {
 
 type Of<S, M> = (&'static str, &'static str, fn(&S) -> &M);
 
-const GROUP_COUNTERS: [Of<GroupStats, Counter>; 12] = [
+const GROUP_COUNTERS: [Of<GroupStats, Counter>; 13] = [
     ("synod_proposed", "Proposals taken here", |s| &s.proposed),
     ("synod_proposed_bytes", "Bytes of the proposals taken here", |s| &s.proposed_bytes),
     ("synod_refused", "Proposals made here and refused", |s| &s.refused),
@@ -102,13 +102,20 @@ const GROUP_COUNTERS: [Of<GroupStats, Counter>; 12] = [
     ("synod_messages_received", "Messages from peers", |s| &s.received),
     ("synod_messages_sent", "Messages to peers", |s| &s.sent),
     ("synod_values_lost", "Chosen values that the disk lost", |s| &s.values_lost),
+    ("synod_digests_differ", "How often a peer had another log or state", |s| &s.digests_differ),
 ];
 
-const GROUP_GAUGES: [Of<GroupStats, Gauge>; 12] = [
+const GROUP_GAUGES: [Of<GroupStats, Gauge>; 14] = [
     ("synod_chosen", "Every instance up to here is known chosen", |s| &s.chosen),
     ("synod_applied", "Every instance up to here is executed", |s| &s.applied),
     ("synod_handed_out", "Every instance up to here went to the machines", |s| &s.handed_out),
     ("synod_cleaned", "Every instance up to here is cleaned", |s| &s.cleaned),
+    ("synod_digests_agreed", "A quorum had the log and state of this node here", |s| {
+        &s.digests_agreed
+    }),
+    ("synod_diverged", "1 once the group has stopped here since its digests differ", |s| {
+        &s.diverged
+    }),
     ("synod_leader", "The node that leads, 0 if none is known", |s| &s.leader),
     ("synod_round", "The round of the leader's ballot", |s| &s.round),
     ("synod_leads", "1 while this node leads", |s| &s.leads),

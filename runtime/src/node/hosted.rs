@@ -511,6 +511,7 @@ impl Hosted {
                 }
                 Event::DigestsDiffer(peer, at) => {
                     tracing::error!(node, group, %peer, %at, "another log or state than the peer");
+                    stats.digests_differ.add(1);
                     observing.tell(|| Seen::DigestsDiffer(id, peer, at));
                 }
                 Event::Diverged(at) => {

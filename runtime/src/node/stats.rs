@@ -111,6 +111,12 @@ pub(crate) struct GroupStats {
     pub(crate) received: Counter,
     pub(crate) sent: Counter,
     pub(crate) values_lost: Counter,
+    /// A quorum had the digests of this node there.
+    pub(crate) digests_agreed: Gauge,
+    /// How often a peer had another digest.
+    pub(crate) digests_differ: Counter,
+    /// 1 once the log or the state is found not to be that of a majority.
+    pub(crate) diverged: Gauge,
 }
 
 impl GroupStats {
@@ -120,6 +126,9 @@ impl GroupStats {
         self.cleaned.set(status.cleaned.0);
         self.applied.set(applied.0);
         self.handed_out.set(status.handed_out.0);
+        self.digests_agreed.set(status.digests_agreed.0);
+        let differs = status.diverged.or(status.log_differs);
+        self.diverged.set(u64::from(differs.is_some()));
         self.leader.set(status.leader.node.0);
         self.round.set(status.leader.round);
         self.leads.set(u64::from(status.role == Role::Leader));

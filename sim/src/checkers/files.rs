@@ -103,6 +103,8 @@ mod tests {
             chosen: Instance(2),
             handed_out: Instance(2),
             applied: Instance(2),
+            digests_agreed: Instance::ZERO,
+            log_differs: None,
             diverged: None,
             checkpoint: Instance::ZERO,
             cleaned: Instance(0),

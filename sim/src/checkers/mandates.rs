@@ -115,6 +115,8 @@ mod tests {
             applied: Instance::ZERO,
             cleaned: Instance::ZERO,
             checkpoint: Instance::ZERO,
+            digests_agreed: Instance::ZERO,
+            log_differs: None,
             diverged: None,
             writes_in_flight: 0,
             proposals: 0,
