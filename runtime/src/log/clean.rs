@@ -375,15 +375,15 @@ impl<V: Vfs> Log<V> {
             return Ok(large.file);
         }
         if size != self.config.segment_bytes {
-            let file = self.vfs.create(path).map_err(LogError::io("create", path))?;
-            file.preallocate(0, size).map_err(LogError::io("preallocate", path))?;
-            return Ok(file);
+            if !self.allocate_large(size)? {
+                return Err(self.full(size));
+            }
+            return self.take_spare(path, size);
         }
         mark!(SPARE_MISSING if self.spares.ready.is_empty());
         while self.spares.ready.is_empty() {
             if self.fill_spare(u64::MAX)? == Maintained::Done {
-                let full = std::io::ErrorKind::StorageFull.into();
-                return Err(LogError::io("preallocate", path)(full));
+                return Err(self.full(size));
             }
         }
         let (spare, file) = self.spares.ready.remove(0);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use synod_core::{GroupId, Instance};
 use thiserror::Error;
 
+use super::room::is_full;
+
 /// Why the log stopped.
 ///
 /// The first failure is final (I7): what the disk holds is unknown after it, so every later call
@@ -24,6 +26,16 @@ pub enum LogError {
         path: PathBuf,
         /// Why not.
         source: Arc<io::Error>,
+    },
+    /// The disk has no room for something that was not asked about before it was written, see
+    /// [`Log::admits`](super::Log::admits). Nothing of it was written. Free so many bytes, then start
+    /// the node again.
+    #[error("the disk of {} is full: the log needs {needed} more bytes there", dir.display())]
+    Full {
+        /// The directory of the log.
+        dir: PathBuf,
+        /// What it needs, in bytes.
+        needed: u64,
     },
 }
 
@@ -70,6 +82,19 @@ pub enum OpenError {
         /// Why not.
         source: Arc<io::Error>,
     },
+    /// The disk is full. Nothing was decided, and nothing is lost: free so many bytes, or move the
+    /// directory to a larger disk, and start again.
+    #[error(
+        "the disk of {} is full: the log needs at least {needed} more bytes there; free them, or move \
+         the directory to a larger disk, and start again: nothing is lost",
+        dir.display()
+    )]
+    Full {
+        /// The directory of the log.
+        dir: PathBuf,
+        /// What it needs, in bytes: a segment, or more if what is to be written is larger.
+        needed: u64,
+    },
     /// The log was written by another version. Use one that reads it.
     #[error("{} has format {found}, and this version reads format {supported}", path.display())]
     Version {
@@ -89,7 +114,24 @@ impl OpenError {
     /// Whether the disk is full, and nothing else is wrong: make room, or start again when there is.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if super::room::is_full(source))
+        match self {
+            Self::Full { .. } => true,
+            Self::Io { source, .. } => is_full(source),
+            Self::Locked { .. } | Self::Damaged { .. } | Self::Version { .. } | Self::Config(_) => {
+                false
+            }
+        }
+    }
+
+    /// The same; if there was no room for one of the small files of a start, as [`Self::Full`]: a
+    /// segment comes after them, and is larger.
+    pub(crate) fn of_start(self, dir: &Path, segment_bytes: u64) -> Self {
+        if let Self::Io { source, .. } = &self
+            && is_full(source)
+        {
+            return Self::Full { dir: dir.to_owned(), needed: segment_bytes };
+        }
+        self
     }
 
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
@@ -101,6 +143,7 @@ impl From<LogError> for OpenError {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Io { action, path, source } => Self::Io { action, path, source },
+            LogError::Full { dir, needed } => Self::Full { dir, needed },
         }
     }
 }

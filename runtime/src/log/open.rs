@@ -69,6 +69,17 @@ impl<V: Vfs> Log<V> {
         config: LogConfig,
         groups: &[(GroupId, Incarnation)],
     ) -> Result<Opened<V>, OpenError> {
+        let segment_bytes = config.segment_bytes;
+        let opened = Self::open_or_fail(vfs, dir, config, groups);
+        opened.map_err(|error| error.of_start(dir, segment_bytes))
+    }
+
+    fn open_or_fail(
+        vfs: V,
+        dir: &Path,
+        config: LogConfig,
+        groups: &[(GroupId, Incarnation)],
+    ) -> Result<Opened<V>, OpenError> {
         config.validate()?;
         vfs.create_dir_all(dir).map_err(OpenError::io("create", dir))?;
         let path = dir.join("lock");

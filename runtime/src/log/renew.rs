@@ -116,8 +116,21 @@ impl<V: Vfs> Log<V> {
     /// # Errors
     ///
     /// See [`OpenError`]; [`OpenError::Damaged`] if the directory no longer says which cluster it
-    /// belongs to.
+    /// belongs to. [`OpenError::Full`] leaves everything to the next start: damage as it was found, and
+    /// the incarnations, which nobody has heard of.
     pub fn start(
+        vfs: V,
+        dir: &Path,
+        config: LogConfig,
+        groups: &[(GroupId, Incarnation)],
+        restart: Restart,
+    ) -> Result<Opened<V>, OpenError> {
+        let segment_bytes = config.segment_bytes;
+        let started = Self::start_or_fail(vfs, dir, config, groups, restart);
+        started.map_err(|error| error.of_start(dir, segment_bytes))
+    }
+
+    fn start_or_fail(
         vfs: V,
         dir: &Path,
         config: LogConfig,
@@ -143,7 +156,8 @@ impl<V: Vfs> Log<V> {
     ///
     /// # Errors
     ///
-    /// If the file system refuses: final, see [`LogError`].
+    /// If the file system refuses: final, see [`LogError`]. [`LogError::Full`] if there is no room,
+    /// which [`admits_renewal`](Self::admits_renewal) says without an error.
     ///
     /// # Panics
     ///

@@ -16,16 +16,23 @@
 //! before that, so that what is under way still fits. What does not fit all the same waits, as on a
 //! disk that stands still. A group that makes promises for
 //! long enough waits at last, too; cleaning goes on even then.
+//!
+//! A founding and new incarnations are written once, at the start of a directory's life or of a process's,
+//! and may be larger than what the open segment has left. So they are asked for as batches are
+//! ([`Log::admits_founding`], [`Log::admits_renewal`]), and wait: nobody speaks for a node before they
+//! are durable. Written without asking, on a disk without room, they are refused before the first
+//! byte ([`LogError::Full`]), and the next start finds what was there before.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use synod_core::{Record, WriteBatch, mark};
+use synod_core::{Founding, Record, WriteBatch, mark};
 
 use super::clean::Maintained;
 use super::error::LogError;
 use super::format::{Layout, bytes};
+use super::founding;
 use super::segment::{self, HEAD};
 use super::writer::Log;
 use crate::vfs::{Vfs, VfsFile};
@@ -85,6 +92,44 @@ impl<V: Vfs> Log<V> {
             }
         }
         Ok(batches.len())
+    }
+
+    /// Whether there is room for a founding now, so that [`found`](Self::found) may be called. If there
+    /// is none: as for [`admits`](Self::admits).
+    ///
+    /// # Errors
+    ///
+    /// As [`admits`](Self::admits).
+    ///
+    /// # Panics
+    ///
+    /// As [`admits`](Self::admits).
+    pub fn admits_founding(&mut self, founding: &Founding) -> Result<bool, LogError> {
+        let payload = bytes(founding::encode(founding).len());
+        // Cleaning carries it ahead.
+        self.admits_one(Need { records: 1, payload, marks: payload, has_values: false })
+    }
+
+    /// Whether there is room for new incarnations of so many groups now, so that
+    /// [`renew`](Self::renew) may be called. If there is none: as for [`admits`](Self::admits).
+    ///
+    /// # Errors
+    ///
+    /// As [`admits`](Self::admits).
+    ///
+    /// # Panics
+    ///
+    /// As [`admits`](Self::admits).
+    pub fn admits_renewal(&mut self, groups: usize) -> Result<bool, LogError> {
+        let records = u32::try_from(groups).unwrap_or(u32::MAX);
+        self.admits_one(Need { records, ..Need::default() })
+    }
+
+    fn admits_one(&mut self, need: Need) -> Result<bool, LogError> {
+        self.check()?;
+        assert!(!self.unsynced, "batch {} is not synced yet", self.number);
+        let fits = self.make_room(need);
+        self.keep(fits)
     }
 
     /// Whether the log takes values: there is a spare segment, or the open one has room to spare, or
@@ -218,7 +263,7 @@ impl<V: Vfs> Log<V> {
     }
 
     /// A file for a batch that is larger than a segment is.
-    fn allocate_large(&mut self, size: u64) -> Result<bool, LogError> {
+    pub(crate) fn allocate_large(&mut self, size: u64) -> Result<bool, LogError> {
         if self.is_refused() {
             return Ok(false);
         }
@@ -243,6 +288,11 @@ impl<V: Vfs> Log<V> {
             }
             Err(error) => Err(LogError::io("preallocate", &path)(error)),
         }
+    }
+
+    /// The error of what did not ask for so many bytes first.
+    pub(crate) fn full(&self, needed: u64) -> LogError {
+        LogError::Full { dir: self.dir.to_path_buf(), needed }
     }
 
     /// Removes what could not be allocated in full.

@@ -136,7 +136,8 @@ impl<V: Vfs> Log<V> {
     ///
     /// # Errors
     ///
-    /// If the file system refuses: final, see [`LogError`].
+    /// If the file system refuses: final, see [`LogError`]. [`LogError::Full`] if there is no room,
+    /// which [`admits_founding`](Self::admits_founding) says without an error.
     ///
     /// # Panics
     ///

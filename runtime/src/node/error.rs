@@ -64,6 +64,18 @@ pub enum StartError {
     /// The data directory cannot be opened or read; the message says what to do.
     #[error("data directory {0:?}: {1}")]
     Log(PathBuf, String),
+    /// The disk of the data directory is full. Free so many bytes there, or move the directory to a larger
+    /// disk, and start the node again: nothing is lost.
+    #[error(
+        "data directory {dir:?}: the disk is full, and the log needs at least {needed} more bytes: free \
+         them, or move the directory to a larger disk, and start the node again"
+    )]
+    DiskFull {
+        /// The data directory.
+        dir: PathBuf,
+        /// What the log needs, in bytes.
+        needed: u64,
+    },
     /// What the log gave back contradicts itself: the directory must not be used any more.
     #[error("group {0}: {1}")]
     Recovered(GroupId, String),

@@ -134,6 +134,9 @@ struct Worker<V: Vfs, D> {
     done: Vec<Durable>,
     /// Batches taken from the queue and not written yet.
     held: VecDeque<WriteBatch>,
+    /// The same of a founding, and of new incarnations: the disk is full.
+    founding: Option<Founding>,
+    renewal: Option<Vec<(GroupId, Incarnation)>>,
     /// What was said last of the room in the log.
     has_room: bool,
     /// When to ask a full disk again.
@@ -151,8 +154,18 @@ enum Next {
 
 impl<V: Vfs, D: Durably> Worker<V, D> {
     fn new(shared: Arc<Shared>, log: Log<V>, room_low: u64, durably: D) -> Self {
-        let (done, held) = (Vec::new(), VecDeque::new());
-        Self { shared, log, room_low, durably, done, held, has_room: true, retry: None }
+        Self {
+            shared,
+            log,
+            room_low,
+            durably,
+            done: Vec::new(),
+            held: VecDeque::new(),
+            founding: None,
+            renewal: None,
+            has_room: true,
+            retry: None,
+        }
     }
 
     fn run(mut self) {
@@ -165,20 +178,20 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
                 }
                 Next::Found(founding) => {
                     maintained = false;
-                    self.log.found(&founding).map(|()| self.durably.founded())
+                    self.found(founding)
                 }
                 Next::Renew(drawn) => {
                     maintained = false;
                     // What the old incarnations wanted written and had no room for: nobody waits.
                     self.held.clear();
-                    self.log.renew(&drawn).map(|groups| self.durably.renewed(groups))
+                    self.renew(drawn)
                 }
                 Next::Idle => self.log.maintain().map(|did| maintained = did == Maintained::Done),
                 Next::Retry => {
                     self.retry = None;
-                    self.log.try_again().and_then(|()| self.commit())
+                    self.log.try_again().and_then(|()| self.resume())
                 }
-                Next::End => return,
+                Next::End => return self.end(),
             };
             self.shared.batch.store(self.log.batch(), Ordering::Relaxed);
             if let Err(error) = did {
@@ -222,7 +235,7 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
             if retry == Some(Duration::ZERO) {
                 return Next::Retry;
             }
-            let is_resting = maintained || !self.held.is_empty();
+            let is_resting = maintained || self.is_holding();
             let idle = (!is_resting).then_some(IDLE_AFTER);
             let Some(wait) = retry.into_iter().chain(idle).min() else {
                 queue = self.shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -235,6 +248,52 @@ impl<V: Vfs, D: Durably> Worker<V, D> {
             if waited.timed_out() && queue.batches.is_empty() && is_idle && Some(wait) == idle {
                 return if queue.closed { Next::End } else { Next::Idle };
             }
+        }
+    }
+
+    fn is_holding(&self) -> bool {
+        !self.held.is_empty() || self.founding.is_some() || self.renewal.is_some()
+    }
+
+    /// What waited for room.
+    fn resume(&mut self) -> Result<(), LogError> {
+        if let Some(drawn) = self.renewal.take() {
+            self.renew(drawn)?;
+        }
+        if let Some(founding) = self.founding.take() {
+            self.found(founding)?;
+        }
+        self.commit()
+    }
+
+    /// Founds, now or when there is room. The cluster waits for this node as for one with a slow disk.
+    fn found(&mut self, founding: Founding) -> Result<(), LogError> {
+        if !self.log.admits_founding(&founding)? {
+            self.founding = Some(founding);
+            return Ok(());
+        }
+        self.log.found(&founding)?;
+        self.durably.founded();
+        Ok(())
+    }
+
+    /// Takes new incarnations, now or when there is room; the node runs no group before that.
+    fn renew(&mut self, drawn: Vec<(GroupId, Incarnation)>) -> Result<(), LogError> {
+        if !self.log.admits_renewal(drawn.len())? {
+            self.renewal = Some(drawn);
+            return Ok(());
+        }
+        self.durably.renewed(self.log.renew(&drawn)?);
+        Ok(())
+    }
+
+    /// A node that stops since a peer remembers more takes new incarnations for its next start, so they
+    /// may have what is kept for cleaning. Without any room the next start hears it from the peer.
+    fn end(mut self) {
+        let Some(drawn) = self.renewal.take() else { return };
+        match self.log.renew(&drawn) {
+            Ok(groups) => self.durably.renewed(groups),
+            Err(error) => self.durably.failed(&error),
         }
     }
 

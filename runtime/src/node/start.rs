@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
@@ -29,7 +30,7 @@ use super::pool::Pool;
 use super::status::GroupState;
 use crate::Machines;
 use crate::checkpoints::Keeper;
-use crate::log::{Log, LogConfig, Opened};
+use crate::log::{Log, LogConfig, OpenError, Opened};
 use crate::transport::{Endpoint, FrameLimits, Identity, Inlet, Network, SharedIdentity};
 use crate::vfs::Vfs;
 
@@ -103,7 +104,7 @@ async fn set_up(
     let salt = if builder.log.salt == 0 { random()? } else { builder.log.salt };
     let log_config = LogConfig { salt, ..builder.log.clone() };
     let opened = Log::start(vfs.clone(), &data_dir, log_config, &drawn, builder.restart)
-        .map_err(|error| StartError::Log(data_dir.clone(), error.to_string()))?;
+        .map_err(|error| refused(&data_dir, error))?;
     let Opened { log, boot, batch, founding, groups: mut logs, report, renewed } = opened;
     tracing::info!(node = id.0, boot, batch, ?report, "log opened");
     if let Some(reason) = renewed {
@@ -265,6 +266,13 @@ async fn set_up(
         turn: Turn::default(),
     };
     Ok((driver, Parts { shared, groups: handles, local }))
+}
+
+fn refused(data_dir: &Path, error: OpenError) -> StartError {
+    if let OpenError::Full { dir, needed } = error {
+        return StartError::DiskFull { dir, needed };
+    }
+    StartError::Log(data_dir.to_owned(), error.to_string())
 }
 
 /// How long a round of questions to the founders takes at first.

@@ -1,13 +1,16 @@
 //! A full disk: what still is written, what waits, and what comes of it when there is room again.
 
-use synod::log::{Log, Maintained};
+use std::path::Path;
+
+use synod::log::{Log, LogError, Maintained, OpenError, Restart};
+use synod::vfs::Vfs;
 use synod_core::{
-    Config, Durable, Group, Input, Instance, Member, Membership, Message, NodeId, Outbox, Record,
-    Recovered, Start, Time, WriteBatch,
+    ClusterId, Config, Durable, Founding, Group, GroupId, Incarnation, Input, Instance, Member,
+    Membership, Message, NodeId, Outbox, Record, Recovered, Start, Time, WriteBatch,
 };
 use synod_sim::disk::SimVfs;
 
-use crate::model::{GROUPS, ballot, open, value};
+use crate::model::{DIR, GROUPS, ballot, config, open, value};
 
 /// An acceptor, for the batches that it wants written.
 struct Acceptor {
@@ -21,7 +24,7 @@ impl Acceptor {
         let member = |node| Member { node: NodeId(node), incarnation };
         let voters = (1..=3).map(member).collect();
         let start = Start {
-            cluster: synod_core::ClusterId(1),
+            cluster: ClusterId(1),
             group,
             me: member(1),
             boot: 1,
@@ -160,9 +163,139 @@ fn a_start_on_a_full_disk_says_so_and_loses_nothing() {
     for _ in 0..3 {
         disk.crash_process();
         disk.leave_room(Some(0));
-        assert!(open(&disk).unwrap_err().is_disk_full());
+        let error = open(&disk).unwrap_err();
+        assert!(error.is_disk_full());
+        let OpenError::Full { dir, needed } = &error else { panic!("{error}") };
+        assert_eq!((dir.as_path(), *needed), (Path::new(DIR), config().segment_bytes));
+        assert!(error.to_string().contains("needs at least 65536 more bytes"), "{error}");
     }
     disk.crash_process();
     disk.leave_room(None);
     assert_eq!(open(&disk).unwrap().groups[&GROUPS[0].0].recovered.promised, ballot(7));
+}
+
+/// Of so many groups with so many voters that no segment holds it.
+fn large_founding() -> Founding {
+    let member = |node| Member { node: NodeId(node), incarnation: Incarnation(node + 100) };
+    let membership = Membership::new((1..=60).map(member).collect(), Vec::new()).unwrap();
+    let groups = (1..=100).map(|group| (GroupId(group), membership.clone())).collect();
+    Founding { cluster: ClusterId(7), groups }
+}
+
+fn needed(error: &LogError) -> u64 {
+    let LogError::Full { dir, needed } = error else { panic!("{error}") };
+    assert_eq!(dir, Path::new(DIR));
+    *needed
+}
+
+#[test]
+fn a_founding_waits_for_room() {
+    let disk = SimVfs::new();
+    let mut opened = open(&disk).unwrap();
+    let (log, founding) = (&mut opened.log, large_founding());
+    for room in [0, 64 << 10, 100 << 10] {
+        disk.leave_room(Some(room)); // none, a spare segment, and that and a part of the large one
+        log.try_again().unwrap();
+        assert!(!log.admits_founding(&founding).unwrap(), "{room}");
+        assert!(log.retry_after().is_some() && log.failed().is_none());
+    }
+    disk.leave_room(None);
+    log.try_again().unwrap();
+    assert!(log.admits_founding(&founding).unwrap());
+    disk.leave_room(Some(0));
+    log.found(&founding).unwrap();
+    disk.leave_room(None);
+    drop(opened);
+    disk.crash_process();
+    assert_eq!(open(&disk).unwrap().founding, Some(founding));
+}
+
+#[test]
+fn a_founding_without_room_leaves_what_was_there() {
+    for room in [0, 70_000] {
+        let disk = SimVfs::new();
+        let mut opened = open(&disk).unwrap();
+        opened.log.append([(GROUPS[0].0, &Record::Promised(ballot(7)))]).unwrap();
+        opened.log.sync().unwrap();
+        disk.leave_room(Some(room));
+        let error = opened.log.found(&large_founding()).unwrap_err();
+        assert!(needed(&error) > 96_000, "{error}");
+        assert!(opened.log.failed().is_some(), "it was not asked for");
+        drop(opened);
+        disk.crash_process();
+        disk.leave_room(None);
+        let mut opened = open(&disk).unwrap();
+        assert_eq!(opened.founding, None);
+        assert_eq!(opened.groups[&GROUPS[0].0].recovered.promised, ballot(7));
+        opened.log.found(&large_founding()).unwrap();
+        drop(opened);
+        disk.crash_process();
+        assert_eq!(open(&disk).unwrap().founding, Some(large_founding()));
+    }
+}
+
+#[test]
+fn new_incarnations_wait_for_room_and_spare_what_is_kept_for_cleaning() {
+    let (disk, mut log, mut of, waits) = filled();
+    of.durable(waits); // never mind
+    let drawn = |to| GROUPS.map(|(group, _)| (group, Incarnation(to)));
+    let mut last = 100;
+    while log.admits_renewal(GROUPS.len()).unwrap() {
+        last += 1;
+        log.renew(&drawn(last)).unwrap();
+    }
+    assert!(last > 101, "there is a reserve");
+    assert!(log.room() >= 8 << 10, "{} are left for cleaning", log.room());
+    assert!(log.retry_after().is_some() && log.failed().is_none());
+    disk.leave_room(None);
+    log.try_again().unwrap();
+    assert!(log.admits_renewal(GROUPS.len()).unwrap());
+    last += 1;
+    log.renew(&drawn(last)).unwrap();
+
+    // Without asking: what is on disk stays what was said last.
+    disk.leave_room(Some(0));
+    let error = loop {
+        match log.renew(&drawn(last + 1)) {
+            Ok(_) => last += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(needed(&error), config().segment_bytes);
+    drop(log);
+    disk.crash_process();
+    disk.leave_room(None);
+    let opened = open(&disk).unwrap();
+    assert!(opened.groups.values().all(|log| log.incarnation == Incarnation(last)));
+}
+
+#[test]
+fn a_full_disk_puts_off_what_a_start_makes_of_damage() {
+    let disk = SimVfs::new();
+    let mut opened = open(&disk).unwrap();
+    opened.log.found(&large_founding()).unwrap();
+    drop(opened);
+    drop(open(&disk).unwrap());
+    disk.crash_process();
+    // The first segment only says which groups there are; without it votes may be lost.
+    disk.remove(&Path::new(DIR).join("00000001.log")).unwrap();
+    let start = |disk: &SimVfs, draw| {
+        let drawn = GROUPS.map(|(group, _)| (group, Incarnation(draw)));
+        Log::start(disk.clone(), Path::new(DIR), config(), &drawn, Restart::TrustDisk)
+    };
+    // Not even a segment; a segment, which stays; and that and a part of what the founding takes.
+    for (draw, room, least) in [(5, 0, 65_536), (6, 65_536, 96_000), (7, 90_000, 96_000)] {
+        disk.leave_room(Some(room));
+        let error = start(&disk, draw).unwrap_err();
+        let OpenError::Full { needed, .. } = error else { panic!("{room}: {error}") };
+        assert!(needed >= least, "{room}: {needed}");
+        disk.crash_process();
+        let names = disk.list(Path::new(DIR)).unwrap();
+        assert!(!names.iter().any(|name| name.starts_with("damaged")), "{names:?}");
+    }
+    disk.leave_room(None);
+    let opened = start(&disk, 8).unwrap();
+    assert!(opened.renewed.is_some());
+    assert_eq!(opened.founding, Some(large_founding()));
+    assert!(opened.groups.values().all(|log| log.incarnation == Incarnation(8)));
 }

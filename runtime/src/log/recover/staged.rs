@@ -10,6 +10,7 @@ use synod_core::{Ballot, Founding, GroupId};
 use crate::log::error::{LogError, OpenError};
 use crate::log::format::{Entry, Kind, Layout, bytes};
 use crate::log::founding;
+use crate::log::room::is_full;
 use crate::log::segment::{self, HEAD, SegmentHeader, Start};
 use crate::log::writer::{Log, Segment};
 use crate::vfs::{Vfs, VfsFile};
@@ -50,7 +51,12 @@ impl<V: Vfs> Log<V> {
             return Err(LogError::io("write", &staged)(large));
         }
         let file = self.vfs.create(&staged).map_err(LogError::io("create", &staged))?;
-        file.preallocate(0, size).map_err(LogError::io("preallocate", &staged))?;
+        file.preallocate(0, size).map_err(|error| {
+            if is_full(&error) {
+                return self.full(size); // the next start removes what there is
+            }
+            LogError::io("preallocate", &staged)(error)
+        })?;
         let start = Start { segment: number, first: self.number + 1, chain: self.chain };
         let oldest = self.segments.first_key_value().map_or(start, |(_, segment)| segment.start);
         let header = SegmentHeader { salt: self.salt, start, oldest };

@@ -95,6 +95,8 @@ impl VfsFile for File {
 enum Word {
     Durable(Durable),
     Room(bool),
+    Founded,
+    Renewed(Vec<Incarnation>),
     Failed(String),
 }
 
@@ -105,11 +107,16 @@ impl Durably for Ear {
         durables.drain(..).for_each(|durable| drop(self.0.send(Word::Durable(durable))));
     }
     fn synced(&self, _: usize, _: u64, _: Duration) {}
-    fn founded(&self) {}
+    fn founded(&self) {
+        drop(self.0.send(Word::Founded));
+    }
     fn room(&self, has_room: bool) {
         drop(self.0.send(Word::Room(has_room)));
     }
-    fn renewed(&self, _: BTreeMap<GroupId, GroupLog>) {}
+    fn renewed(&self, groups: BTreeMap<GroupId, GroupLog>) {
+        let memories = groups.into_values().map(|group| group.incarnation).collect();
+        drop(self.0.send(Word::Renewed(memories)));
+    }
     fn failed(&self, error: &LogError) {
         drop(self.0.send(Word::Failed(error.to_string())));
     }
@@ -152,6 +159,7 @@ impl Alone {
                     room = Some(has_room);
                 }
                 Word::Failed(error) => panic!("the log failed: {error}"),
+                word @ (Word::Founded | Word::Renewed(_)) => panic!("{word:?}"),
             }
         }
         let handed = self.group.status().handed_out;
@@ -216,3 +224,87 @@ fn a_full_disk_refuses_proposals_and_takes_them_again_when_it_has_room() {
     }
     alone.thread.close();
 }
+
+/// A thread with an open log of 64 KiB, on a disk that is full from then on.
+fn full(dir: &Path) -> (Filling, LogThread, Receiver<Word>) {
+    let disk = Filling::default();
+    let config = LogConfig { segment_bytes: 64 << 10, ..LogConfig::default() };
+    let groups: Vec<_> = (0..GROUPS).map(|group| (GroupId(group), Incarnation(5))).collect();
+    let opened = Log::open(disk.clone(), dir, config, &groups).unwrap();
+    disk.is_full.store(true, Ordering::Relaxed);
+    let (ear, words) = channel();
+    let batch = Arc::new(AtomicU64::new(0));
+    // Room that is too low, so that the thread does look for more.
+    let thread = LogThread::spawn("log".into(), opened.log, 1 << 20, batch, Ear(ear)).unwrap();
+    (disk, thread, words)
+}
+
+/// The next word that is not about room; none if the thread keeps silent for a while.
+fn hears(words: &Receiver<Word>, within: Duration) -> Option<Word> {
+    let until = Instant::now() + within;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let word = words.recv_timeout(left).ok()?;
+        if !matches!(word, Word::Room(_)) {
+            return Some(word);
+        }
+    }
+}
+
+fn large_founding() -> Founding {
+    let member = |node| Member { node: NodeId(node), incarnation: Incarnation(node) };
+    let membership = Membership::new((1..=60).map(member).collect(), Vec::new()).unwrap();
+    let groups = (0..100).map(|group| (GroupId(group), membership.clone())).collect();
+    Founding { cluster: synod_core::ClusterId(1), groups }
+}
+
+#[test]
+fn a_founding_on_a_full_disk_is_written_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, thread, words) = full(dir.path());
+    thread.found(large_founding());
+    let word = hears(&words, A_WHILE);
+    assert!(word.is_none(), "{word:?}");
+    disk.is_full.store(false, Ordering::Relaxed);
+    let word = hears(&words, LONG);
+    assert!(matches!(word, Some(Word::Founded)), "{word:?}");
+    thread.close();
+    let opened = Log::open(disk, dir.path(), LogConfig::default(), &[]).unwrap();
+    assert_eq!(opened.founding, Some(large_founding()));
+}
+
+#[test]
+fn new_incarnations_on_a_full_disk_wait_and_a_thread_that_ends_writes_them() {
+    for ends in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, thread, words) = full(dir.path());
+        let mut last = 5;
+        loop {
+            last += 1;
+            thread.renew((0..GROUPS).map(|group| (GroupId(group), Incarnation(last))).collect());
+            match hears(&words, A_WHILE) {
+                Some(Word::Renewed(memories)) => assert!(memories.contains(&Incarnation(last))),
+                None => break,
+                word => panic!("{word:?}"),
+            }
+        }
+        assert!(last > 6, "there is a reserve");
+        if !ends {
+            disk.is_full.store(false, Ordering::Relaxed);
+            let word = hears(&words, LONG);
+            assert!(matches!(word, Some(Word::Renewed(_))), "{word:?}");
+        }
+        thread.close();
+        disk.is_full.store(false, Ordering::Relaxed);
+        let opened = Log::open(disk, dir.path(), LogConfig::default(), &[]).unwrap();
+        let memories: Vec<_> = opened.groups.values().map(|log| log.incarnation).collect();
+        assert_eq!(memories, [Incarnation(last); 20], "what is kept is enough for one more");
+    }
+}
+
+const GROUPS: u32 = 20;
+
+/// Long enough for what is written at once. On a slow machine the tests see less, and pass.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+const LONG: Duration = Duration::from_secs(30);
