@@ -12,6 +12,7 @@
 //! - `open`: [`Log::open`]; what is rewritten and synced before a recovered node says anything.
 //! - `rewrite`: rewriting the last batch in place, so that a power loss meanwhile costs nothing.
 //! - `renew`: [`Log::start`] and [`Log::renew`]; **when a directory takes new incarnations**.
+//! - `salvage`: what such a directory still says; **which founding is believed**.
 //! - `recover`: [`force_recover`]: **a new cluster of what one survivor holds**.
 //! - `checkpoint`: what is written of a checkpoint.
 //! - `index`, `reader`: where each value is, and reading it.
@@ -37,6 +38,7 @@ mod recover;
 mod renew;
 mod rewrite;
 mod room;
+mod salvage;
 mod scan;
 mod scrub;
 mod segment;

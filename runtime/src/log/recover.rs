@@ -48,9 +48,7 @@
 //! that could be torn: each was synced before its segment had a name.
 //!
 //! The founding comes first in that segment, and one that cannot be read is never taken for the one
-//! before it. Should rot take the whole batch with it, and make the node begin anew (see `renew`),
-//! it may do so as a node of the old cluster: with a memory that has no vote there, and refused by
-//! the new one.
+//! before it, not even if rot takes the whole batch or the segment: see `salvage`.
 //!
 //! All of it is rehearsed first over a view in memory ([`Overlay`]), and read back from there as by
 //! the node's next start. So a refusal comes before the first change.

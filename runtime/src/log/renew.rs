@@ -28,29 +28,29 @@
 //! The sync of that header is the moment from which the old acceptor is gone; before it, every start
 //! finds the same damage and does the same. Only then are the old segments renamed, for somebody to
 //! look at. Nothing is set aside of a directory that no longer says which cluster it belongs to: with
-//! [`Bootstrap::Found`](synod_core::Bootstrap::Found) it would go on to found an empty second one.
+//! [`Bootstrap::Found`](synod_core::Bootstrap::Found) it would go on to found an empty second one;
+//! `salvage` says when that is.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use synod_core::{Ballot, Founding, GroupId, Incarnation};
+use synod_core::{Ballot, GroupId, Incarnation};
 use thiserror::Error;
 
 use super::clean::{Moving, Spares};
 use super::config::LogConfig;
 use super::error::{LogError, OpenError};
 use super::format::{Entry, Kind};
-use super::founding;
-use super::index::{Index, Slot};
-use super::open::{self, OnDisk, recover_groups, walk};
+use super::index::Index;
+use super::open::{self, recover_groups};
 use super::opened::{GroupLog, Opened, RecoveryReport};
-use super::reader::{Shared, read_value};
-use super::scan::Batch;
-use super::segment::{self, NUMBER_MAX, SegmentHeader};
+use super::reader::Shared;
+use super::salvage::salvage;
+use super::segment::{self, NUMBER_MAX};
 use super::writer::{Log, Scratch};
-use crate::vfs::{Vfs, VfsFile};
+use crate::vfs::Vfs;
 
 /// What a start believes of the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -251,65 +251,5 @@ impl<V: Vfs> Log<V> {
         }
         self.vfs.sync_dir(&self.dir).map_err(OpenError::io("sync", &self.dir))?;
         Ok(aside)
-    }
-}
-
-/// What a damaged log still says, as far as it can be read from the front of each segment.
-#[derive(Debug, Default)]
-struct Salvaged {
-    boot: u64,
-    batch: u64,
-    founding: Option<Founding>,
-}
-
-fn salvage<V: Vfs>(vfs: &V, dir: &Path, segments: &[u32]) -> Result<Salvaged, OpenError> {
-    let mut salvaged = Salvaged::default();
-    let mut segments = segments.to_vec();
-    segments.sort_unstable(); // of two foundings the later one counts
-    for number in segments {
-        let path = segment::path(dir, number);
-        let file = vfs.open(&path).map_err(OpenError::io("open", &path))?;
-        let found = SegmentHeader::read(&file, number).map_err(OpenError::io("read", &path))?;
-        let on_disk = OnDisk { path, file, found };
-        let Some(header) = on_disk.header() else { continue };
-        let mut each = |batch: &Batch| {
-            batch.mend(&on_disk.file).map_err(OpenError::io("write", &on_disk.path))?;
-            salvaged.take(&on_disk, batch);
-            Ok(())
-        };
-        // Whatever comes behind the first batch that cannot be read is not looked at.
-        drop(walk(&on_disk, header.salt, header.start, None, &mut each));
-    }
-    Ok(salvaged)
-}
-
-impl Salvaged {
-    fn take<F: VfsFile>(&mut self, on_disk: &OnDisk<F>, batch: &Batch) {
-        self.batch = self.batch.max(batch.header.number);
-        for (entry, place) in batch.header.entries.iter().zip(&batch.payloads) {
-            if entry.kind == Kind::Boot {
-                self.boot = self.boot.max(entry.instance);
-            }
-            if entry.kind == Kind::Founded {
-                let slot = Slot {
-                    ballot: Ballot::ZERO,
-                    segment: 0,
-                    offset: u32::try_from(place.unwrap_or(0)).unwrap_or(u32::MAX),
-                    len: entry.len,
-                    crc: entry.crc,
-                    twin: 0,
-                    lost: place.is_none(),
-                };
-                let bytes = read_value(&on_disk.file, &slot).ok().flatten();
-                let founding = bytes.as_deref().and_then(founding::decode);
-                // One that cannot be read may be of a later cluster than the one before it.
-                let is_same = |held: &Founding| {
-                    Entry::bare(Kind::Founded, entry.group, 0, Ballot::ZERO)
-                        .with_payload(&founding::encode(held))
-                        == *entry
-                };
-                self.founding = founding.or_else(|| self.founding.take().filter(is_same));
-            }
-        }
     }
 }

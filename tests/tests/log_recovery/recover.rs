@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use synod::log::{
-    Log, OpenError, RecoverError, RecoverOptions, Restart, Survivor, force_recover, survey,
+    Log, LogConfig, OpenError, Opened, RecoverError, RecoverOptions, Restart, Survivor,
+    force_recover, survey,
 };
 use synod::vfs::Vfs;
 use synod_core::{
@@ -270,46 +271,79 @@ fn newest(disk: &SimVfs) -> PathBuf {
     dir().join(last)
 }
 
-#[test]
-fn no_blocks_that_rot_later_bring_the_old_cluster_back() {
-    // With so many members in it the founding takes up more than what is written twice.
+/// A directory recovered from a founding with so many groups of so many members; the recovery's segment.
+fn recovered(groups: u32, members_of: u64) -> (SimVfs, PathBuf) {
     let image = SimVfs::new();
     let mut opened = open(&image).unwrap();
-    let many: Vec<u64> = (2..65).collect();
+    let many: Vec<u64> = (2..members_of).collect();
     let mut founding = founding();
-    founding.groups.extend((5..15).map(|group| (GroupId(group), members(MEMORY, &many))));
+    founding.groups.extend((5..5 + groups).map(|group| (GroupId(group), members(MEMORY, &many))));
     opened.log.found(&founding).unwrap();
     put(&mut opened.log, GROUP, &[Record::Promised(ballot(3)), accepted(1, 3, 1, 10)]);
     drop(opened);
     image.crash_process();
-    assert_eq!(recover(&image).unwrap().absent.len(), 10);
+    recover(&image).unwrap();
     image.crash_process();
     let path = newest(&image);
-    let (mut whole, mut damaged) = (0, 0);
-    let blocks = image.size_of(&path).unwrap() / BLOCK;
-    // One of them, or two neighbours behind the segment's own headers.
-    for (block, len) in (0..blocks).map(|block| (block, 1)).chain((2..blocks - 1).map(|at| (at, 2)))
-    {
-        let disk = image.fork();
-        // A start of the node follows, so that the segment is not the last any more.
-        drop(open(&disk).unwrap());
-        disk.crash_process();
-        disk.corrupt(&path, block * BLOCK, 4096 * len, 0x11);
-        let config = synod::log::LogConfig { salt: 99, ..config() };
-        let drawn = GROUPS.map(|(group, _)| (group, Incarnation(5)));
-        match Log::start(disk, dir(), config, &drawn, Restart::TrustDisk) {
-            Ok(opened) => {
-                whole += 1;
-                assert_eq!(opened.founding.unwrap().cluster, NEW, "{len} from block {block}");
+    (image, path)
+}
+
+#[test]
+fn no_blocks_that_rot_later_bring_the_old_cluster_back() {
+    // With so many members in it the founding takes up more than what is written twice.
+    for (groups, members_of) in [(10, 65), (1, 5)] {
+        let (image, path) = recovered(groups, members_of);
+        let (mut whole, mut damaged) = (0, 0);
+        let blocks = image.size_of(&path).unwrap() / BLOCK;
+        // One of them, or neighbours: the headers, the founding, or all of it and more.
+        let runs = (1..=6).flat_map(|len| (0..=blocks - len).map(move |block| (block, len)));
+        for (block, len) in runs.chain([(0, blocks)]) {
+            // Starts of the node follow, so that the segment is not the last any more; or none does.
+            for starts in 0..3 {
+                let disk = image.fork();
+                for _ in 0..starts {
+                    drop(open(&disk).unwrap());
+                    disk.crash_process();
+                }
+                disk.corrupt(&path, block * BLOCK, usize::try_from(BLOCK * len).unwrap(), 0x11);
+                if block + len == blocks && starts == 0 {
+                    continue; // a torn tail, or a last segment of which nothing is left
+                }
+                let when = format!("{len} from block {block} of {blocks}, {starts} starts");
+                match start_again(&disk, 5) {
+                    Ok(opened) => {
+                        whole += 1;
+                        assert_eq!(opened.founding.unwrap().cluster, NEW, "{when}");
+                    }
+                    Err(OpenError::Damaged { .. }) => {
+                        damaged += 1;
+                        assert!(len > 1, "{when}");
+                        assert!((block, len) != (0, 2), "the headers alone: {when}");
+                    }
+                    Err(error) => panic!("{when}: {error}"),
+                }
             }
-            Err(OpenError::Damaged { .. }) => {
-                damaged += 1;
-                assert!(len > 1, "block {block}");
-            }
-            Err(error) => panic!("block {block}: {error}"),
         }
+        assert!(whole > 10 && damaged > 5, "{whole} whole, {damaged} damaged");
     }
-    assert!(whole > 5 && damaged > 1, "{whole} whole, {damaged} damaged");
+}
+
+#[test]
+fn a_recovery_of_which_the_segment_is_missing_is_not_undone() {
+    let (disk, path) = recovered(1, 5);
+    drop(open(&disk).unwrap());
+    disk.crash_process();
+    disk.remove(&path).unwrap();
+    for draw in [5, 6] {
+        let refused = start_again(&disk, draw);
+        assert!(matches!(refused, Err(OpenError::Damaged { .. })), "{refused:?}");
+    }
+}
+
+fn start_again(disk: &SimVfs, draw: u64) -> Result<Opened<SimVfs>, OpenError> {
+    let config = LogConfig { salt: 99, ..config() };
+    let drawn = GROUPS.map(|(group, _)| (group, Incarnation(draw)));
+    Log::start(disk.clone(), dir(), config, &drawn, Restart::TrustDisk)
 }
 
 #[test]

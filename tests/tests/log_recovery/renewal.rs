@@ -188,3 +188,97 @@ fn a_renewal_survives_the_moving_of_what_it_keeps() {
     assert_eq!((log.incarnation, log.recovered.chosen), (Incarnation(2), Instance(198)));
     assert_eq!(log.recovered.promised, Ballot::ZERO, "the old promise is gone for good");
 }
+
+/// Three process lives, the founding in the given one; each but for the last has three votes.
+fn lives(founded: u64) -> SimVfs {
+    let disk = SimVfs::new();
+    for life in 1..=4 {
+        let mut opened = start(&disk, 1).unwrap();
+        if life == founded {
+            opened.log.found(&founding()).unwrap();
+        }
+        put(&mut opened.log, &[accepted(life * 2, 3, life * 2, 10)]);
+        put(&mut opened.log, &[accepted(life * 2 + 1, 3, life * 2 + 1, 9000)]);
+        drop(opened);
+        disk.crash_process();
+    }
+    disk
+}
+
+/// Blocks of a segment rot: its two headers, its first batch, which has two copies, and so on.
+fn rot(disk: &SimVfs, number: u64, blocks: std::ops::Range<u64>) {
+    let path = Path::new(DIR).join(format!("{number:08}.log"));
+    for block in blocks {
+        disk.corrupt(&path, block * BLOCK, 64, 0x11);
+    }
+}
+
+#[test]
+fn bad_headers_cost_no_founding_in_any_number_of_segments() {
+    for founded in 1..=4 {
+        for bad in 1_u64..15 {
+            let disk = lives(founded);
+            (1..=4).filter(|number| bad >> (number - 1) & 1 == 1).for_each(|number| {
+                rot(&disk, number, 0..2);
+            });
+            let opened = start(&disk, 2).unwrap();
+            assert_eq!(opened.founding, Some(founding()), "{founded}, {bad:b}");
+            assert!(matches!(opened.renewed, Some(Renewed::Damage { .. })), "{founded}, {bad:b}");
+            assert_eq!(opened.boot, 5, "{founded}, {bad:b}");
+        }
+    }
+}
+
+#[test]
+fn a_founding_counts_if_no_segment_above_it_has_lost_its_first_batch() {
+    let outcome = |founded, number, blocks| {
+        let disk = lives(founded);
+        rot(&disk, number, blocks);
+        match start(&disk, 2) {
+            Ok(opened) => {
+                assert_eq!(opened.founding, Some(founding()));
+                true
+            }
+            Err(OpenError::Damaged { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    for (founded, number) in (1..=4).flat_map(|founded| (1..=4).map(move |at| (founded, at))) {
+        let what = format!("founded in {founded}, damaged in {number}");
+        let above = number > founded;
+        // Its own segment is read up to the damage.
+        let own = number == founded;
+        assert_eq!(outcome(founded, number, 2..4), !above && !own, "the first batch: {what}");
+        assert_eq!(outcome(founded, number, 0..9), !above && !own, "all of it: {what}");
+        assert!(outcome(founded, number, 1..3), "one copy of each: {what}");
+        if !own {
+            assert!(outcome(founded, number, 4..6), "what comes behind it: {what}");
+        }
+        let disk = lives(founded);
+        disk.remove(&Path::new(DIR).join(format!("{number:08}.log"))).unwrap();
+        if number < 4 {
+            assert_eq!(start(&disk, 2).is_ok(), !above && !own, "missing: {what}");
+        }
+    }
+}
+
+#[test]
+fn a_life_that_ended_before_its_first_batch_costs_no_founding() {
+    for changes in 0..40 {
+        let disk = used();
+        // Two starts that come to different ends, and then damage in what was there before.
+        for changes in [changes, changes / 2] {
+            disk.stop_after(changes);
+            drop(start(&disk, 1));
+            let mut draws = changes;
+            disk.power_loss(&mut || {
+                draws = draws.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                draws >> 20
+            });
+            disk.disarm();
+        }
+        damage(&disk);
+        let opened = start(&disk, 2).unwrap();
+        assert_eq!(opened.founding, Some(founding()), "{changes}");
+    }
+}
