@@ -17,6 +17,7 @@ use crate::write::Record;
 #[derive(Debug, Default)]
 pub(crate) struct Mender {
     asked: Option<Question>,
+    /// Who was asked last.
     last: NodeId,
     wanted: Option<Wanted>,
     /// What voters hold of the value asked for last.
@@ -73,8 +74,8 @@ impl Mender {
         self.recall.on_vote(from, instance, (ballot, value), env)
     }
 
-    /// Asks for what is missing, if something is: the next peer once the last one had its time. What
-    /// is to be executed here comes first. Who let its time go by without giving what is still missing,
+    /// Asks for what is missing, if something is: who was asked last if that is answered, the next peer once
+    /// it had its time. What is to be executed here comes first. Who let its time go by without giving what is still missing,
     /// if somebody did.
     #[inline]
     pub(crate) fn ask(
@@ -117,7 +118,9 @@ impl Mender {
             };
             wanted.left = left;
         }
-        let to = ctx.peer_after(self.last)?;
+        // Who gave the last value may have the next one, and may be the only one within reach.
+        let again = ctx.peers().find(|&peer| peer == self.last && under_way.is_none());
+        let to = again.or_else(|| ctx.peer_after(self.last))?;
         self.last = to;
         self.recall.is_of(from, lost, ctx);
         self.asked = Some(Question { from, until: ctx.now + ctx.config.retry_interval * 2 });
@@ -167,15 +170,15 @@ mod tests {
     fn what_is_missing_next_is_asked_for_at_once() {
         let (mut kit, mut mender) = (Kit::new(3), Mender::default());
         assert_eq!(asks(&mut kit, &mut mender, Some(4)), [(2, 4)]);
-        assert_eq!(asks(&mut kit, &mut mender, Some(6)), [(3, 6)]);
+        assert_eq!(asks(&mut kit, &mut mender, Some(6)), [(2, 6)], "of who gave the last one");
     }
 
     #[test]
     fn what_a_peer_needs_is_asked_of_each_peer_once() {
         let (mut kit, mut mender) = (Kit::new(3), Mender::default());
-        for round in 0..2 {
+        for (round, order) in [[2, 3], [3, 2]].into_iter().enumerate() {
             mender.want(Instance(4), ballot(3, 1), &kit.env);
-            for peer in [2, 3] {
+            for peer in order {
                 assert_eq!(asks(&mut kit, &mut mender, None), [(peer, 4)], "round {round}");
                 mender.want(Instance(4), ballot(3, 1), &kit.env);
                 assert_eq!(asks(&mut kit, &mut mender, None), [], "one at a time");
@@ -193,7 +196,7 @@ mod tests {
         assert_eq!(asks(&mut kit, &mut mender, Some(9)), [(2, 9)]);
         mender.on_learned(Instance(9), &[value(9)], &mut kit.ctx());
         assert_eq!(kit.out.take_writes().map(|batch| batch.records().len()), None);
-        assert_eq!(asks(&mut kit, &mut mender, None), [(3, 4)]);
+        assert_eq!(asks(&mut kit, &mut mender, None), [(2, 4)]);
         mender.on_learned(Instance(3), &[value(3), value(4)], &mut kit.ctx());
         let written = kit.out.take_writes().unwrap();
         let learned = Record::Learned { instance: Instance(4), value: value(4) };
