@@ -125,7 +125,9 @@ impl<V: Vfs> Log<V> {
         if self.move_values()? { Ok(Maintained::More) } else { Ok(Maintained::Done) }
     }
 
-    /// Frees the oldest segments, up to the first that holds a live value.
+    /// Frees the oldest segments, up to the first that holds a live value. What they still say is written
+    /// anew first; if that takes a segment of its own, only if it takes less than they do. So it
+    /// comes to an end, even if the marks are larger than a segment.
     pub(crate) fn free_oldest(&mut self) -> Result<bool, LogError> {
         let dead: Vec<u32> = {
             let shared = self.shared.read();
@@ -133,13 +135,14 @@ impl<V: Vfs> Log<V> {
             below.take_while(|&number| shared.live_in(number).slots == 0).collect()
         };
         let Some(&last) = dead.last() else { return Ok(false) };
-        if !self.fits(self.marks_end(), 0) && !self.allocate_spare()? {
-            return Ok(false); // what was kept for this is used up
-        }
         self.begin();
         self.push_marks(last);
         let entry = Entry::bare(Kind::Oldest, GroupId(0), u64::from(last + 1), Ballot::ZERO);
         self.push(entry, None);
+        if !self.is_worth_it(&dead)? {
+            self.begin();
+            return Ok(false);
+        }
         self.put_marks(last)?;
         for number in dead {
             mark!(SEGMENT_FREED);
@@ -153,6 +156,17 @@ impl<V: Vfs> Log<V> {
         }
         self.vfs.sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))?;
         Ok(true)
+    }
+
+    /// Whether the marks that were pushed have room, and are no more than what goes with these segments.
+    fn is_worth_it(&mut self, dead: &[u32]) -> Result<bool, LogError> {
+        // More than any batch may hold has no room anywhere.
+        let Some(Layout { end, .. }) = self.layout() else { return Ok(false) };
+        let freed: u64 = dead.iter().map(|number| self.segments[number].size).sum();
+        if end > self.left() && freed <= segment::size_for(end, self.config.segment_bytes) {
+            return Ok(false);
+        }
+        Ok(self.fits(end, 0) || self.allocate_for(end)?) // or what was kept for this is used up
     }
 
     /// Before a batch: if the next segment may be needed and none is ready, frees dead ones first.
@@ -375,7 +389,7 @@ impl<V: Vfs> Log<V> {
             return Ok(large.file);
         }
         if size != self.config.segment_bytes {
-            if !self.allocate_large(size)? {
+            if !self.make_large(size)? {
                 return Err(self.full(size));
             }
             return self.take_spare(path, size);

@@ -262,11 +262,25 @@ impl<V: Vfs> Log<V> {
         Ok(self.fill_spare(u64::MAX)? == Maintained::More)
     }
 
-    /// A file for a batch that is larger than a segment is.
-    pub(crate) fn allocate_large(&mut self, size: u64) -> Result<bool, LogError> {
+    /// A file for a batch that ends at `end` and finds no room in the open segment.
+    pub(crate) fn allocate_for(&mut self, end: u64) -> Result<bool, LogError> {
+        let size = segment::size_for(end, self.config.segment_bytes);
+        if end > self.left() && size != self.config.segment_bytes {
+            return self.allocate_large(size);
+        }
+        self.allocate_spare()
+    }
+
+    fn allocate_large(&mut self, size: u64) -> Result<bool, LogError> {
         if self.is_refused() {
             return Ok(false);
         }
+        self.make_large(size)
+    }
+
+    /// A file for a batch that is larger than a segment is, in place of the one that there may be; asks
+    /// every disk.
+    pub(crate) fn make_large(&mut self, size: u64) -> Result<bool, LogError> {
         if let Some(Large { path, file, .. }) = self.spares.large.take() {
             drop(file);
             self.vfs.remove(&path).map_err(LogError::io("remove", &path))?;

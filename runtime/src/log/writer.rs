@@ -231,12 +231,16 @@ impl<V: Vfs> Log<V> {
         self.keep(result)
     }
 
-    fn put_or_fail(&mut self) -> Result<(), LogError> {
+    /// How the batch lies in the file; `None` if it is larger than a batch may be.
+    pub(crate) fn layout(&self) -> Option<Layout> {
         let payload = self.scratch.payloads.iter().map(|each| bytes(each.len())).sum();
         let records = u32::try_from(self.scratch.entries.len()).ok();
-        let layout = records.and_then(|records| Layout::new(records, payload));
-        let Some(layout) = layout else {
-            panic!("{payload} bytes in a batch are more than {BATCH_BYTES_MAX}");
+        records.and_then(|records| Layout::new(records, payload))
+    }
+
+    fn put_or_fail(&mut self) -> Result<(), LogError> {
+        let Some(layout) = self.layout() else {
+            panic!("more than {BATCH_BYTES_MAX} bytes in a batch");
         };
         if self.at + layout.end > self.segments[&self.current()].size {
             mark!(SEGMENT_FULL);

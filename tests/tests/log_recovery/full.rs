@@ -299,3 +299,33 @@ fn a_full_disk_puts_off_what_a_start_makes_of_damage() {
     assert_eq!(opened.founding, Some(large_founding()));
     assert!(opened.groups.values().all(|log| log.incarnation == Incarnation(8)));
 }
+
+#[test]
+fn marks_larger_than_a_segment_wait_for_room_as_well() {
+    let disk = SimVfs::new();
+    let mut log = open(&disk).unwrap().log;
+    let mut append = |records: &[Record]| {
+        log.append(records.iter().map(|record| (GROUPS[0].0, record))).unwrap();
+        log.sync().unwrap();
+    };
+    let state = vec![7; 200_000];
+    append(&[Record::Checkpoint { instance: Instance(20), state: state.into() }]);
+    disk.leave_room(Some(200 << 10)); // for segments, and not for another record like that
+    for at in 1..=4 {
+        let accepted =
+            Record::Accepted { instance: Instance(at), ballot: ballot(1), value: value(at, 9000) };
+        append(&[accepted]);
+    }
+    append(&[Record::Cleaned(Instance(20))]);
+    for _ in 0..3 {
+        while log.maintain().unwrap() == Maintained::More {}
+        log.try_again().unwrap();
+    }
+    let old = Path::new(DIR).join("00000001.log");
+    assert!(disk.size_of(&old).is_some(), "the checkpoint's record stands there only");
+    disk.leave_room(None);
+    log.try_again().unwrap();
+    while log.maintain().unwrap() == Maintained::More {}
+    assert!(disk.size_of(&old).is_none(), "it is carried ahead");
+    assert!(log.failed().is_none());
+}
