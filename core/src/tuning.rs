@@ -36,6 +36,8 @@ pub struct Tuning {
     pub page_bytes_max: usize,
     /// As more is chosen.
     pub cache_bytes_max: usize,
+    /// From the next cleaning on. Lowered, more of the log goes soon; raised, what is gone stays gone.
+    pub keep_instances: u64,
 }
 
 impl Config {
@@ -54,6 +56,7 @@ impl Config {
             batch_delay: self.batch_delay,
             page_bytes_max: self.page_bytes_max,
             cache_bytes_max: self.cache_bytes_max,
+            keep_instances: self.keep_instances,
         }
     }
 
@@ -75,6 +78,7 @@ impl Config {
             batch_delay: tuning.batch_delay,
             page_bytes_max: tuning.page_bytes_max,
             cache_bytes_max: tuning.cache_bytes_max,
+            keep_instances: tuning.keep_instances,
             ..self.clone()
         };
         config.validate()?;
@@ -111,8 +115,10 @@ mod tests {
         let mut tuning = config.tuning();
         assert_eq!(config.tuned(&tuning), Ok(config.clone()), "nothing changed");
         tuning.batch_delay = Duration::from_millis(9);
+        tuning.keep_instances = 3;
         let tuned = config.tuned(&tuning).unwrap();
         assert_eq!((tuned.batch_delay, tuned.proposals_max), (tuning.batch_delay, 7));
+        assert_eq!(tuned.keep_instances, 3);
         assert_eq!(tuned.tuning(), tuning, "every field is taken over");
         tuning.window_instances_max = 5000;
         assert!(matches!(config.tuned(&tuning), Err(ConfigError::TooLarge { .. })));

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use common::{Cluster, commands, group, soon, until};
 use synod::{
     Checkpoint, CheckpointError, CheckpointPolicy, Directory, Instance, Node, NodeError, Position,
-    StateMachine, Stream, TransferConfig,
+    Settings, StateMachine, Stream, TransferConfig,
 };
 
 /// Adds up the lengths of commands.
@@ -87,6 +87,40 @@ async fn cleaning_can_be_paused() {
     soon(group(&node).continue_cleaning()).await.unwrap();
     until(&node, "cleaned", |status| status.groups[0].core.is_some_and(|it| it.cleaned == at))
         .await;
+    stop(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stays_below_a_checkpoint_changes_while_the_group_runs() {
+    let policy = CheckpointPolicy { keep_instances: 1_000, ..NOTHING_KEPT };
+    let mut cluster = Cluster::new(1);
+    let node = start(&mut cluster, 1, policy).await;
+    let sum = group(&node);
+    for _ in 0..10 {
+        soon(sum.propose("four")).await.unwrap();
+    }
+    let at = soon(sum.checkpoint()).await.unwrap();
+    let core = soon(sum.status()).await.unwrap().core.unwrap();
+    assert_eq!((core.checkpoint, core.cleaned), (at, Instance(0)));
+    assert_eq!(sum.settings().protocol.keep_instances, 1_000);
+
+    // Fewer: the log goes without another command or checkpoint.
+    let keep = |instances| {
+        let change = |settings: &mut Settings| settings.protocol.keep_instances = instances;
+        assert_eq!(sum.tune(change).unwrap().protocol.keep_instances, instances);
+    };
+    keep(3);
+    let cleaned = Instance(at.0 - 3);
+    until(&node, "cleaned", |status| status.groups[0].core.is_some_and(|it| it.cleaned == cleaned))
+        .await;
+
+    // More: what is gone stays gone, and the rest stays from the next checkpoint on.
+    keep(6);
+    soon(sum.propose("four")).await.unwrap();
+    let next = soon(sum.checkpoint()).await.unwrap();
+    assert!(next > at, "{next} {at}");
+    let core = soon(sum.status()).await.unwrap().core.unwrap();
+    assert_eq!((core.checkpoint, core.cleaned), (next, cleaned));
     stop(node).await;
 }
 

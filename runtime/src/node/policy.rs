@@ -18,7 +18,8 @@ pub struct CheckpointPolicy {
     /// After so long, if anything was executed. Default never by this.
     pub time: Option<Duration>,
     /// So many instances below the last checkpoint stay in the log, so that a peer that is less behind
-    /// needs no checkpoint. Default 65,536.
+    /// needs no checkpoint. Default 65,536. Changed while the group runs by
+    /// [`GroupHandle::tune`](crate::GroupHandle::tune), as `protocol.keep_instances`.
     pub keep_instances: u64,
 }
 

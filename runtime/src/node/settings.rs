@@ -20,7 +20,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// How the group protects itself from too many proposals at this node. At once.
     pub overload: Overload,
-    /// Timeouts, batches and windows of the protocol. Give all nodes the same.
+    /// Timeouts, batches and windows of the protocol, and how much of the log stays below
+    /// checkpoints. Give all nodes the same.
     pub protocol: Tuning,
 }
 
@@ -104,6 +105,7 @@ impl GroupHandle {
     /// group.tune(|settings| {
     ///     settings.protocol.election_timeout = Duration::from_secs(3);
     ///     settings.protocol.batch_delay = Duration::from_millis(5);
+    ///     settings.protocol.keep_instances = 1_000_000;
     ///     settings.overload.delay_target = Duration::from_millis(100);
     /// })?;
     /// # Ok(())
