@@ -70,6 +70,15 @@ pub enum MachineError {
     /// Two machines of the group have the same id.
     #[error("two state machines have the id {}; give each its own `StateMachine::id`", .0.0)]
     Twice(SmId),
+    /// A machine of a user's has an id that commands of Synod itself name, or that of the simulator's
+    /// own machine.
+    #[error(
+        "a state machine has the id {}, which is reserved: 0 to {max} are free; \
+         change its `StateMachine::id`",
+        .0.0,
+        max = FREE_MAX
+    )]
+    Reserved(SmId),
     /// A command or query names a machine that this node was not given.
     #[error("no state machine has the id {}; start every node with the same machines", .0.0)]
     Unknown(SmId),
@@ -121,16 +130,40 @@ impl Machines {
     ///
     /// # Errors
     ///
-    /// If there is none, two have the same id, or one panics.
+    /// If there is none, one has a reserved id, two have the same id, or one panics.
     pub fn new(machines: Vec<Box<dyn StateMachine>>) -> Result<Self, MachineError> {
         if machines.is_empty() {
             return Err(MachineError::None);
         }
+        Self::take(None, machines)
+    }
+
+    /// As [`new`](Self::new), with a machine of the host's own besides, whose id may be a reserved one:
+    /// for the simulator.
+    ///
+    /// # Errors
+    ///
+    /// As for `new`, but that there may be no other machine.
+    pub fn beside(
+        own: Box<dyn StateMachine>,
+        machines: Vec<Box<dyn StateMachine>>,
+    ) -> Result<Self, MachineError> {
+        Self::take(Some(own), machines)
+    }
+
+    fn take(
+        own: Option<Box<dyn StateMachine>>,
+        machines: Vec<Box<dyn StateMachine>>,
+    ) -> Result<Self, MachineError> {
         let mut hosted = BTreeMap::new();
-        for machine in machines {
+        let own = own.into_iter().map(|machine| (machine, u32::MAX));
+        for (machine, max) in own.chain(machines.into_iter().map(|machine| (machine, FREE_MAX))) {
             let (sm, applied) =
                 catch_unwind(AssertUnwindSafe(|| (machine.id(), machine.applied())))
                     .map_err(|panic| panicked(SmId(0), "when asked for its position", &*panic))?;
+            if sm.0 > max {
+                return Err(MachineError::Reserved(sm));
+            }
             if hosted.insert(sm, Hosted { machine, applied }).is_some() {
                 return Err(MachineError::Twice(sm));
             }
@@ -360,6 +393,9 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
+/// The highest id of a user's machine.
+const FREE_MAX: u32 = SmId::MASTER.0 - 1;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -479,5 +515,23 @@ mod tests {
         assert_eq!(Machines::new(vec![]).err(), Some(MachineError::None));
         let twice = Machines::new(vec![memo(4, at(0, 0)), memo(4, at(0, 0))]).err();
         assert_eq!(twice, Some(MachineError::Twice(SmId(4))));
+    }
+
+    #[test]
+    fn machines_with_a_reserved_id_are_refused() {
+        let reserved = SmId::MASTER.0;
+        assert!(Machines::new(vec![memo(reserved - 1, at(0, 0))]).is_ok());
+        for id in [reserved, reserved + 1] {
+            let error = Machines::new(vec![memo(0, at(0, 0)), memo(id, at(0, 0))]).err();
+            assert_eq!(error, Some(MachineError::Reserved(SmId(id))));
+        }
+        assert_eq!(
+            MachineError::Reserved(SmId::MASTER).to_string(),
+            "a state machine has the id 4294967294, which is reserved: 0 to 4294967293 are free; \
+             change its `StateMachine::id`"
+        );
+        assert!(Machines::beside(memo(reserved + 1, at(0, 0)), vec![]).is_ok());
+        let error = Machines::beside(memo(0, at(0, 0)), vec![memo(reserved, at(0, 0))]).err();
+        assert_eq!(error, Some(MachineError::Reserved(SmId::MASTER)));
     }
 }

@@ -42,7 +42,8 @@ use crate::proposal::Context;
 /// ```
 pub trait StateMachine: Send + 'static {
     /// Which of its group's state machines this is; proposals name it. Different for each machine
-    /// of one group, the same on all nodes, and kept for the life of the cluster. Default 0.
+    /// of one group, the same on all nodes, and kept for the life of the cluster. At most two below
+    /// the highest `u32`: [`SmId::MASTER`] and the one above it are reserved. Default 0.
     fn id(&self) -> SmId {
         SmId(0)
     }

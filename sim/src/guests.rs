@@ -23,7 +23,7 @@ use crate::rng::{Rng, mix};
 /// once.
 pub trait Guest: Send + Sync {
     /// The state machines of a group on a node, made anew for each process life. Any ids but
-    /// [`STORE`](crate::kv::STORE), the same on all nodes.
+    /// [`STORE`](crate::kv::STORE) and the one below it, the same on all nodes.
     ///
     /// A machine that says it has [`applied`](StateMachine::applied) something must keep it on the
     /// [disk](Home::disk) that it is given.

@@ -93,7 +93,7 @@ impl Hosted {
     ///
     /// # Errors
     ///
-    /// If two machines have one id, or one panics.
+    /// If two machines have one id, a guest has a reserved one, or one panics.
     pub(super) fn new(
         group: Group,
         me: Member,
@@ -101,14 +101,14 @@ impl Hosted {
         Guesthouse { machines: guests, disk }: Guesthouse,
         keeper: Keeper<SimVfs>,
     ) -> Result<Self, MachineError> {
-        let mut all: Vec<Box<dyn StateMachine>> = vec![Box::new(store.clone())];
+        let mut theirs: Vec<Box<dyn StateMachine>> = Vec::new();
         let mut lodgers = Vec::new();
         for Tenant { machine, window } in guests {
             let ahead = machine.applied();
             lodgers.push(Lodger { sm: machine.id(), window, ahead, applied: ahead });
-            all.push(machine);
+            theirs.push(machine);
         }
-        let machines = Machines::new(all)?;
+        let machines = Machines::beside(Box::new(store.clone()), theirs)?;
         Ok(Self {
             group,
             me,
