@@ -22,9 +22,14 @@ pub trait Observer: Send + 'static {
     fn proposed(&self, group: GroupId, sm: SmId, bytes: usize) {}
     /// A proposal made here was chosen and executed: where, and how long that took from the call.
     fn committed(&self, group: GroupId, at: Position, took: Duration) {}
-    /// A proposal made here was not taken, and why, as the proposer was told.
+    /// A proposal made here ended with this error, in the words that the proposer was told. It was not
+    /// taken and never will be executed, unless the group or the node stopped here with it under way:
+    /// then, with [`Failed`](crate::ProposeError::Failed) or
+    /// [`ShuttingDown`](crate::ProposeError::ShuttingDown), the others may still execute it, once.
     fn refused(&self, group: GroupId, why: &str) {}
-    /// A proposal made here passed its deadline after this time: it may be executed, or not.
+    /// A proposal made here ended after this time without an output: it passed its deadline, and may be
+    /// executed or not ([`Unknown`](crate::ProposeError::Unknown)), or it was executed and only its
+    /// output is not known here ([`OutputLost`](crate::ProposeError::OutputLost)).
     fn unknown(&self, group: GroupId, after: Duration) {}
 
     /// This node asks around whether it could lead.

@@ -88,8 +88,14 @@ async fn an_observer_hears_what_happens_here() {
         "0 received heartbeat",
         "synced",
         "0 failed: state machine 0 panicked",
+        "0 refused: stopped: state machine 0 panicked", // it was under way
         "disconnected 2",
     ];
+    heard(&diary, &expected).await;
+}
+
+/// Waits until all of these were heard.
+async fn heard(diary: &Diary, expected: &[&str]) {
     let begun = std::time::Instant::now();
     while let Some(missing) = expected.iter().find(|line| !diary.has(line)) {
         assert!(begun.elapsed() < common::SOON, "{missing:?} was not heard: {diary:?}");

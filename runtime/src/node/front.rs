@@ -114,6 +114,9 @@ impl Front {
     }
 
     /// Counts how a proposal ended, so long after the call.
+    ///
+    /// What stops with it under way is counted by its error, which does not say whether it was taken: so
+    /// it is among those that were refused, where the observer hears the reason.
     pub(super) fn ended(&self, outcome: &Outcome, took: Duration) {
         match outcome {
             Ok(done) => {

@@ -25,7 +25,7 @@ impl GroupHandle {
     pub async fn propose(&self, proposal: impl Into<Proposal>) -> Result<Committed, ProposeError> {
         let (request, answer) = self.prepare(proposal.into())?;
         if self.shared.inbox.offer(Note::Request(request), REQUESTS_MAX).is_err() {
-            return Err(self.shared.propose_refusal(&self.front));
+            return Err(self.no_room());
         }
         self.answer(answer).await
     }
@@ -66,8 +66,7 @@ impl GroupHandle {
             }));
         }
         if !self.shared.inbox.offer_all(notes, REQUESTS_MAX) {
-            let refusal = self.shared.propose_refusal(&self.front);
-            return answers.into_iter().map(|of| of.and(Err(refusal.clone()))).collect();
+            return answers.into_iter().map(|of| of.and_then(|_| Err(self.no_room()))).collect();
         }
         let mut outcomes = Vec::with_capacity(answers.len());
         for answer in answers {
@@ -114,6 +113,13 @@ impl GroupHandle {
         }
         let (reply, answer) = Ticket::new(command.len(), context, &self.front)?;
         Ok((Request::Propose { slot: self.slot, sm, command, deadline, reply }, answer))
+    }
+
+    /// What to tell the proposer of what the inbox did not take.
+    fn no_room(&self) -> ProposeError {
+        let error = self.shared.propose_refusal(&self.front);
+        self.front.refused(&error);
+        error
     }
 
     async fn answer(&self, answer: oneshot::Receiver<Outcome>) -> Outcome {

@@ -1,6 +1,7 @@
 //! What only a disk that fails shows (I7).
 
 mod broken;
+mod ended;
 mod memories;
 
 use std::io;
