@@ -60,6 +60,24 @@ pub trait Observer: Send + 'static {
     fn diverged(&self, group: GroupId, at: Instance) {}
     /// Older entries were read from disk for a peer or the state machines: from where, how many.
     fn fetched(&self, group: GroupId, from: Instance, entries: usize) {}
+    /// A checkpoint at this instance is durable here, taken by this node or got from a peer: a restart
+    /// begins with it, and the log below may be cleaned.
+    fn checkpointed(&self, group: GroupId, at: Instance) {}
+    /// A checkpoint at this instance did not come about, and why: a machine that offers none, or a disk
+    /// that did not take it. The log is kept, and the next one is tried when it is due.
+    fn checkpoint_failed(&self, group: GroupId, at: Instance, why: &str) {}
+    /// This node was too far behind for the logs of the others, and goes on from a peer's checkpoint at
+    /// this instance. The machines load it next, and [`checkpointed`](Self::checkpointed) follows when
+    /// a restart would begin with it.
+    fn installed(&self, group: GroupId, at: Instance) {}
+
+    /// The membership that was chosen at this instance is in force, and the change complete: who left
+    /// it may stop. [`MembershipHandle::show`](crate::MembershipHandle::show) says who is in it.
+    fn membership_changed(&self, group: GroupId, version: Instance) {}
+    /// Another node is master since this instance, or nobody is. Told as this node executes it, not
+    /// for renewals, and not when a lease merely runs out: see [`MasterHandle`](crate::MasterHandle).
+    fn master_changed(&self, group: GroupId, holder: Option<NodeId>, version: Instance) {}
+
     /// The group has stopped on this node, for this reason.
     fn group_failed(&self, group: GroupId, why: &str) {}
 

@@ -6,8 +6,12 @@ mod common;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::{Cluster, commands, group, soon, until};
-use synod::{Ballot, GroupId, Instance, NodeId, Observer, Position, SmId};
+use synod::{
+    Ballot, Bootstrap, Checkpoint, CheckpointError, CheckpointPolicy, Directory, GroupId, Instance,
+    NodeId, Observer, Position, SmId, StateMachine, Stream,
+};
 
 /// Writes down what it hears, in a word or two.
 #[derive(Clone, Default)]
@@ -60,6 +64,23 @@ impl Observer for Diary {
         assert!(batches > 0 && took > Duration::ZERO);
         self.note("synced".to_owned());
     }
+    fn checkpointed(&self, group: GroupId, at: Instance) {
+        self.note(format!("{group} checkpoint at {at}."));
+    }
+    fn checkpoint_failed(&self, group: GroupId, at: Instance, why: &str) {
+        assert!(at > Instance::ZERO);
+        self.note(format!("{group} no checkpoint: {why}"));
+    }
+    fn installed(&self, group: GroupId, at: Instance) {
+        self.note(format!("{group} installed {at}."));
+    }
+    fn membership_changed(&self, group: GroupId, version: Instance) {
+        self.note(format!("{group} membership {version}."));
+    }
+    fn master_changed(&self, group: GroupId, holder: Option<NodeId>, version: Instance) {
+        assert!(version > Instance::ZERO);
+        self.note(format!("{group} master {holder:?}"));
+    }
     fn group_failed(&self, group: GroupId, why: &str) {
         self.note(format!("{group} failed: {why}"));
     }
@@ -73,6 +94,7 @@ async fn an_observer_hears_what_happens_here() {
     let two = cluster.start(2).await;
     soon(group(&one).propose("four")).await.unwrap();
     drop(soon(group(&one).propose(vec![0; 20 << 20])).await.unwrap_err());
+    drop(soon(group(&one).checkpoint()).await.unwrap_err());
     drop(soon(group(&one).propose("boom")).await.unwrap_err());
     until(&one, "failed", |status| status.groups[0].failed.is_some()).await;
     soon(two.shutdown()).await;
@@ -84,6 +106,7 @@ async fn an_observer_hears_what_happens_here() {
         "0 committed",
         "0 refused: a command of 20971520 bytes",
         "0 chosen",
+        "0 no checkpoint: state machine 0 does not support checkpoints",
         leader,
         "0 received heartbeat",
         "synced",
@@ -92,6 +115,65 @@ async fn an_observer_hears_what_happens_here() {
         "disconnected 2",
     ];
     heard(&diary, &expected).await;
+}
+
+/// Has no state, so its checkpoints are empty.
+struct Stateless;
+
+impl StateMachine for Stateless {
+    fn apply(&mut self, _at: Position, _command: Bytes) -> Bytes {
+        Bytes::new()
+    }
+    fn read(&self, _query: Bytes) -> Bytes {
+        Bytes::new()
+    }
+    fn checkpoint(&mut self) -> Result<Box<dyn Checkpoint>, CheckpointError> {
+        Ok(Box::new(Stream(Bytes::new())))
+    }
+    fn load(&mut self, directory: &dyn Directory) -> Result<(), CheckpointError> {
+        Stream::load(directory).map(drop)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checkpoints_memberships_and_masters_are_heard() {
+    let policy = CheckpointPolicy { keep_instances: 0, ..CheckpointPolicy::manual() };
+    let mut cluster = Cluster::new(2);
+    cluster.founders = 1;
+    let diaries = [Diary::default(), Diary::default()];
+    let mut builder = |id: u64, diary: &Diary| {
+        let builder = cluster.hosting(id, || vec![Box::new(Stateless)]);
+        builder.checkpoints(policy).observer(diary.clone())
+    };
+    let one = builder(1, &diaries[0]).start().await.unwrap();
+    for _ in 0..10 {
+        soon(group(&one).propose("a")).await.unwrap();
+    }
+    let at = soon(group(&one).checkpoint()).await.unwrap();
+    until(&one, "cleaned", |status| status.groups[0].core.is_some_and(|it| it.cleaned == at)).await;
+    heard(&diaries[0], &[&format!("0 checkpoint at {at}.")]).await;
+
+    // Of what the other has to learn nothing is left but the checkpoint.
+    let two = builder(2, &diaries[1]).bootstrap(Bootstrap::Join).start().await.unwrap();
+    let to = cluster.addresses[1].clone();
+    let version = soon(group(&one).membership().add_follower(NodeId(2), &to)).await.unwrap();
+    let (installed, durable) = (format!("0 installed {at}."), format!("0 checkpoint at {at}."));
+    heard(&diaries[1], &[&installed, &durable]).await;
+    assert!(!diaries[0].has("installed"), "{:?}", diaries[0]);
+
+    let master = group(&one).master();
+    master.set_lease(Duration::from_secs(3));
+    master.campaign(true);
+    for diary in &diaries {
+        heard(diary, &[&format!("0 membership {version}."), "0 master Some(NodeId(1))"]).await;
+        assert!(!diary.has("0 master None"), "{diary:?}");
+    }
+    master.release();
+    for diary in &diaries {
+        heard(diary, &["0 master None"]).await;
+    }
+    soon(two.shutdown()).await;
+    soon(one.shutdown()).await;
 }
 
 /// Waits until all of these were heard.

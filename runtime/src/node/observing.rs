@@ -31,6 +31,11 @@ pub(super) enum Seen {
     DigestsDiffer(GroupId, NodeId, Instance),
     Diverged(GroupId, Instance),
     Fetched(GroupId, Instance, usize),
+    Checkpointed(GroupId, Instance),
+    CheckpointFailed(GroupId, Instance, Arc<str>),
+    Installed(GroupId, Instance),
+    MembershipChanged(GroupId, Instance),
+    MasterChanged(GroupId, Option<NodeId>, Instance),
     GroupFailed(GroupId, Arc<str>),
     Sent(GroupId, NodeId, &'static str, usize),
     Received(GroupId, NodeId, &'static str, usize),
@@ -162,6 +167,13 @@ fn call(observer: &dyn Observer, seen: Seen) {
         Seen::Diverged(group, at) => observer.diverged(group, at),
         Seen::ValuesLost(group, first, last) => observer.values_lost(group, first, last),
         Seen::Fetched(group, from, entries) => observer.fetched(group, from, entries),
+        Seen::Checkpointed(group, at) => observer.checkpointed(group, at),
+        Seen::CheckpointFailed(group, at, why) => observer.checkpoint_failed(group, at, &why),
+        Seen::Installed(group, at) => observer.installed(group, at),
+        Seen::MembershipChanged(group, version) => observer.membership_changed(group, version),
+        Seen::MasterChanged(group, holder, version) => {
+            observer.master_changed(group, holder, version);
+        }
         Seen::GroupFailed(group, why) => observer.group_failed(group, &why),
         Seen::Sent(group, to, kind, bytes) => observer.sent(group, to, kind, bytes),
         Seen::Received(group, from, kind, bytes) => observer.received(group, from, kind, bytes),

@@ -1,7 +1,7 @@
 //! What a group does about its checkpoints.
 
 use super::{
-    Arc, CheckpointReply, Duration, Group, Hosted, Input, Instance, NodeError, NodeId, Time,
+    Arc, CheckpointReply, Duration, Group, Hosted, Input, Instance, NodeError, NodeId, Seen, Time,
     TransferMessage, answer,
 };
 
@@ -24,6 +24,8 @@ impl Hosted {
     /// A checkpoint did not come about.
     pub(in crate::node) fn no_checkpoint(&mut self, now: Time, at: Instance, reason: &Arc<str>) {
         tracing::debug!(group = self.id.0, instance = %at, %reason, "no checkpoint");
+        let why = Arc::clone(reason);
+        self.front.observing.tell(|| Seen::CheckpointFailed(self.id, at, why));
         let is_meant = |(least, _): &mut (Instance, CheckpointReply)| *least <= at;
         for (_, reply) in self.checkpoints.extract_if(.., is_meant) {
             let reason = Arc::clone(reason);

@@ -75,11 +75,13 @@ impl Hosted {
                     stats.values_lost.add(last.0 - first.0 + 1);
                     observing.tell(|| Seen::ValuesLost(id, first, last));
                 }
-                Event::Master(Some(holder), version) => {
-                    tracing::info!(node, group, %holder, %version, "master");
-                }
-                Event::Master(None, version) => {
-                    tracing::info!(node, group, %version, "nobody is master");
+                Event::Master(holder, version) => {
+                    match holder {
+                        Some(holder) => tracing::info!(node, group, %holder, %version, "master"),
+                        None => tracing::info!(node, group, %version, "nobody is master"),
+                    }
+                    let holder = holder.map(|holder| holder.node);
+                    observing.tell(|| Seen::MasterChanged(id, holder, version));
                 }
                 Event::MembershipChosen(instance) => {
                     turned = true;
@@ -88,6 +90,7 @@ impl Hosted {
                 Event::MembershipChanged(instance) => {
                     turned = true;
                     tracing::info!(node, group, %instance, "the membership has changed");
+                    observing.tell(|| Seen::MembershipChanged(id, instance));
                 }
                 Event::Removed(instance) => {
                     moved = true;
@@ -95,6 +98,7 @@ impl Hosted {
                 }
                 Event::Checkpointed(at) => {
                     tracing::info!(node, group, instance = %at, "checkpoint");
+                    observing.tell(|| Seen::Checkpointed(id, at));
                     let is_served = |(least, _): &mut (Instance, CheckpointReply)| *least <= at;
                     for (_, reply) in self.checkpoints.extract_if(.., is_served) {
                         answer(reply, Ok(at));
@@ -103,6 +107,7 @@ impl Hosted {
                 Event::Cleaned(upto) => tracing::info!(node, group, instance = %upto, "cleaned"),
                 Event::Installed(at) => {
                     tracing::info!(node, group, instance = %at, "goes on from a peer's checkpoint");
+                    observing.tell(|| Seen::Installed(id, at));
                 }
                 Event::InstallRefused(at) => {
                     tracing::debug!(node, group, instance = %at, "a checkpoint is of no use");
