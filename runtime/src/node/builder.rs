@@ -118,7 +118,9 @@ impl NodeBuilder {
 
     /// A group, an independent log with its own leader, and the state machines that it drives, the
     /// first of which is the default for proposals and reads. At least one group is required; the
-    /// same groups with the same machines on all nodes.
+    /// same groups with the same machines on all nodes. A cluster keeps the groups that it was founded
+    /// with: what is proposed to another ends with
+    /// [`NotMember`](crate::ProposeError::NotMember), which the trace warns of at the start.
     pub fn group(
         mut self,
         group: GroupId,

@@ -116,7 +116,8 @@ pub enum ProposeError {
         reason: Arc<str>,
     },
     /// This node's memory is not a member of the group: it was wiped, or removed. The command was
-    /// not taken; propose at another node.
+    /// not taken; propose at another node. The same on every node if the cluster was founded without
+    /// the group: see [`NodeBuilder::group`](crate::NodeBuilder::group).
     #[error("this node's memory is not in the membership of the group: propose at another node")]
     NotMember,
     /// The cluster has not formed within the time given. The command was not taken.

@@ -61,6 +61,14 @@ impl Driver {
             }
             self.mark(slot);
         }
+        for group in self.groups.iter().filter(|group| !group.runs()) {
+            tracing::warn!(
+                node,
+                group = group.id.0,
+                "the cluster was founded without a group that this node was given: its proposals and \
+                 reads end with NotMember; leave it out, or found a cluster that has it"
+            );
+        }
         if let State::Forming(early) = std::mem::replace(&mut self.state, State::Running) {
             for request in early {
                 self.request(now, request);
