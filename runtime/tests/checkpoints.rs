@@ -4,12 +4,13 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{Cluster, commands, group, soon, until};
+use common::{Cluster, Executed, Memo, SOON, commands, group, soon, until};
 use synod::{
     Checkpoint, CheckpointError, CheckpointPolicy, Directory, Instance, Node, NodeError, Position,
-    Settings, StateMachine, Stream, TransferConfig,
+    Proposal, Settings, SmId, StateMachine, Stream, TransferConfig,
 };
 
 /// Adds up the lengths of commands.
@@ -134,6 +135,55 @@ async fn a_machine_without_checkpoints_says_so() {
     assert!(error.to_string().contains("does not support checkpoints"), "{error}");
     soon(group(&node).propose("b")).await.unwrap();
     assert_eq!(commands(&cluster.executed[0]), ["a", "b"]);
+    stop(node).await;
+}
+
+/// A `Sum` beside a machine that remembers its commands, and offers no checkpoint.
+async fn start_two(cluster: &mut Cluster, executed: &Executed) -> Node {
+    let memo = Second(Memo(Arc::clone(executed)));
+    let builder = cluster.hosting(1, || vec![Box::new(Sum::default()), Box::new(memo)]);
+    let policy = CheckpointPolicy { instances: 5, ..NOTHING_KEPT };
+    builder.checkpoints(policy).start().await.unwrap()
+}
+
+/// A machine as the second of its group.
+struct Second(Memo);
+
+impl StateMachine for Second {
+    fn id(&self) -> SmId {
+        SmId(1)
+    }
+    fn apply(&mut self, at: Position, command: Bytes) -> Bytes {
+        self.0.apply(at, command)
+    }
+    fn read(&self, query: Bytes) -> Bytes {
+        self.0.read(query)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_machine_without_checkpoints_keeps_the_log_of_its_group() {
+    let mut cluster = Cluster::new(1);
+    let executed = Executed::default();
+    let node = start_two(&mut cluster, &executed).await;
+    let both = group(&node);
+    for _ in 0..20 {
+        soon(both.propose("four")).await.unwrap();
+        soon(both.propose(Proposal::new("memo").machine(SmId(1)))).await.unwrap();
+    }
+    // Several were due meanwhile; this one fails after them, for the machine that has none.
+    let error = soon(both.checkpoint()).await.unwrap_err();
+    assert!(error.to_string().contains("state machine 1 does not support checkpoints"), "{error}");
+    let core = soon(both.status()).await.unwrap().core.unwrap();
+    assert!(core.handed_out >= Instance(40), "{core:?}");
+    assert_eq!((core.checkpoint, core.cleaned), (Instance(0), Instance(0)));
+    stop(node).await;
+
+    let replayed = Executed::default();
+    let node = start_two(&mut cluster, &replayed).await;
+    assert_eq!(soon(group(&node).read("")).await.unwrap(), "80");
+    assert_eq!(soon(group(&node).read_with(SmId(1), "", SOON)).await.unwrap(), "20");
+    assert_eq!(commands(&replayed), commands(&executed));
     stop(node).await;
 }
 
