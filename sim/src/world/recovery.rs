@@ -26,6 +26,8 @@ pub(super) struct Recovery {
     /// Not further, since masters renew their leases for ever: where a round trip takes most of the time
     /// between two renewals, some of it is always on its way.
     goal: Option<Vec<Instance>>,
+    /// Somebody was behind when the cluster came to rest, or was looked at last since.
+    was_behind: bool,
     /// Groups in which a command was acknowledged since the faults ended.
     written: Vec<bool>,
 }
@@ -172,6 +174,7 @@ impl World {
                     return Ok(true);
                 }
                 self.recovery.stage = Stage::Resting;
+                self.recovery.was_behind = self.lagging().is_some();
                 self.end_masters();
                 self.env.after(election * RESTING, Event::Check);
                 return Ok(false);
@@ -187,6 +190,12 @@ impl World {
                 if took > self.plan.recovery * 2 {
                     return Err(Violation::new("liveness", self.complaint()));
                 }
+                self.recovery.was_behind = true;
+                self.env.after(election * RESTING, Event::Check);
+                return Ok(false);
+            }
+            // Who caught up since may have something to write yet.
+            Stage::Resting if std::mem::take(&mut self.recovery.was_behind) => {
                 self.env.after(election * RESTING, Event::Check);
                 return Ok(false);
             }
