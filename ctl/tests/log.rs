@@ -4,7 +4,8 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use synod::log::{Log, LogConfig};
 use synod::vfs::StdVfs;
@@ -15,8 +16,13 @@ use synod_core::{
 
 const GROUP: GroupId = GroupId(3);
 
+/// A process that is being started holds the files of this one, and with them the locks of logs, for a
+/// moment: none is started while a log is closed that is to be free then.
+static FORKING: Mutex<()> = Mutex::new(());
+
 /// A log with ten batches of one value each; where its first segment is.
 fn written(dir: &Path) -> PathBuf {
+    let _forking = FORKING.lock().unwrap_or_else(PoisonError::into_inner);
     drop(write(dir));
     dir.join("00000001.log")
 }
@@ -42,7 +48,12 @@ fn write(dir: &Path) -> Log<StdVfs> {
 
 fn synodctl(args: &[&str], dir: &Path) -> (Output, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_synodctl"));
-    let output = command.args(args).arg(dir).output().unwrap();
+    command.args(args).arg(dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = {
+        let _forking = FORKING.lock().unwrap_or_else(PoisonError::into_inner);
+        command.spawn().unwrap()
+    };
+    let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     (output, text)
 }
@@ -81,7 +92,7 @@ fn a_whole_log_is_verified_and_left_as_it_is() {
     let segment = written(dir.path());
     let (before, names_before) = (fs::read(&segment).unwrap(), names(dir.path()));
     let (output, text) = synodctl(&["log", "verify"], dir.path());
-    assert!(output.status.success(), "{text}");
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("whole") && text.contains("promised 2.1"), "{text}");
     assert_eq!(fs::read(&segment).unwrap(), before);
     assert_eq!(names(dir.path()), names_before);
