@@ -73,6 +73,13 @@ pub(crate) trait Sink: Sized {
         self.raw(bytes);
     }
 
+    /// A `bytes` field that may be empty, and is absent then.
+    fn bytes_if_any(&mut self, tag: u32, bytes: &Bytes) {
+        if !bytes.is_empty() {
+            self.bytes(tag, bytes);
+        }
+    }
+
     /// A message field, present even if empty.
     fn message<M: Encode>(&mut self, tag: u32, message: &M) {
         let len = message.encoded_len();

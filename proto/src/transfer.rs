@@ -33,7 +33,7 @@ impl Encode for Fields<'_, TransferMessage> {
             TransferMessage::Ask { next } => sink.uint(1, next.0),
             TransferMessage::Offer { id, manifest } => {
                 put_id(*id, sink);
-                sink.bytes(3, manifest);
+                sink.bytes_if_any(3, manifest);
             }
             TransferMessage::Fetch { id, file, offset, len } => {
                 put_id(*id, sink);
@@ -45,7 +45,7 @@ impl Encode for Fields<'_, TransferMessage> {
                 put_id(*id, sink);
                 sink.uint(3, (*file).into());
                 sink.uint(4, *offset);
-                sink.bytes(5, bytes);
+                sink.bytes_if_any(5, bytes);
             }
             TransferMessage::Nothing { id } => put_id(*id, sink),
         }
