@@ -176,9 +176,12 @@ impl Operator {
 }
 
 /// For how long a node may catch up where a page holds no more than an instance or two: each is a
-/// question and an answer.
+/// question and an answer. So is each instance of a leader that has one under way at a time, and if
+/// that holds no more than a command or two, whatever was asked before comes first.
 fn catching_up(core: &Config, noise: &Noise, requests: usize) -> Duration {
-    let pages = if core.page_bytes_max <= SMALL_PAGE { requests } else { 0 };
+    let is_narrow = core.window_instances_max == 1 && core.batch_bytes_max <= SMALL_PAGE;
+    let is_slow = core.page_bytes_max <= SMALL_PAGE || is_narrow;
+    let pages = if is_slow { requests } else { 0 };
     let longest = noise.wan.as_ref().and_then(|wan| wan.ways.iter().max()).copied();
     let way = noise.delay_min + noise.delay_mean + longest.unwrap_or_default();
     way * 2 * u32::try_from(pages).unwrap_or(u32::MAX)
