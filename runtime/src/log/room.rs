@@ -239,10 +239,8 @@ impl<V: Vfs> Log<V> {
             if self.free_oldest()? {
                 continue;
             }
-            let size = segment::size_for(layout.end, self.config.segment_bytes);
-            let is_large = layout.end > self.left() && size != self.config.segment_bytes;
-            let is_there = if is_large && self.has_spare() {
-                self.allocate_large(size)?
+            let is_there = if self.has_spare() {
+                self.allocate_for(layout.end)?
             } else {
                 self.allocate_spare()?
             };
