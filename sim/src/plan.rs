@@ -377,6 +377,19 @@ mod tests {
         assert!(operated(Preset::Hell).is_empty());
     }
 
+    /// Clock 94146627: what had been asked before took 160 round trips between regions.
+    #[test]
+    fn a_leader_of_one_narrow_instance_at_a_time_has_time_for_what_waits() {
+        let is_single =
+            |plan: &Plan| plan.core.window_instances_max == 1 && plan.core.page_bytes_max > 1_000;
+        let plans = (0..2_000).map(|seed| Plan::draw(seed, Preset::Clock)).filter(is_single);
+        let is_narrow = |plan: &Plan| plan.core.batch_bytes_max <= 1_000;
+        let (narrow, wide): (Vec<Plan>, Vec<Plan>) = plans.partition(is_narrow);
+        let is_longer = |plan: &Plan| plan.recovery > plan.core.election_timeout * 30;
+        assert!(!narrow.is_empty() && narrow.iter().all(is_longer));
+        assert!(!wide.is_empty() && !wide.iter().any(is_longer));
+    }
+
     #[test]
     fn what_does_not_fit_is_refused() {
         let at_node =
