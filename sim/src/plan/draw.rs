@@ -175,20 +175,21 @@ impl Operator {
     }
 }
 
-/// For how long a node may catch up where a page holds no more than an instance or two: each is a
-/// question and an answer. So is each instance of a leader that has one under way at a time, and if
-/// that holds no more than a command or two, whatever was asked before comes first.
+/// For how long a node may catch up, and a leader may take for what was asked before the rest: each
+/// page is a question and an answer, and so is each window of instances. All that there is to ask for
+/// may come before what the end of a run waits for.
 fn catching_up(core: &Config, noise: &Noise, requests: usize) -> Duration {
-    let is_narrow = core.window_instances_max == 1 && core.batch_bytes_max <= SMALL_PAGE;
-    let is_slow = core.page_bytes_max <= SMALL_PAGE || is_narrow;
-    let pages = if is_slow { requests } else { 0 };
+    let pages = if core.page_bytes_max <= SMALL { requests } else { 0 };
+    let window = if core.window_bytes_max <= SMALL { 1 } else { core.window_instances_max };
+    let batch = if core.batch_bytes_max <= SMALL { 1 } else { core.batch_commands_max };
+    let rounds = pages.max(requests / (window * batch));
     let longest = noise.wan.as_ref().and_then(|wan| wan.ways.iter().max()).copied();
     let way = noise.delay_min + noise.delay_mean + longest.unwrap_or_default();
-    way * 2 * u32::try_from(pages).unwrap_or(u32::MAX)
+    way * 2 * u32::try_from(rounds).unwrap_or(u32::MAX)
 }
 
-/// A page of up to so many bytes may hold one command only.
-const SMALL_PAGE: usize = 1_000;
+/// So many bytes may hold no more than one command.
+const SMALL: usize = 1_000;
 
 fn noise(rng: &mut Rng, preset: Preset) -> Noise {
     let ppm = |rng: &mut Rng, max| {
