@@ -254,7 +254,7 @@ impl Election {
     /// A node without a vote hears no leader. It may have missed that it was removed, or swapped in, or
     /// that others vote by now; somebody it knows may tell.
     fn ask_around(&mut self, ctx: &mut Ctx<'_>) {
-        if ctx.history.has_left(ctx.me.incarnation) && !ctx.is_member() {
+        if ctx.is_removed() {
             return;
         }
         if let Some(to) = ctx.peer_after(self.turn) {

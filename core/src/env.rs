@@ -67,6 +67,11 @@ impl Env {
         self.open().any(|membership| membership.members().any(|member| member == self.me))
     }
 
+    /// Whether this node's memory was a member, and is none any more: it never will be again.
+    pub(crate) fn is_removed(&self) -> bool {
+        !self.is_member() && self.history.has_left(self.me.incarnation)
+    }
+
     /// Every other voter and follower of the open memberships, ascending, each node once.
     pub(crate) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
         let me = self.me.node;

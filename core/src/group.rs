@@ -28,7 +28,7 @@ use crate::membership::History;
 use crate::mender::Mender;
 use crate::message::Message;
 use crate::origin::Origin;
-use crate::outbox::{Event, Outbox, StepDown};
+use crate::outbox::{Event, Outbox, ReadRefusal, StepDown};
 use crate::proposer::Proposer;
 use crate::reads::{Questions, Reads};
 use crate::snapshot::Snapshot;
@@ -285,7 +285,7 @@ impl Group {
         Status {
             role,
             votes: self.votes(),
-            removed: self.env.history.has_left(self.env.me.incarnation) && !self.env.is_member(),
+            removed: self.env.is_removed(),
             version: self.env.history.version(),
             changing: self.env.open().count() > 1,
             leader: self.election.leader(),
@@ -531,7 +531,7 @@ impl Group {
         }
         if ctx.env.failed.is_some() {
             self.origin.fail(ctx);
-            self.reads.fail(ctx);
+            self.reads.fail(ReadRefusal::Failed, ctx);
             self.asking.fail(ctx);
         }
     }

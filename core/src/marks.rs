@@ -320,9 +320,11 @@ marks! {
     READ_ASKED_AGAIN = "a node asks for a read point again, or a new leader";
     READ_BEYOND_CHOSEN = "a read waits for values that a new leader took over and does not know chosen";
     READ_FORWARDED = "a read asks a leader elsewhere";
+    READ_AT_A_REMOVED_NODE = "a node that knows that it was removed is asked to read";
     READ_LATE = "a read's deadline passes";
     READ_STALE = "a read that may be stale is served from the last answer";
     READ_REFUSED = "a read is refused, since too many wait";
+    READ_WAITS_AT_A_REMOVED_NODE = "a node learns that it was removed while reads wait there";
 
     // recall.rs
     RECALLED_BY_BALLOT = "a lost value is found by a vote in the ballot in which it was accepted";

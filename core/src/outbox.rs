@@ -151,6 +151,8 @@ pub enum ReadRefusal {
     Overloaded,
     /// The deadline passed before a quorum confirmed a leader.
     TimedOut,
+    /// This node was removed from the membership: nobody here answers it any more.
+    NotMember,
     /// The group is in its fatal state here.
     Failed,
 }

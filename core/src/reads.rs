@@ -95,6 +95,11 @@ impl Reads {
             ctx.out.outcomes.push(Outcome::ReadFailed(id, ReadRefusal::Overloaded));
             return;
         }
+        if ctx.is_removed() {
+            mark!(READ_AT_A_REMOVED_NODE);
+            ctx.out.outcomes.push(Outcome::ReadFailed(id, ReadRefusal::NotMember));
+            return;
+        }
         self.waiting.push_back(Waiting { id, deadline, round: self.round + 1 });
         self.unasked += 1;
         self.expiry = self.expiry.min(deadline);
@@ -155,11 +160,12 @@ impl Reads {
         }
     }
 
-    /// Refuses everything: the group has failed here.
-    pub(crate) fn fail(&mut self, ctx: &mut Ctx<'_>) {
+    /// Refuses everything: the group has failed here, or this node was removed.
+    pub(crate) fn fail(&mut self, refusal: ReadRefusal, ctx: &mut Ctx<'_>) {
         for waiting in self.waiting.drain(..) {
-            ctx.out.outcomes.push(Outcome::ReadFailed(waiting.id, ReadRefusal::Failed));
+            ctx.out.outcomes.push(Outcome::ReadFailed(waiting.id, refusal));
         }
+        self.unasked = 0;
         self.expiry = Time::MAX;
     }
 

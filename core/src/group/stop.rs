@@ -16,7 +16,7 @@ impl Group {
                 mark!(DIVERGED);
                 self.executor.diverge(at);
                 self.origin.fail(ctx);
-                self.reads.fail(ctx);
+                self.reads.fail(ReadRefusal::Failed, ctx);
                 ctx.event(Event::Diverged(at));
             }
             Some(Verdict::State(_)) | None => {}

@@ -5,7 +5,7 @@ use crate::env::Ctx;
 use crate::ids::{Ballot, Instance, NodeId};
 use crate::membership::History;
 use crate::message::Message;
-use crate::outbox::{Event, Outbox};
+use crate::outbox::{Event, Outbox, ReadRefusal};
 use crate::proposer::Proposer;
 use crate::write::Record;
 
@@ -72,6 +72,8 @@ impl Group {
         if was_member && !ctx.is_member() {
             mark!(REMOVED);
             ctx.event(Event::Removed(version));
+            mark!(READ_WAITS_AT_A_REMOVED_NODE if self.reads.len() > 0);
+            self.reads.fail(ReadRefusal::NotMember, ctx); // nobody has to answer its questions now
             if matches!(self.proposer, Proposer::Idle) {
                 self.election.vacant(ctx); // to lead is none of its business now
             }

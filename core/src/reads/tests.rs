@@ -163,7 +163,7 @@ fn too_many_reads_are_refused_and_a_failed_group_refuses_all() {
     reads.take(&mut kit, 1);
     reads.take(&mut kit, 2);
     assert_eq!(kit.outcomes(), [Outcome::ReadFailed(ReadId(2), ReadRefusal::Overloaded)]);
-    reads.fail(&mut kit.ctx());
+    reads.fail(ReadRefusal::Failed, &mut kit.ctx());
     assert_eq!(kit.outcomes(), [Outcome::ReadFailed(ReadId(1), ReadRefusal::Failed)]);
 }
 

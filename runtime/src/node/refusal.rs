@@ -30,6 +30,7 @@ pub(super) fn read_refused(refusal: ReadRefusal, failed: Option<&Arc<str>>) -> R
     match refusal {
         ReadRefusal::Overloaded => ReadError::Overloaded,
         ReadRefusal::TimedOut => ReadError::TimedOut,
+        ReadRefusal::NotMember => ReadError::NotMember,
         ReadRefusal::Failed => ReadError::Failed { reason: reason(failed) },
     }
 }
