@@ -23,7 +23,7 @@ pub(crate) struct Election {
     timeout: Time,
     /// The highest round met anywhere.
     round: u64,
-    /// When this node promised a candidate last.
+    /// When this node promised a candidate last, or was told a part of a promise as one.
     courted: Option<Time>,
     /// When this node canvassed last.
     canvassed: Option<Time>,
@@ -90,6 +90,17 @@ impl Election {
     pub(crate) fn promised(&mut self, env: &Env) {
         self.courted = Some(env.now);
         self.vacant(env);
+    }
+
+    /// A page of a promise came to this candidate, and there are more of it: for a while it grants no
+    /// canvass either, see [`promised`](Self::promised).
+    ///
+    /// Those who have told it all that they know hear nothing of it while others go on, and canvass.
+    /// If every quorum needs this node, as in a chain, they would outbid it as long as it granted
+    /// that, and begin with the first page themselves. Nobody is held up for longer than there are
+    /// pages, each of which comes within half an election timeout of the one before.
+    pub(crate) fn gets_on(&mut self, env: &Env) {
+        self.courted = Some(env.now);
     }
 
     /// A leader spoke, in a ballot not below our promise: it is live.

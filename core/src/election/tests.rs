@@ -74,6 +74,21 @@ fn a_candidate_that_was_promised_is_left_in_peace_for_a_while() {
 }
 
 #[test]
+fn a_candidate_that_gets_on_grants_nobody_a_canvass_for_a_while() {
+    let (mut kit, mut election) = node(3);
+    let own = ballot(1, 1);
+    assert!(election.grants(&mut kit, ballot(2, 3), own), "one that hears nothing");
+    election.gets_on(&kit.env);
+    kit.at(TIMEOUT / 2 - 1);
+    assert!(!election.grants(&mut kit, ballot(2, 3), own));
+    election.gets_on(&kit.env);
+    kit.at(TIMEOUT - 2);
+    assert!(!election.grants(&mut kit, ballot(2, 3), own), "another page has come");
+    kit.at(TIMEOUT - 1);
+    assert!(election.grants(&mut kit, ballot(2, 3), own));
+}
+
+#[test]
 fn a_canvass_puts_off_no_timer_and_one_that_is_refused_changes_none() {
     let (mut kit, mut election) = node(3);
     let before = election.deadline(&kit.env);

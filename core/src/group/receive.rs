@@ -348,8 +348,10 @@ impl Group {
             return;
         }
         let Proposer::Preparing(phase1) = &mut self.proposer else { return };
-        if phase1.on_promise(from, promise, self.entries.chosen(), ctx) == Progress::Waiting {
-            return;
+        match phase1.on_promise(from, promise, self.entries.chosen(), ctx) {
+            Progress::Quorum => {}
+            Progress::Page => return self.election.gets_on(ctx),
+            Progress::Waiting => return,
         }
         if let Proposer::Preparing(phase1) = mem::replace(&mut self.proposer, Proposer::Idle) {
             let ballot = phase1.ballot();

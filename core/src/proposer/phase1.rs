@@ -43,8 +43,10 @@ enum Found {
 /// What a page of a promise brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// More is to come.
+    /// More is to come, from others or of what was known.
     Waiting,
+    /// A page came that has others behind it.
+    Page,
     /// A quorum has promised: the candidate leads.
     Quorum,
 }
@@ -150,15 +152,18 @@ impl Phase1 {
             }
         }
         self.until = ctx.now + ctx.config.election_timeout * 2;
-        let voter = &mut self.voters[index];
-        if promise.to == Instance::MAX {
-            voter.next = Instance::MAX;
-        } else {
-            voter.next = promise.to.next();
-            let next = voter.next;
+        let next = if promise.to == Instance::MAX { Instance::MAX } else { promise.to.next() };
+        self.voters[index].next = next;
+        if next < Instance::MAX {
             ctx.send(from.node, Message::Prepare { ballot: self.ballot, from: next });
         }
-        if self.complete(chosen, &ctx.history) { Progress::Quorum } else { Progress::Waiting }
+        if self.complete(chosen, &ctx.history) {
+            Progress::Quorum
+        } else if next == Instance::MAX {
+            Progress::Waiting
+        } else {
+            Progress::Page
+        }
     }
 
     /// The values to take over, ascending and without holes, once a quorum has promised: for each

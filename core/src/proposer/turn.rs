@@ -109,7 +109,7 @@ impl Leadership {
         ctx: &mut Ctx<'_>,
     ) {
         let Turning::Opening(opening) = &mut self.turning else { return };
-        if opening.on_promise(from, promise, entries.chosen(), ctx) == Progress::Waiting {
+        if opening.on_promise(from, promise, entries.chosen(), ctx) != Progress::Quorum {
             return;
         }
         if let Turning::Opening(opening) = mem::replace(&mut self.turning, Turning::Barrier) {

@@ -75,7 +75,7 @@ fn a_promise_counts_once_all_its_pages_have_come_in_order() {
     assert_eq!(phase1.hear(&mut kit, member(2), full(4, &[])), Progress::Waiting);
     assert_eq!(kit.sent(), []);
     let first = page(1, Instance(3), &[(2, voted(1, 2))]);
-    assert_eq!(phase1.hear(&mut kit, member(2), first.clone()), Progress::Waiting);
+    assert_eq!(phase1.hear(&mut kit, member(2), first.clone()), Progress::Page);
     let next = Message::Prepare { ballot: MINE, from: Instance(4) };
     assert_eq!(kit.sent(), [(2, next)]);
     assert_eq!(phase1.hear(&mut kit, member(2), first), Progress::Waiting);
