@@ -194,6 +194,12 @@ impl World {
                 self.env.after(election * RESTING, Event::Check);
                 return Ok(false);
             }
+            // What has arrived from before may have an end that is still to come.
+            Stage::Resting if self.env.landed + election * RESTING > now => {
+                let rested = self.env.landed + election * RESTING;
+                self.env.after(rested.since(now), Event::Check);
+                return Ok(false);
+            }
             // Who caught up since may have something to write yet.
             Stage::Resting if std::mem::take(&mut self.recovery.was_behind) => {
                 self.env.after(election * RESTING, Event::Check);
