@@ -98,7 +98,8 @@ impl Election {
     /// Those who have told it all that they know hear nothing of it while others go on, and canvass.
     /// If every quorum needs this node, as in a chain, they would outbid it as long as it granted
     /// that, and begin with the first page themselves. Nobody is held up for longer than there are
-    /// pages, each of which comes within half an election timeout of the one before.
+    /// pages, each of which comes within half an election timeout of the one before: what a voter
+    /// has told already, and has to tell again, is no news.
     pub(crate) fn gets_on(&mut self, env: &Env) {
         self.courted = Some(env.now);
     }

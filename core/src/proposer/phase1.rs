@@ -29,6 +29,8 @@ struct Voter {
     member: Member,
     /// The first instance of the page to come; [`Instance::MAX`] when all pages have come.
     next: Instance,
+    /// The furthest that this has been: it may have to tell all of it again.
+    told: Instance,
     /// Its chosen prefix, as its last page said: that much it has on disk.
     chosen: Instance,
 }
@@ -45,10 +47,16 @@ enum Found {
 pub(crate) enum Progress {
     /// More is to come, from others or of what was known.
     Waiting,
-    /// A page came that has others behind it.
+    /// A page came that tells more, and has others behind it.
     Page,
     /// A quorum has promised: the candidate leads.
     Quorum,
+}
+
+impl Voter {
+    const fn new(member: Member, from: Instance) -> Self {
+        Self { member, next: from, told: from, chosen: Instance::ZERO }
+    }
 }
 
 impl Phase1 {
@@ -59,10 +67,8 @@ impl Phase1 {
             ctx.history.since(from).flat_map(|m| m.voters().iter().copied()).collect();
         voters.sort_unstable();
         voters.dedup();
-        let voters: Vec<Voter> = voters
-            .into_iter()
-            .map(|member| Voter { member, next: from, chosen: Instance::ZERO })
-            .collect();
+        let voters: Vec<Voter> =
+            voters.into_iter().map(|member| Voter::new(member, from)).collect();
         let retry = ctx.now + ctx.config.retry_interval;
         let until = ctx.now + ctx.config.election_timeout * 2;
         let mut phase1 =
@@ -86,7 +92,7 @@ impl Phase1 {
         for membership in ctx.env.history.since(from) {
             for &member in membership.voters() {
                 if !self.voters.iter().any(|voter| voter.member == member) {
-                    self.voters.push(Voter { member, next: from, chosen: Instance::ZERO });
+                    self.voters.push(Voter::new(member, from));
                 }
             }
         }
@@ -153,16 +159,18 @@ impl Phase1 {
         }
         self.until = ctx.now + ctx.config.election_timeout * 2;
         let next = if promise.to == Instance::MAX { Instance::MAX } else { promise.to.next() };
-        self.voters[index].next = next;
+        let voter = &mut self.voters[index];
+        let is_further = next > voter.told;
+        (voter.next, voter.told) = (next, voter.told.max(next));
         if next < Instance::MAX {
             ctx.send(from.node, Message::Prepare { ballot: self.ballot, from: next });
         }
         if self.complete(chosen, &ctx.history) {
             Progress::Quorum
-        } else if next == Instance::MAX {
-            Progress::Waiting
-        } else {
+        } else if next < Instance::MAX && is_further {
             Progress::Page
+        } else {
+            Progress::Waiting
         }
     }
 

@@ -85,6 +85,18 @@ fn a_promise_counts_once_all_its_pages_have_come_in_order() {
 }
 
 #[test]
+fn a_page_that_is_told_again_is_no_news() {
+    let (mut kit, mut phase1) = start(2, 1);
+    let first = page(1, Instance(3), &[(2, voted(1, 2))]);
+    assert_eq!(phase1.hear(&mut kit, member(2), first.clone()), Progress::Page);
+    // As if it had promised without the log through an entry, see `Phase1::ask`.
+    phase1.voters[1].next = Instance(1);
+    assert_eq!(phase1.hear(&mut kit, member(2), first), Progress::Waiting);
+    let second = page(4, Instance(5), &[(4, voted(1, 2))]);
+    assert_eq!(phase1.hear(&mut kit, member(2), second), Progress::Page);
+}
+
+#[test]
 fn a_page_may_begin_below_what_has_been_chosen_since() {
     let (mut kit, mut phase1) = start(1, 1);
     kit.at(1_000_000);
