@@ -59,6 +59,9 @@ async fn three_nodes_are_replaced_one_after_the_other_under_load() {
         .await;
         soon(gone.shutdown()).await;
         for node in &nodes {
+            // A quorum has made the change; this one may have yet to hear of it.
+            until(node, "knows that it is a member", |status| status.state == NodeState::Running)
+                .await;
             soon(group(node).propose("after")).await.unwrap();
         }
     }
