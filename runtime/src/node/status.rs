@@ -32,8 +32,8 @@ pub enum NodeState {
     /// The cluster is not founded yet, as far as this node knows; the text says for whom it waits.
     Forming(String),
     /// It learns and answers reads, and in some groups it does not vote and takes no proposals: its
-    /// memory is not in their membership, and waits to be swapped in. The text says so in full; each
-    /// group's [`Status::votes`] says which.
+    /// memory is not in their membership, and waits to be swapped in. Where it was removed it answers no
+    /// reads either. The text says so in full; each group's [`Status::votes`] says which.
     NotMember(String),
     /// It takes part.
     Running,
