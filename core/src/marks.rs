@@ -299,6 +299,7 @@ marks! {
     PEER_TOO_FAR_BEHIND = "a peer is too far behind for accepts";
     PREPARE_REPEATED = "a candidate asks again those who have not answered";
     PROMISE_OF_OLD_PAGE = "a page of a promise comes that is not asked for any more";
+    PROMISED_REMINDED = "a candidate that is told page after page reminds those who have told it all";
     PROMISE_ODD = "a page of a promise says what no acceptor says";
     QUEUE_FULL = "a leader's queue is full";
     QUEUE_FULL_SPREAD = "a leader's queue is full for a command that another leader had as well";

@@ -22,6 +22,8 @@ pub(crate) struct Phase1 {
     lost: Vec<(Instance, Ballot, usize)>,
     retry: Time,
     until: Time,
+    /// When those who have told everything are to hear again that others have not.
+    remind: Time,
 }
 
 #[derive(Debug)]
@@ -71,8 +73,8 @@ impl Phase1 {
             voters.into_iter().map(|member| Voter::new(member, from)).collect();
         let retry = ctx.now + ctx.config.retry_interval;
         let until = ctx.now + ctx.config.election_timeout * 2;
-        let mut phase1 =
-            Self { ballot, voters, reported: BTreeMap::new(), lost: Vec::new(), retry, until };
+        let (reported, lost, remind) = (BTreeMap::new(), Vec::new(), ctx.now);
+        let mut phase1 = Self { ballot, voters, reported, lost, retry, until, remind };
         phase1.ask(from.prev(), ctx);
         phase1
     }
@@ -168,6 +170,7 @@ impl Phase1 {
         if self.complete(chosen, &ctx.history) {
             Progress::Quorum
         } else if next < Instance::MAX && is_further {
+            self.remind(chosen, ctx);
             Progress::Page
         } else {
             Progress::Waiting
@@ -217,6 +220,24 @@ impl Phase1 {
                 ctx.send(to, Message::Hold { ballot, chosen });
             }
             ctx.send(to, Message::Prepare { ballot, from: voter.next });
+        }
+    }
+
+    /// Asks those who have told everything what else there is: nothing. But whoever promised waits for
+    /// a candidate that is at work, and hears nothing of it while others tell it page after page. It
+    /// would grant the next one that asks, who begins with the first page; and so might the two, each
+    /// of which needs it, outbid each other for ever.
+    fn remind(&mut self, chosen: Instance, ctx: &mut Ctx<'_>) {
+        if ctx.now < self.remind {
+            return;
+        }
+        self.remind = ctx.now + ctx.config.heartbeat_interval;
+        let from = self.reported.keys().next_back().map_or(chosen, |last| chosen.max(*last)).next();
+        for voter in self.voters.iter().filter(|voter| voter.next == Instance::MAX) {
+            if voter.member != ctx.me {
+                mark!(PROMISED_REMINDED);
+                ctx.send(voter.member.node, Message::Prepare { ballot: self.ballot, from });
+            }
         }
     }
 

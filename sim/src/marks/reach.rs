@@ -90,6 +90,7 @@ const RARE: &[(&[&str], u64)] = &[
             "PEER_BACK",
             "PEER_TOO_FAR_BEHIND",
             "PREPARE_DROPPED_DISK_BUSY",
+            "PROMISED_REMINDED",
             "PROMISE_PAGED",
             "PROPOSAL_REFUSED_BYTES",
             "PROPOSAL_REFUSED_DISK_FULL",

@@ -85,6 +85,22 @@ fn a_promise_counts_once_all_its_pages_have_come_in_order() {
 }
 
 #[test]
+fn who_has_told_everything_hears_that_others_have_not() {
+    let (mut kit, mut phase1) = start(3, 1);
+    phase1.hear(&mut kit, member(1), full(1, &[]));
+    phase1.hear(&mut kit, member(3), full(1, &[(1, lost(2)), (5, voted(1, 2))]));
+    let prepare = |from| Message::Prepare { ballot: MINE, from: Instance(from) };
+    let mut page = |kit: &mut Kit, n| {
+        phase1.hear(kit, member(2), page(n, Instance(n), &[(n, voted(1, 2))]));
+        kit.sent()
+    };
+    assert_eq!(page(&mut kit, 1), [(2, prepare(2)), (3, prepare(6))], "not what is reported");
+    assert_eq!(page(&mut kit, 2), [(2, prepare(3))], "once in a heartbeat interval");
+    kit.at(kit.env.config.heartbeat_interval.as_millis().try_into().expect("short"));
+    assert_eq!(page(&mut kit, 3), [(2, prepare(4)), (3, prepare(6))]);
+}
+
+#[test]
 fn a_page_that_is_told_again_is_no_news() {
     let (mut kit, mut phase1) = start(2, 1);
     let first = page(1, Instance(3), &[(2, voted(1, 2))]);
