@@ -13,6 +13,7 @@ use crate::env::Event;
 use crate::faults::Crash;
 use crate::node::{Node, node_id};
 use crate::plan::{First, Impaired};
+use crate::rng::to_index;
 use crate::trace::Note;
 
 /// How far the end of a run is.
@@ -200,6 +201,11 @@ impl World {
                 self.env.after(rested.since(now), Event::Check);
                 return Ok(false);
             }
+            Stage::Resting if took <= self.plan.recovery * 2 && self.may_be_told() => {
+                self.recovery.was_behind = true;
+                self.env.after(election * RESTING, Event::Check);
+                return Ok(false);
+            }
             // Who caught up since may have something to write yet.
             Stage::Resting if std::mem::take(&mut self.recovery.was_behind) => {
                 self.env.after(election * RESTING, Event::Check);
@@ -353,6 +359,18 @@ impl World {
     fn is_asking(&self, node: usize, group: usize) -> bool {
         let is_over = self.recovery.stage == Stage::Resting;
         is_over && !self.knows(node, group) && self.can_ask(node, group)
+    }
+
+    /// Whether a node that is no member may still be told what is chosen by one that was removed. Nobody
+    /// has to: it is no lagging node, and if nothing comes of it, rest begins all the same.
+    fn may_be_told(&self) -> bool {
+        self.places().any(|(node, group)| {
+            let chosen = |node: usize| self.nodes[node].status(group).map(|status| status.chosen);
+            let is_ahead = |other: Member| chosen(to_index(other.node.0 - 1)) > chosen(node);
+            let is_stranger = !self.is_named(node, group) && !self.knows(node, group);
+            let known = self.nodes[node].membership(group);
+            is_stranger && known.is_some_and(|(_, known)| known.members().any(is_ahead))
+        })
     }
 
     fn places(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
