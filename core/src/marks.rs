@@ -160,7 +160,7 @@ marks! {
 
     // election.rs
     CANVASS_HASTENED = "a node that hears no leader either waits less, since another one asks to lead";
-    CANVASS_REFUSED_COURTED = "a canvass is refused, since another candidate was promised a moment ago";
+    CANVASS_REFUSED_COURTED = "a canvass is refused, since a candidate was at work a moment ago, another or this one";
     CANVASS_REFUSED_LEADER_HEARD = "a canvass is refused by one who hears a leader";
     CANVASS_REFUSED_LEASE = "a canvass is refused, since the voter granted a lease";
     CANVASS_LEFT_TO_OTHERS = "a node whose state machines lost what they start from does not canvass";

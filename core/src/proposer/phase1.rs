@@ -47,7 +47,7 @@ enum Found {
 /// What a page of a promise brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// More is to come, from others or of what was known.
+    /// Nothing that was missing, or not enough.
     Waiting,
     /// A page came that tells more, and has others behind it.
     Page,

@@ -201,6 +201,7 @@ impl World {
                 self.env.after(rested.since(now), Event::Check);
                 return Ok(false);
             }
+            // Who asks a removed node may be answered yet.
             Stage::Resting if took <= self.plan.recovery * 2 && self.may_be_told() => {
                 self.recovery.was_behind = true;
                 self.env.after(election * RESTING, Event::Check);
